@@ -1,0 +1,107 @@
+# Needs python3 (3.11 or newer, with its venv module) and make; everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Two processes are enough to keep the waiting of one test from holding up the others.
+PROCESSES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up sdk-venv test test-sqlite test-postgresql lint format bench chaos screenshots lock translations clean
+
+help:
+	@echo "make demo          the whole system with sample data and simulated providers; no account needed"
+	@echo "make demo ONCE=1   the same without a screen: send to 200 contacts, compare, end"
+	@echo "make up            your installation: web, worker, beat and broker"
+	@echo "make test          all tests: on SQLite (the database part), then everything on PostgreSQL"
+	@echo "make lint          formatting, rules, types, imports, migrations, translations, API"
+	@echo "make bench         figures; make chaos: kills and faults in the middle of sends"
+	@echo "make screenshots   the pictures in docs/screenshots, taken anew"
+
+# --- Environments: the stamp is written last, so a broken installation is never taken for a good one ------------------
+
+.venv/runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Switchboard needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' || { echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/development: requirements-dev.txt .venv/runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The providers' own SDKs, apart from everything else: tests/sdk compares what they send with what we send.
+.venv-sdk/ready: requirements-sdk.txt
+	test -x .venv-sdk/bin/pip || $(PYTHON) -m venv --clear .venv-sdk
+	.venv-sdk/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sdk.txt
+	@touch $@
+
+sdk-venv: .venv-sdk/ready
+
+.env: | .venv/runtime
+	@$(BIN)/python -m config.first_run
+
+translations: .venv/runtime .env
+	@$(BIN)/python manage.py compile_translations
+
+# --- Running -----------------------------------------------------------------------------------------------------------
+
+demo: .venv/runtime .env
+	@$(BIN)/python manage.py demo $(if $(ONCE),--once)
+
+up: .venv/runtime .env
+	@$(BIN)/python manage.py up
+
+# --- Checking ----------------------------------------------------------------------------------------------------------
+
+# Tests of one group (chaos, browser) stay in one process, and the browser comes last: see tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+
+test: test-sqlite test-postgresql
+
+test-sqlite: .venv/development
+	TEST_DATABASE=sqlite $(PYTEST)
+
+test-postgresql: .venv/development
+	$(PYTEST)
+
+# The type checker's Django plugin and the commands read the settings; there need be no .env for that.
+lint: export ENV_FILE := /dev/null
+lint: export SECRET_KEY := lint
+lint: export FERNET_KEYS := lint
+lint: .venv/development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check_translations
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+format: .venv/development
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/development
+	$(BIN)/python -m bench
+
+chaos: .venv/development
+	$(BIN)/python -m pytest -m chaos -v
+
+screenshots: .venv/development
+	$(BIN)/python -m pytest tests/browser/screenshots.py -q
+
+# --- Upkeep ------------------------------------------------------------------------------------------------------------
+
+# The files have hashes for every platform and name no address.
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --no-emit-index-url --no-emit-find-links
+
+lock:
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
+	$(LOCK) requirements-sdk.in -o requirements-sdk.txt
+
+clean:
+	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results var/demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f locale/*/LC_MESSAGES/*.mo

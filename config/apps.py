@@ -1,0 +1,13 @@
+import importlib
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class SwitchboardAdminConfig(AdminConfig):
+    """The one admin site is ours, so that `@admin.register` and autodiscovery work as everywhere in Django."""
+
+    default_site = "config.admin.SwitchboardAdminSite"
+
+    def ready(self) -> None:
+        super().ready()
+        importlib.import_module("config.checks")  # registers the checks; settings are complete only now

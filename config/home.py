@@ -1,0 +1,227 @@
+"""What each person needs at a glance: the context of the home page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from contacts.models import OptOut
+from distributions.models import Distribution, Tally
+from extensions import registry, rights, routing
+from extensions.diagnosis import summarise
+from extensions.routing import Place, Standing
+from organizations.models import Organization, User
+from organizations.permissions import missing_sms
+from webhooks.models import RefusedCallback
+
+RECENT = 6  # distributions shown
+PERIOD = timedelta(days=30)  # for figures
+WEEK = timedelta(days=7)  # for refused callbacks
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a bar: its number stands beside it, so that nobody has to read colours."""
+
+    label: str
+    count: int
+    percent: float
+    look: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do, and where."""
+
+    text: str
+    link: str
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An account as the home page shows it. `kind` is that of a badge: good, warning or bad."""
+
+    place: Place
+    badge: str
+    kind: str
+    detail: str
+
+
+def context_for(user: User) -> dict[str, Any]:
+    """What the home page shows this user."""
+    if user.organization is None:
+        return {"platform": _platform()}
+    lacking = missing_sms(user)
+    context: dict[str, Any] = {
+        "distributions": [
+            {"distribution": row, "funnel": funnel(row.tally) if hasattr(row, "tally") else []}
+            for row in _recent(user.organization)
+        ],
+        "lacking": lacking,
+    }
+    if user.is_administrator:
+        context |= _administrator(user, user.organization)
+    return context
+
+
+def funnel(tally: Tally | dict[str, int]) -> list[Part]:
+    """A distribution's messages by what became of them; parts with none are left out."""
+    numbers = tally if isinstance(tally, dict) else {name: getattr(tally, name) for name in Tally.COLUMNS}
+    total = sum(numbers.values())
+    parts = (
+        (_("delivered"), ("delivered",), "good"),
+        (_("on the way"), ("uncertain", "accepted", "sent"), "way"),
+        (_("not delivered"), ("undelivered", "failed", "expired"), "bad"),
+        (_("skipped"), ("skipped", "cancelled"), "quiet"),
+        (_("waiting"), ("waiting",), "waiting"),
+    )
+    found = []
+    for label, columns, look in parts:
+        count = sum(numbers[column] for column in columns)
+        if count > 0:
+            found.append(Part(label, count, round(100 * count / total, 2), look))
+    return found
+
+
+def _recent(organization: Organization) -> QuerySet[Distribution]:
+    return (
+        Distribution.objects.filter(organization=organization)
+        .select_related("tally", "survey", "contact_list")
+        .defer("message_text")[:RECENT]
+    )
+
+
+def _administrator(user: User, organization: Organization) -> dict[str, Any]:
+    now = timezone.now()
+    enabled = rights.enabled_keys(organization)
+    places = routing.places(organization, enabled) if organization.has_sms else []
+    connections = [_connection(place) for place in places]
+    refused = list(
+        RefusedCallback.objects.filter(organization=organization, day__gte=(now - WEEK).date())
+        .values("slug", "reason")
+        .annotate(times=Sum("count"))
+        .order_by("-times")
+    )
+    opt_outs = OptOut.objects.filter(organization=organization).aggregate(
+        active=Count("pk", filter=Q(ended_at=None)),
+        new=Count("pk", filter=Q(ended_at=None, created_at__gte=now - PERIOD)),
+    )
+    numbers = Tally.objects.filter(
+        distribution__organization=organization, distribution__launched_at__gte=now - PERIOD
+    ).aggregate(**{name: Sum(name, default=0) for name in Tally.COLUMNS})
+    return {
+        "connections": connections,
+        "tasks": list(_tasks(user, organization, enabled, connections, refused)),
+        "refused": [
+            {**row, "provider": _provider_name(row["slug"]), "why": summarise(row["reason"])} for row in refused[:3]
+        ],
+        "refused_total": sum(row["times"] for row in refused),
+        "opt_outs": opt_outs,
+        "period": {"funnel": funnel(numbers), "total": sum(numbers.values()), "days": PERIOD.days},
+    }
+
+
+def _provider_name(slug: str) -> str:
+    """Whose address was called; the address itself where no provider of this installation has it."""
+    own = [provider.name for provider in registry.all() if slug == provider.slug]
+    also = [provider.name for provider in registry.all() if slug in provider.aliases]  # it may be another's own
+    return (own + also + [slug])[0]
+
+
+def _connection(place: Place) -> Connection:
+    state = getattr(place.account, "state", None)
+    if state is not None and state.stopped_at is not None:
+        return Connection(place, _("Stopped"), "bad", state.stopped_reason)
+    if place.account.check_ok is False:
+        return Connection(place, _("Credentials refused"), "bad", place.account.check_detail or place.reason)
+    if place.standing is Standing.IN_USE:
+        if state is not None and state.open_until is not None and state.open_until > timezone.now():
+            return Connection(place, _("Pausing"), "warning", _("The provider does not answer; we try again shortly."))
+        return Connection(place, _("In use"), "good", place.reason)
+    if place.standing is Standing.UNFINISHED:
+        return Connection(place, _("Set-up unfinished"), "warning", place.reason)
+    if place.standing is Standing.WAITING:
+        return Connection(place, _("Waiting"), "", place.reason)
+    return Connection(place, _("Not enabled"), "warning", place.reason)
+
+
+def _tasks(
+    user: User,
+    organization: Organization,
+    enabled: frozenset[str],
+    connections: Sequence[Connection],
+    refused: Sequence[Mapping[str, Any]],
+) -> Iterator[Task]:
+    """What an administrator should do next, most urgent first."""
+    extensions = "/admin/extensions/"
+    if not organization.has_sms:
+        yield Task(
+            _("The licence does not include SMS. Ask whoever runs this installation for the add-on."),
+            reverse("admin:organization_settings"),
+            urgent=True,
+        )
+        return
+    for connection in connections:
+        if connection.kind == "bad":
+            yield Task(
+                _("“%(name)s”: %(problem)s. %(detail)s")
+                % {"name": connection.place.account, "problem": connection.badge, "detail": connection.detail},
+                extensions,
+                urgent=True,
+            )
+    if not enabled:
+        yield Task(_("No extension is enabled for your organisation. Ask whoever runs this installation."), extensions)
+    elif not connections:
+        text = _("Add an account at your SMS provider.")
+        if settings.DEFAULT_PROVIDER:
+            text += " " + _("Until then, texts go through the account of this installation.")
+        yield Task(text, extensions)
+    elif not any(connection.place.in_use for connection in connections):
+        unfinished = connections[0]
+        yield Task(
+            _("No account is in use yet. “%(name)s”: %(step)s")
+            % {"name": unfinished.place.account, "step": unfinished.detail},
+            extensions,
+        )
+    if refused:
+        times = sum(row["times"] for row in refused)
+        yield Task(
+            ngettext(
+                "%(times)d callback of a provider was refused this week: check its webhook set-up.",
+                "%(times)d callbacks of providers were refused this week: check the webhook set-up.",
+                times,
+            )
+            % {"times": times},
+            extensions,
+        )
+    if not organization.support_contact:
+        yield Task(_("Say whom people should ask when they lack a right."), reverse("admin:organization_settings"))
+    if not user.sms_permission().allowed:
+        yield Task(
+            _("You cannot send SMS yourself yet: give yourself the permission “Use SMS distributions”."),
+            reverse("admin:organizations_user_change", args=[user.pk]),
+        )
+
+
+def _platform() -> dict[str, Any]:
+    """For operators: organisations and licences, nothing of what organisations do with them."""
+    administrators = User.objects.filter(organization=OuterRef("pk"), role=User.Role.ADMINISTRATOR, is_active=True)
+    organizations = Organization.objects.annotate(managed=Exists(administrators))
+    return {
+        **organizations.aggregate(
+            count=Count("pk"),
+            with_sms=Count("pk", filter=Q(licence__sms=True)),
+            unmanaged=Count("pk", filter=Q(managed=False)),
+        ),
+        "newest": organizations.select_related("licence").order_by("-created_at")[:8],
+    }

@@ -1,0 +1,279 @@
+"""All settings, from the environment only. `.env.example` documents each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))  # may be missing; real variables win
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))  # what this installation writes
+
+# --- Secrets: a missing one stops the start --------------------------------------------------------------------------
+
+SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+FERNET_KEYS = env.list("FERNET_KEYS")  # newest first; older ones still decrypt
+
+# --- Where this installation is --------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+DATACENTER_ID = env.str("DATACENTER_ID", default="local")
+_public = environ.urlparse(PUBLIC_URL)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_public.hostname or "localhost", "127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+_https = _public.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SAMESITE = "Lax"
+
+# --- Providers -------------------------------------------------------------------------------------------------------
+
+# Provider key -> base URL of a simulator; the deploy check refuses it. The one door to loopback (extensions/client.py).
+PROVIDER_BASE_URLS: dict[str, str] = env.json("PROVIDER_BASE_URLS", default={})
+# The installation's own account, for organisations whose set-up is not finished:
+# {"provider": its key, "sender": "…", "credentials": {…}}; empty = none.
+DEFAULT_PROVIDER: dict[str, Any] = env.json("DEFAULT_PROVIDER", default={})
+CALLBACK_GRACE_DAYS = env.int("CALLBACK_GRACE_DAYS", default=14)  # a deleted account goes on verifying callbacks
+CALLBACK_RETENTION_DAYS = env.int("CALLBACK_RETENTION_DAYS", default=30)
+
+# --- The send engine; seconds unless said ----------------------------------------------------------------------------
+
+SEND_CONCURRENCY = env.int("SEND_CONCURRENCY", default=0)  # requests in flight per account; 0 = as the provider says
+# After its lease, no request of a chunk can be under way: it must exceed SEND_SLICE + SEND_TIMEOUT.
+SEND_LEASE = env.int("SEND_LEASE", default=60)
+SEND_TIMEOUT = env.int("SEND_TIMEOUT", default=30)  # total deadline of one request
+SEND_SLICE = env.int("SEND_SLICE", default=4)  # a pump runs this long, then gives others their turn
+LOOKUP_AFTER = env.int("LOOKUP_AFTER", default=90)  # an uncertain message is looked up this long after its attempt
+SWEEP_EVERY = env.float("SWEEP_EVERY", default=5.0)
+
+# --- Database and broker ---------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'switchboard.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",  # a deferred transaction that upgrades fails at once, whatever the time-out
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",  # FULL: the in-flight mark must survive
+    }
+else:
+    _database.setdefault("CONN_MAX_AGE", None)
+    _database["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# An embedded Valkey on a unix socket serves where REDIS_URL is empty (config/broker.py starts it).
+BROKER_SOCKET = VAR_DIR / "valkey.sock"
+REDIS_URL = env.str("REDIS_URL", default="")
+CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_DB_REUSE_MAX = 1_000_000  # Celery closes the database connection after every task otherwise
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,  # above the hard time limit
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "distributions.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
+    "apply": {"task": "webhooks.tasks.apply", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
+    "purge": {"task": "webhooks.tasks.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # the other one would replace our admin site by its own
+    "config.apps.SwitchboardAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the page of the API: its scripts and styles, so that it needs no CDN
+    "organizations",
+    "extensions",
+    "contacts",
+    "surveys",
+    "distributions",
+    "webhooks",
+    "simulator",  # only its management command
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "config.middleware.AdminPolicyMiddleware",
+    "config.middleware.ClientAddressMiddleware",
+    "organizations.middleware.AuditAddressMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "organizations.middleware.UserPreferencesMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False  # a redirect would cost a provider's callback its parameters; the admin site adds its own slashes
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_USER_MODEL = "organizations.User"
+AUTHENTICATION_BACKENDS = ["organizations.backends.EmailBackend"]
+LOGIN_URL = reverse_lazy("admin:login")
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("de", _("German"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True  # served from where they are: there is no collectstatic step
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# Respondent pages and the API get the strict policy; config/middleware.py relaxes it for the admin site alone.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "frame-ancestors": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+    },
+}
+
+# The look of the admin site; its menu is in config/admin.py. Petrol for what can be clicked, brass for the cord.
+UNFOLD = {
+    "SITE_TITLE": "Switchboard",
+    "SITE_HEADER": "Switchboard",
+    "SITE_URL": None,
+    "SITE_ICON": lambda request: static("switchboard/logo.svg"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("switchboard/logo.svg")}],
+    "LOGIN": {"image": lambda request: static("switchboard/login.svg")},
+    "STYLES": [lambda request: static("switchboard/switchboard.css")],
+    "SCRIPTS": [lambda request: static("switchboard/switchboard.js")],
+    "SHOW_LANGUAGES": True,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": False,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "base": {
+            "50": "oklch(98.3% .004 200)",
+            "100": "oklch(96.2% .006 200)",
+            "200": "oklch(91.8% .009 205)",
+            "300": "oklch(86.5% .012 210)",
+            "400": "oklch(71.5% .018 215)",
+            "500": "oklch(52.5% .022 220)",
+            "600": "oklch(44% .024 222)",
+            "700": "oklch(37% .026 224)",
+            "800": "oklch(28.5% .024 226)",
+            "900": "oklch(21.5% .022 228)",
+            "950": "oklch(14.5% .018 230)",
+        },
+        "primary": {
+            "50": "oklch(97.8% .014 195)",
+            "100": "oklch(94.6% .03 196)",
+            "200": "oklch(89.5% .053 197)",
+            "300": "oklch(82% .08 198)",
+            "400": "oklch(74% .1 199)",
+            "500": "oklch(67% .105 200)",
+            "600": "oklch(47.5% .084 205)",
+            "700": "oklch(41.5% .074 206)",
+            "800": "oklch(36% .063 207)",
+            "900": "oklch(30.5% .052 208)",
+            "950": "oklch(22.5% .04 210)",
+        },
+    },
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+# The description of the API (config/openapi.py).
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Switchboard API",
+    "VERSION": "3",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/API/v3",
+    "PREPROCESSING_HOOKS": ["config.openapi.api_only"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.openapi.introduce"],
+    "ENUM_NAME_OVERRIDES": {"Kind": ["Invite"]},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "config.logs.Redact"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,37 @@
+"""Every address of the installation."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path, reverse_lazy
+from django.views.generic import RedirectView
+
+from config.openapi import DocsView, SchemaView
+from contacts.api import MailingListsView
+from distributions.api import DistributionsView, DistributionView, HistoryView
+from distributions.views import follow_link, opt_out
+from organizations.api import WhoAmI
+from organizations.api_base import UnknownAddress
+from surveys.api import SurveysView
+
+api = [
+    path("whoami", WhoAmI.as_view()),
+    path("surveys", SurveysView.as_view()),
+    path("mailinglists", MailingListsView.as_view()),
+    path("distributions/sms", DistributionsView.as_view()),
+    path("distributions/sms/<slug:public_id>", DistributionView.as_view()),
+    path("distributions/sms/<slug:public_id>/history", HistoryView.as_view()),
+    path("schema", SchemaView.as_view(), name="api-schema"),
+    path("docs", DocsView.as_view(), name="api-docs"),
+]
+
+urlpatterns = [
+    path("", RedirectView.as_view(url=reverse_lazy("admin:index"))),
+    path("admin/", admin.site.urls),
+    path("API/v3/", include(api)),
+    re_path(r"^API/", UnknownAddress.as_view()),
+    path("", include("webhooks.urls")),
+    path("s/<str:token>", follow_link, name="follow_link"),  # short: they are paid for by the character
+    path("o/<str:token>", opt_out, name="opt_out"),
+]
+
+handler403 = "config.errors.permission_denied"
+handler404 = "config.errors.page_not_found"

@@ -1,0 +1,372 @@
+"""Contact lists, contacts and opt-outs in the admin site."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.db import transaction
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop, ngettext
+
+from contacts import numbers, opt_outs, pages
+from contacts.models import Contact, ContactImport, ContactList, OptOut
+from organizations import audit
+from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_organization
+
+ADDED_OPT_OUT = gettext_noop("added an opt-out")
+LET_BACK_IN = gettext_noop("let numbers back in")
+EVERYBODY = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
+
+
+class PhoneField(forms.CharField):
+    """A phone number as people write it; becomes E.164. `region` is set by the form that knows the organisation."""
+
+    region = "US"
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        if not text:
+            return ""
+        try:
+            return numbers.read(text, self.region).e164
+        except numbers.InvalidNumber as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+def _phone_field(db_field: Any, request: HttpRequest, **kwargs: Any) -> PhoneField:
+    organization = current_organization(request)
+    field = PhoneField(
+        label=capfirst(db_field.verbose_name),
+        required=not db_field.blank,
+        max_length=40,
+        widget=kwargs.get("widget"),
+        help_text=_("With the country code, for example +4915112345678."),
+    )
+    field.region = organization.default_region if organization else "US"
+    return field
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+@admin.register(ContactList)
+class ContactListAdmin(OwnedAdmin):
+    editors = EVERYBODY
+    audited = True
+    list_display = ("name", "people", "reachable", "created_at", "created_by")
+    search_fields = ("name",)
+    fields = ("name",)
+    empty_text = _("A contact list holds the people you text. Add one, then import a file or add people one by one.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        contacts = Contact.objects.filter(contact_list=OuterRef("pk")).order_by().values("contact_list")
+
+        def number_of(rows: QuerySet) -> Coalesce:
+            return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
+
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("organization", "created_by")
+            .annotate(
+                people=number_of(contacts), reachable=number_of(contacts.exclude(phone="").filter(opted_out_at=None))
+            )
+        )
+
+    @admin.display(description=_("people"), ordering="people")
+    def people(self, row: Any) -> str:
+        return format_html(
+            '<a class="sb-link" href="{}?contact_list__id__exact={}">{}</a>',
+            reverse("admin:contacts_contact_changelist"),
+            row.pk,
+            number_format(row.people, force_grouping=True),
+        )
+
+    @admin.display(description=_("can be texted"), ordering="reachable")
+    def reachable(self, row: Any) -> str:
+        return number_format(row.reachable, force_grouping=True)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        name = "contacts_contactlist"
+        return [
+            path("<int:pk>/import/", wrap(self.upload_view), name=f"{name}_upload"),
+            path("<int:pk>/import/contacts.csv", wrap(self.sample_view), name=f"{name}_sample"),
+            path("<int:pk>/import/<int:import_id>/", wrap(self.checked_view), name=f"{name}_checked"),
+            path("<int:pk>/import/<int:import_id>/problems.csv", wrap(self.problems_view), name=f"{name}_problems"),
+            path("<int:pk>/export/", wrap(self.export_view), name=f"{name}_export"),
+            *super().get_urls(),
+        ]
+
+    def _list(self, request: HttpRequest, pk: int) -> ContactList:
+        found = self.get_object(request, str(pk))
+        if not isinstance(found, ContactList):
+            raise Http404
+        return found
+
+    def upload_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return pages.upload(request, self._list(request, pk))
+
+    def checked_view(self, request: HttpRequest, pk: int, import_id: int) -> HttpResponse:
+        return pages.checked(request, self._list(request, pk), import_id)
+
+    def problems_view(self, request: HttpRequest, pk: int, import_id: int) -> StreamingHttpResponse:
+        return pages.problems_file(request, self._list(request, pk), import_id)
+
+    def sample_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        return pages.sample_file(request, self._list(request, pk))
+
+    def export_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        return pages.export(request, self._list(request, pk))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by = request.user
+        super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """A new list is empty: go on to filling it."""
+        if IS_POPUP_VAR in request.POST or "_addanother" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        return redirect("admin:contacts_contactlist_upload", obj.pk)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        contact_list = self.get_object(request, object_id)
+        imports = ContactImport.objects.filter(imported_at__isnull=False).select_related("created_by")
+        imports = imports.defer("rows", "problems", "preview", "columns")
+        extra = {"imports": imports.filter(contact_list=contact_list)[:5] if contact_list else []}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """How many, not whom: a list of a hundred thousand names is no question."""
+        lists = list(objs)
+        number = Contact.objects.filter(contact_list__in=lists).count()
+        names = [str(contact_list) for contact_list in lists]
+        model_count = {ContactList._meta.verbose_name_plural: len(lists), Contact._meta.verbose_name_plural: number}
+        return names, model_count, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with transaction.atomic():
+            self._delete_contacts([obj])
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        with transaction.atomic():
+            self._delete_contacts(list(queryset))
+            # Without the counts, which cannot be deleted by.
+            super().delete_queryset(request, ContactList.objects.filter(pk__in=[row.pk for row in queryset]))
+
+    def _delete_contacts(self, lists: list[ContactList]) -> None:
+        """In batches, so that a large list is never in memory as a whole."""
+        contacts = Contact.objects.filter(contact_list__in=lists).order_by("pk")
+        while keys := list(contacts.values_list("pk", flat=True)[:1_000]):
+            Contact.objects.filter(pk__in=keys).delete()
+
+
+# --- contacts --------------------------------------------------------------------------------------------------------
+
+
+class OptedOutFilter(admin.SimpleListFilter):
+    title = _("opted out")
+    parameter_name = "opted_out"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() in ("yes", "no"):
+            return queryset.filter(opted_out_at__isnull=self.value() == "no")
+        return queryset
+
+
+class NumberFilter(admin.SimpleListFilter):
+    title = _("phone number")
+    parameter_name = "number"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("with a number")), ("no", _("without a number"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == "no":
+            return queryset.filter(phone="")
+        return queryset.exclude(phone="") if self.value() == "yes" else queryset
+
+
+class ContactForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        phone, contact_list = cleaned.get("phone"), cleaned.get("contact_list")
+        others = Contact.objects.filter(contact_list=contact_list, phone=phone).exclude(pk=self.instance.pk)
+        if phone and contact_list and others.exists():
+            self.add_error("phone", _("Somebody on this list has this number already."))
+        return cleaned
+
+    def clean_fields(self) -> dict[str, str]:
+        """Embedded data is a flat object of short texts."""
+        value = self.cleaned_data["fields"] or {}
+        if not isinstance(value, dict):
+            raise forms.ValidationError(_('Write an object, for example {"City": "London"}.'))
+        for name, text in value.items():
+            if isinstance(text, dict | list) or len(str(text)) > 1_024 or not 0 < len(name.strip()) <= 200:
+                raise forms.ValidationError(
+                    _("“%(name)s”: names have 1 to 200 characters, values are texts of at most 1,024 characters."),
+                    params={"name": name[:40]},
+                )
+        return {name.strip(): "" if text is None else str(text) for name, text in value.items()}
+
+
+@admin.register(Contact)
+class ContactAdmin(OwnedAdmin):
+    form = ContactForm
+    editors = EVERYBODY
+    list_display = ("name", "phone", "email", "contact_list", "status")
+    empty_text = _("There are no contacts yet. Open a contact list and import a file.")
+    list_display_links = ("name",)
+    list_select_related = ("contact_list",)
+    list_filter = (("contact_list", OwnedRelatedFilter), OptedOutFilter, NumberFilter)
+    search_fields = ("phone__startswith", "last_name__istartswith", "first_name__istartswith", "=external_reference")
+    search_help_text = _("Beginning of a number (+49…) or a name, or a whole external reference")
+    readonly_fields = ("status",)
+    fieldsets = (
+        (None, {"fields": ("contact_list", "first_name", "last_name", "phone", "status")}),
+        (_("More"), {"fields": ("email", "language", "external_reference", "fields")}),
+    )
+
+    @admin.display(description=_("name"), ordering="last_name")
+    def name(self, row: Contact) -> str:
+        return " ".join(filter(None, (row.first_name, row.last_name))) or row.email or row.external_reference or "–"
+
+    @admin.display(description=_("status"))
+    def status(self, row: Contact) -> str:
+        if row.pk is None:
+            return "–"
+        if row.opted_out_at:
+            date = timezone.localtime(row.opted_out_at)
+            return format_html(
+                '<span class="sb-badge whitespace-nowrap is-warning">{}</span>', _("opted out %s") % f"{date:%Y-%m-%d}"
+            )
+        if not row.phone:
+            return format_html('<span class="sb-badge whitespace-nowrap">{}</span>', _("no number"))
+        return format_html('<span class="sb-badge whitespace-nowrap is-good">{}</span>', _("can be texted"))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "phone":
+            return _phone_field(db_field, request, widget=field and field.widget)
+        return field
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"contact_list": request.GET.get("contact_list", "")}
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "phone" in form.changed_data or not change:
+            stopped = pages.opted_out_by_number(obj)
+            Contact.objects.filter(pk=obj.pk).update(opted_out_at=stopped.created_at if stopped else None)
+
+
+# --- opt-outs --------------------------------------------------------------------------------------------------------
+
+
+class ActiveFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "active"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("opted out")), ("no", _("let back in"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() in ("yes", "no"):
+            return queryset.filter(ended_at__isnull=self.value() == "yes")
+        return queryset
+
+
+class OptOutForm(forms.ModelForm):
+    class Meta:
+        labels: ClassVar = {"evidence": _("why")}
+        help_texts: ClassVar = {"evidence": _("For example “asked on the phone on 3 May”. Shown to administrators.")}
+
+    def clean_phone(self) -> str:
+        phone: str = self.cleaned_data["phone"]
+        if OptOut.objects.active().filter(organization=self.instance.organization_id, phone=phone).exists():
+            raise forms.ValidationError(_("This number has opted out already."))
+        return phone
+
+
+@admin.register(OptOut)
+class OptOutAdmin(OwnedAdmin):
+    """Numbers that are not texted. Rows are never changed or deleted: letting somebody back in ends their row."""
+
+    form = OptOutForm
+    list_display = ("phone", "source", "created_at", "state", "evidence")
+    list_filter = (ActiveFilter, "source")
+    search_fields = ("phone__startswith",)
+    search_help_text = _("Beginning of a number, for example +4915")
+    fields = ("phone", "evidence")
+    actions = ("let_back_in",)
+    empty_text = _("Nobody has opted out. Whoever replies STOP, uses an opt-out link or is added here is not texted.")
+    change_list_template = "admin/contacts/optout/change_list.html"
+
+    @admin.display(description=_("state"))
+    def state(self, row: OptOut) -> str:
+        if row.ended_at:
+            date = timezone.localtime(row.ended_at)
+            return format_html(
+                '<span class="sb-badge whitespace-nowrap">{}</span>', _("let back in %s") % f"{date:%Y-%m-%d}"
+            )
+        return format_html('<span class="sb-badge whitespace-nowrap is-warning">{}</span>', _("opted out"))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields if obj is None else ("phone", "source", "evidence", "created_at", "ended_at")
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [path("export/", wrap(pages.export_opt_outs), name="contacts_optout_export"), *super().get_urls()]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "phone":
+            return _phone_field(db_field, request, widget=field and field.widget)
+        return field
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        organization = current_organization(request)
+        assert organization is not None
+        opt_outs.opt_out(organization, obj.phone, OptOut.Source.ADMINISTRATOR, obj.evidence)
+        row = OptOut.objects.active().get(organization=organization, phone=obj.phone)
+        obj.__dict__.update(row.__dict__)
+        audit.record(ADDED_OPT_OUT, organization=organization, request=request)
+
+    @admin.action(description=_("Let back in"), permissions=["add"])
+    def let_back_in(self, request: HttpRequest, queryset: QuerySet) -> None:
+        organization = current_organization(request)
+        assert organization is not None
+        phones = list(queryset.filter(ended_at=None).values_list("phone", flat=True))
+        number = sum(opt_outs.opt_in(organization, phone) for phone in phones)
+        if number:
+            audit.record(LET_BACK_IN, organization=organization, request=request, number=number)
+        messages.success(
+            request,
+            ngettext("%(number)s number can be texted again.", "%(number)s numbers can be texted again.", number)
+            % {"number": number},
+        )

@@ -1,0 +1,188 @@
+"""The pages of a contact list beyond its form: importing a file, and exports. Rights and scope come from `admin`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
+from django.views.decorators.http import require_GET, require_http_methods
+
+from contacts import importing
+from contacts.exports import download
+from contacts.importing import ImportRefused, UnreadableFile
+from contacts.models import Contact, ContactImport, ContactList, OptOut
+from organizations import audit
+from organizations.admin_base import current_user
+
+PROBLEMS_SHOWN = 200
+EXPORTED = gettext_noop("exported contacts")
+EXPORTED_OPT_OUTS = gettext_noop("exported opt-outs")
+
+
+class UploadForm(forms.Form):
+    use_required_attribute = False
+
+    file = forms.FileField(
+        label=gettext_lazy("File"),
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv", "class": "snd-file"}),
+        allow_empty_file=True,  # said in our own words
+        error_messages={"required": gettext_lazy("Choose a file first.")},
+    )
+
+
+def page(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+    context = {**admin.site.each_context(request), **context}
+    return TemplateResponse(request, f"admin/contacts/contactlist/{template}.html", context, status=status)
+
+
+def checked_file(contact_list: ContactList, import_id: int) -> ContactImport:
+    """A checked file of this list, without the content it would be slow to load. Raises Http404."""
+    files = contact_list.imports.defer("rows", "problems").select_related("contact_list__organization", "created_by")
+    found = files.filter(pk=import_id).first()
+    if found is None:
+        raise Http404(_("This file is no longer kept. Upload it again."))
+    return found
+
+
+@require_http_methods(["GET", "POST"])
+def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
+    """Take a file, read all of it, and go on to what was found."""
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    if request.method == "POST" and form.is_valid():
+        uploaded = form.cleaned_data["file"]
+        try:
+            checked = importing.check(contact_list, uploaded.file, uploaded.name, current_user(request))
+        except UnreadableFile as refusal:
+            form.add_error("file", str(refusal))
+        else:
+            return redirect("admin:contacts_contactlist_checked", contact_list.pk, checked.pk)
+    return page(
+        request,
+        "upload",
+        title=_("Import contacts"),
+        contact_list=contact_list,
+        form=form,
+        region=contact_list.organization.default_region,
+        max_rows=importing.MAX_ROWS,
+        max_megabytes=importing.MAX_BYTES // 1024 // 1024,
+        status=422 if form.errors else 200,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> HttpResponse:
+    """What was found in a file; POST writes it to the list."""
+    found = checked_file(contact_list, import_id)
+    if request.method == "POST":
+        try:
+            found = importing.run(found, current_user(request))
+        except ImportRefused as refusal:
+            messages.error(request, str(refusal))
+            return redirect("admin:contacts_contactlist_upload", contact_list.pk)
+        messages.success(request, importing.summary(found))
+        return redirect("admin:contacts_contactlist_change", contact_list.pk)
+    if found.imported_at:
+        return redirect("admin:contacts_contactlist_change", contact_list.pk)
+    shown = []
+    for problem in importing.problems_of(found):
+        shown.append(problem)
+        if len(shown) == PROBLEMS_SHOWN:
+            break
+    return page(
+        request,
+        "checked",
+        title=_("Check and import"),
+        contact_list=contact_list,
+        found=found,
+        columns=[{"heading": heading, "name": name} for heading, name in found.columns],
+        preview=_table(found),
+        problems=shown,
+    )
+
+
+def _table(found: ContactImport) -> list[list[str]]:
+    """The first rows, cell by cell in the order of the file's columns."""
+    attributes = {name: attribute for name, attribute, _variants in importing.COLUMNS}
+    return [
+        [
+            values.get(attributes[name], "") if name else values.get("fields", {}).get(heading, "")
+            for heading, name in found.columns
+        ]
+        for values in found.preview
+    ]
+
+
+@require_GET
+def problems_file(request: HttpRequest, contact_list: ContactList, import_id: int) -> StreamingHttpResponse:
+    """Everything that is wrong with a file, or worth a look, as a file."""
+    found = checked_file(contact_list, import_id)
+
+    def rows() -> Iterator[list[Any]]:
+        yield [_("Row"), _("Column"), _("Problem")]
+        for problem in importing.problems_of(found):
+            yield [problem.row, problem.column, problem.sentence]
+
+    return download(f"{_('problems')}-{found.file_name}.csv", rows())
+
+
+@require_GET
+def sample_file(request: HttpRequest, contact_list: ContactList) -> StreamingHttpResponse:
+    """An example that can be filled in."""
+    return download(
+        "contacts.csv",
+        [
+            [name for name, _attribute, _variants in importing.COLUMNS] + ["City"],
+            ["Ada", "Lovelace", "ada@example.org", "+4915112345678", "A-1", "en", "London"],
+        ],
+    )
+
+
+@require_GET
+def export(request: HttpRequest, contact_list: ContactList) -> StreamingHttpResponse:
+    """Every contact of the list, in the form that can be imported again."""
+    names: dict[str, None] = {}
+    for fields in contact_list.contacts.exclude(fields={}).values_list("fields", flat=True).iterator(chunk_size=5_000):
+        names.update(dict.fromkeys(fields))
+    attributes = [attribute for _name, attribute, _variants in importing.COLUMNS]
+    contacts: Any = contact_list.contacts.values_list(*attributes, "fields", "opted_out_at")
+
+    def rows() -> Iterator[list[Any]]:
+        yield [*(name for name, _attribute, _variants in importing.COLUMNS), *names, "OptedOut"]
+        for *values, fields, opted_out_at in contacts.iterator(chunk_size=2_000):
+            yield [*values, *(fields.get(name, "") for name in names), opted_out_at and opted_out_at.isoformat()]
+
+    audit.record(EXPORTED, organization=contact_list.organization, request=request, target=contact_list)
+    return download(f"{contact_list.name}.csv", rows())
+
+
+@require_GET
+def export_opt_outs(request: HttpRequest) -> StreamingHttpResponse:
+    """Every opt-out of the organisation, ended ones too."""
+    user = current_user(request)
+    found = OptOut.objects.visible_to(user).values_list("phone", "source", "evidence", "created_at", "ended_at")
+    sources = dict(OptOut.Source.choices)
+
+    def rows() -> Iterator[list[Any]]:
+        yield ["Phone", "Source", "Evidence", "Since", "Until"]
+        for phone, source, evidence, since, until in found.iterator(chunk_size=2_000):
+            yield [phone, sources.get(source, source), evidence, since.isoformat(), until and until.isoformat()]
+
+    audit.record(EXPORTED_OPT_OUTS, organization=user.organization, request=request)
+    return download("opt-outs.csv", rows())
+
+
+def opted_out_by_number(contact: Contact) -> OptOut | None:
+    """The organisation's opt-out that stops this contact's number, if there is one."""
+    if not contact.phone:
+        return None
+    found: OptOut | None = (
+        OptOut.objects.active().filter(organization_id=contact.organization_id, phone=contact.phone).first()
+    )
+    return found

@@ -1,0 +1,181 @@
+"""Distributions and inbound messages in the admin site. The pages are in `pages`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import BooleanField, QuerySet, Value
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
+
+from config.logs import mask_number
+from distributions import pages, wording
+from distributions.models import Distribution, InboundMessage
+from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_user
+from organizations.permissions import missing_sms
+
+State = Distribution.State
+BADGES = {State.SENDING: "is-info", State.LAUNCHING: "is-info", State.FINISHED: "is-good"}
+
+
+def missing_right(request: HttpRequest) -> str:
+    """What the user lacks for distributing by SMS, "" if nothing; worked out once per request."""
+    known = getattr(request, "_missing_sms", None)
+    if known is None:
+        known = missing_sms(current_user(request))
+        request._missing_sms = known  # type: ignore[attr-defined]
+    return str(known)
+
+
+def _grouped(number: int) -> str:
+    return number_format(number, force_grouping=True)
+
+
+@admin.register(Distribution)
+class DistributionAdmin(OwnedAdmin):
+    """Everybody sees what was sent; composing and launching need “Use SMS distributions” (R31–R33)."""
+
+    editors = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
+    audited = True
+    list_display = ("title", "state_badge", "people", "outcome", "clicked", "cost", "when")
+    list_display_links = ("title",)
+    list_select_related = ("tally", "contact_list")
+    list_filter = ("state", ("survey", OwnedRelatedFilter))
+    search_fields = ("name",)
+    list_before_template = "admin/distributions/distribution/_before_list.html"
+    actions = None
+    empty_text = _("A distribution is one text to one contact list. Write the first one.")
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, row: Distribution) -> str:
+        return row.name
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_badge(self, row: Distribution) -> str:
+        label = _("paused") if row.paused_at else row.get_state_display()
+        badge = "is-warning" if row.paused_at or row.problem else BADGES.get(State(row.state), "")
+        return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, label)
+
+    @admin.display(description=_("recipients"))
+    def people(self, row: Distribution) -> str:
+        tally = getattr(row, "tally", None)
+        return _grouped(tally.total) if tally else "–"
+
+    @admin.display(description=_("outcome"))
+    def outcome(self, row: Distribution) -> str:
+        tally = getattr(row, "tally", None)
+        if tally is None:
+            return "–"
+        found = [figure for figure in wording.figures(tally) if figure.number > 0]
+        return format_html_join(" · ", "{} {}", ((_grouped(figure.number), figure.label) for figure in found)) or "–"
+
+    @admin.display(description=_("opened the link"))
+    def clicked(self, row: Distribution) -> str:
+        tally = getattr(row, "tally", None)
+        return _grouped(tally.clicked) if tally else "–"
+
+    @admin.display(description=_("cost"))
+    def cost(self, row: Distribution) -> str:
+        return "0"  # what it costs is between the organisation and its provider (R5); the note is above the list (R6)
+
+    @admin.display(description=_("when"), ordering="send_at")
+    def when(self, row: Distribution) -> str:
+        moment = row.send_at or row.launched_at
+        if moment is None:
+            return "–"
+        moment = timezone.localtime(moment)
+        day, clock = date_format(moment, "SHORT_DATE_FORMAT"), date_format(moment, "TIME_FORMAT")
+        return format_html('<span class="snd-nowrap">{}</span> {}', day, clock)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not missing_right(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What was sent stays; a draft may go."""
+        if missing_right(request) or (isinstance(obj, Distribution) and obj.state != State.DRAFT):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"missing": missing_right(request), **(extra_context or {})})
+
+    def get_site_urls(self) -> list[URLPattern]:
+        """Addresses beside those of the models, gathered by the site (config/admin.py)."""
+        wrap = self.admin_site.admin_view
+        return [path("contacts/contact/<int:pk>/texts/", wrap(pages.of_contact), name="distributions_of_contact")]
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        name = "distributions_distribution"
+        one_message = "<int:pk>/messages/<int:message_pk>"
+        return [
+            path("add/", wrap(pages.compose), name=f"{name}_add"),
+            path("preview/", wrap(pages.show_preview), name=f"{name}_preview"),
+            path("<int:pk>/change/", wrap(pages.show), name=f"{name}_change"),
+            path("<int:pk>/history/", wrap(pages.show), name=f"{name}_history"),
+            path("<int:pk>/edit/", wrap(pages.compose), name=f"{name}_edit"),
+            path("<int:pk>/review/", wrap(pages.show_review), name=f"{name}_review"),
+            path("<int:pk>/skipped.csv", wrap(pages.skipped_file), name=f"{name}_skipped"),
+            path("<int:pk>/launch/", wrap(pages.launch), name=f"{name}_launch"),
+            path("<int:pk>/pause/", wrap(pages.pause), name=f"{name}_pause"),
+            path("<int:pk>/resume/", wrap(pages.resume), name=f"{name}_resume"),
+            path("<int:pk>/cancel/", wrap(pages.cancel), name=f"{name}_cancel"),
+            path("<int:pk>/copy/", wrap(pages.copy), name=f"{name}_copy"),
+            path("<int:pk>/progress/", wrap(pages.show_progress), name=f"{name}_progress"),
+            path("<int:pk>/reasons/", wrap(pages.show_reasons), name=f"{name}_reasons"),
+            path("<int:pk>/messages/", wrap(pages.history), name=f"{name}_messages"),
+            path("<int:pk>/messages.csv", wrap(pages.history_file), name=f"{name}_export"),
+            path(f"{one_message}/", wrap(pages.show_message), name=f"{name}_message"),
+            path(f"{one_message}/send-again/", wrap(pages.send_again), name=f"{name}_send_again"),
+            *super().get_urls(),
+        ]
+
+
+@admin.register(InboundMessage)
+class InboundMessageAdmin(OwnedAdmin):
+    """What people wrote; nobody changes it."""
+
+    editors = frozenset()
+    list_display = ("received_at", "number", "excerpt", "read_as", "answered", "account_name")
+    list_display_links = ("received_at",)
+    list_filter = ("meaning",)
+    search_fields = ("sender__startswith",)
+    search_help_text = _("Beginning of a number, as the provider writes it")
+    fields = ("received_at", "number", "recipient", "text", "read_as", "contact", "answered", "account_name")
+    readonly_fields = ("number", "read_as", "answered", "account_name")
+    empty_text = _("Nobody has written yet. Replies appear here if your sender is a number and its webhook is set up.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows: QuerySet = super().get_queryset(request)
+        whole = Value(pages.may_see_numbers(current_user(request)), output_field=BooleanField())
+        rows = rows.annotate(whole_number=whole).select_related("account", "contact", "message__distribution")
+        return rows.defer("account__credentials", "message__text")
+
+    @admin.display(description=_("from"))
+    def number(self, row: Any) -> str:
+        return str(row.sender if row.whole_number else mask_number(row.sender))
+
+    @admin.display(description=_("text"))
+    def excerpt(self, row: InboundMessage) -> str:
+        return row.text if len(row.text) <= 80 else f"{row.text[:79]}…"
+
+    @admin.display(description=_("read as"), ordering="meaning")
+    def read_as(self, row: InboundMessage) -> str:
+        badge = {"opt_out": "is-warning", "opt_in": "is-good"}.get(row.meaning, "")
+        return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.get_meaning_display())
+
+    @admin.display(description=_("in reply to"))
+    def answered(self, row: InboundMessage) -> str:
+        if row.message is None:
+            return "–"
+        url = reverse("admin:distributions_distribution_message", args=[row.message.distribution_id, row.message_id])
+        return format_html('<a class="sb-link" href="{}">{}</a>', url, row.message.distribution.name)
+
+    @admin.display(description=_("account"))
+    def account_name(self, row: InboundMessage) -> str:
+        return str(pages.Carrier.of(row.account))

@@ -1,0 +1,231 @@
+"""Distributions in the API: launch, list, look at, take back, and what became of each text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from contacts.models import Contact
+from distributions import services
+from distributions.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
+from distributions.models import Distribution, Message
+from distributions.pages import EXPORTED, Carrier, may_see_numbers
+from distributions.serializers import (
+    DistributionRequest,
+    DistributionSerializer,
+    DistributionsQuery,
+    MessageSerializer,
+    OfSurveyQuery,
+)
+from distributions.services import LaunchRefused
+from extensions.models import ProviderAccount
+from organizations import audit
+from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged
+from organizations.models import User
+from organizations.permissions import require_sms
+from surveys.models import Survey
+
+KEY = re.compile(r"\A[\x21-\x7e]{1,64}\Z")
+TAGS = ["SMS distributions"]
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    description="Up to 64 characters of your choice. A repeated request with the same key and body launches nothing "
+    "new and gives the same ID, so that you can try again after a time-out. It is good for the whole organisation.",
+)
+ID = OpenApiParameter("public_id", location=OpenApiParameter.PATH, description="The distribution's ID: SMSD_…")
+ONE = enveloped("SmsDistribution", DistributionSerializer())
+EXAMPLE = OpenApiExample(
+    "An invitation",
+    request_only=True,
+    value={
+        "surveyId": "SV_8f3kq1ZpT0aWxYv",
+        "name": "Spring",
+        "sendDate": "2030-05-31T09:30:00Z",
+        "method": "Invite",
+        "recipients": {"mailingListId": "CG_2Rk0cD7uVb9sLqE"},
+        "message": {
+            "messageText": "Hello ${m://FirstName}, how was your visit? ${l://SurveyURL} Reply STOP to opt out"
+        },
+    },
+)
+
+
+def _visible(user: User) -> QuerySet:
+    rows: QuerySet = Distribution.objects.visible_to(user)
+    return rows.select_related("organization", "survey", "contact_list", "created_by", "tally")
+
+
+def _one(view: ApiView, public_id: str, query: dict[str, Any]) -> Distribution:
+    """The organisation's own distribution; of that survey, if the query names one. Raises NotFound."""
+    rows = _visible(view.caller).filter(public_id=public_id)
+    if "surveyId" in query:
+        rows = rows.filter(survey__public_id=query["surveyId"])
+    found: Distribution | None = rows.first()
+    if found is None:
+        raise NotFound(
+            _("Your organisation has no distribution with this ID. GET /API/v3/distributions/sms lists them.")
+        )
+    return found
+
+
+class DistributionsView(ApiView):
+    """All distributions, and a new one."""
+
+    @described(
+        "listSmsDistributions",
+        "List distributions",
+        paged("SmsDistribution", DistributionSerializer(many=True)),
+        400,
+        404,
+        parameters=[DistributionsQuery],
+        tags=TAGS,
+    )
+    def get(self, request: Request) -> Response:
+        """The organisation's distributions, newest first; of one survey if `surveyId` is given."""
+        query = checked(DistributionsQuery, request.query_params)
+        rows = _visible(self.caller)
+        if "surveyId" in query:
+            survey = Survey.objects.visible_to(self.caller).filter(public_id=query["surveyId"]).first()
+            if survey is None:
+                sentence = _("Your organisation has no survey with this ID. GET /API/v3/surveys lists them.")
+                raise NotFound(f"surveyId: {sentence}")
+            rows = rows.filter(survey=survey)
+        found, next_page = page(request, rows, query)
+        return Response({"elements": DistributionSerializer(found, many=True).data, "nextPage": next_page})
+
+    @described(
+        "createSmsDistribution",
+        "Launch a distribution",
+        enveloped(
+            "NewSmsDistribution",
+            inline_serializer("NewSmsDistribution", {"id": serializers.CharField(help_text="SMSD_…")}),
+        ),
+        400,
+        404,
+        409,
+        request=DistributionRequest,
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[EXAMPLE],
+        tags=TAGS,
+    )
+    def post(self, request: Request) -> Response:
+        """One text to everybody on a mailing list, at once or at a time.
+
+        Needs the permission “Use SMS distributions”. Who has opted out or has no number is skipped. Answered 409 if
+        no SMS account could carry it, or if the Idempotency-Key belongs to a distribution that is different.
+        """
+        require_sms(self.caller)
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not KEY.fullmatch(key):
+            sentence = _("Give 1 to 64 letters, digits and punctuation marks, without a space.")
+            raise ValidationError({"Idempotency-Key": [sentence]})
+        asked = checked(DistributionRequest, request.data)
+        invitation = Invitation(
+            survey_id=asked["surveyId"],
+            contact_list_id=asked["recipients"]["mailingListId"],
+            name=asked["name"],
+            text=asked["message"]["messageText"],
+            send_at=asked["sendDate"],
+            link_expires_at=asked.get("surveyLinkExpirationDate"),
+        )
+        try:
+            distribution = launch_once(invitation, self.caller, key)
+        except Unknown as unknown:
+            raise NotFound(f"{unknown.field}: {unknown.sentence}") from unknown
+        except Unfit as unfit:
+            raise ValidationError({unfit.field: [unfit.sentence]}) from unfit
+        except KeyUsed as used:
+            raise Conflict(str(used)) from used
+        except LaunchRefused as refusal:
+            raise Conflict(refusal.sentence) from refusal
+        return Response({"id": distribution.public_id})
+
+
+class DistributionView(ApiView):
+    """One distribution."""
+
+    @described(
+        "getSmsDistribution",
+        "Look at a distribution",
+        ONE,
+        400,
+        404,
+        parameters=[ID, OfSurveyQuery],
+        tags=TAGS,
+    )
+    def get(self, request: Request, public_id: str) -> Response:
+        """State, figures and text of one distribution."""
+        found = _one(self, public_id, checked(OfSurveyQuery, request.query_params))
+        return Response(DistributionSerializer(found).data)
+
+    @described(
+        "deleteSmsDistribution",
+        "Take a distribution back",
+        ONE,
+        400,
+        404,
+        409,
+        parameters=[ID, OfSurveyQuery],
+        tags=TAGS,
+    )
+    def delete(self, request: Request, public_id: str) -> Response:
+        """Whatever has not left is never sent; the distribution stays in the list as cancelled.
+
+        Needs the permission “Use SMS distributions”. Answered 409 once everything has left.
+        """
+        require_sms(self.caller)
+        query = checked(OfSurveyQuery, request.query_params)
+        services.cancel(_one(self, public_id, query), self.caller)
+        found = _one(self, public_id, query)
+        if found.state != Distribution.State.CANCELLED:
+            raise Conflict(_("It has been sent: texts that have left cannot be taken back."))
+        return Response(DistributionSerializer(found).data)
+
+
+class HistoryView(ApiView):
+    """What became of each text."""
+
+    @described(
+        "listSmsDistributionHistory",
+        "What became of each text",
+        paged("SmsHistory", MessageSerializer(many=True)),
+        400,
+        404,
+        parameters=[ID, PageQuery],
+        tags=TAGS,
+    )
+    def get(self, request: Request, public_id: str) -> Response:
+        """Everybody on the list in the order of sending, those who were skipped included."""
+        query = checked(PageQuery, request.query_params)
+        distribution = _one(self, public_id, {})
+        rows = Message.objects.filter(distribution=distribution).defer("text")
+        # By contact: the index on (distribution, contact) is the order of sending too.
+        found, next_page = page(request, rows, query, key="contact_id", newest_first=False)
+        whole_numbers = may_see_numbers(self.caller)
+        if whole_numbers and "skipToken" not in query:
+            audit.record(
+                EXPORTED,
+                organization=distribution.organization,
+                actor=self.caller,
+                request=request,
+                target=distribution,
+            )
+        accounts = ProviderAccount.objects.filter(
+            pk__in={message.account_id for message in found if message.account_id}
+        )
+        context = {
+            "contacts": Contact.objects.in_bulk({message.contact_id for message in found if message.contact_id}),
+            "carriers": {account.pk: Carrier.of(account) for account in accounts.defer("credentials")},
+            "whole_numbers": whole_numbers,
+        }
+        elements = MessageSerializer(found, many=True, context=context).data
+        return Response({"elements": elements, "nextPage": next_page})

@@ -1,0 +1,106 @@
+"""The one form of a distribution. It is the same whatever provider carries it (R7)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import DATETIME_CLASSES, INPUT_CLASSES, TEXTAREA_CLASSES
+
+from contacts.models import ContactList
+from distributions.models import Distribution
+from distributions.piping import Template
+from organizations.models import User
+from surveys.models import Survey
+
+LOCAL = "%Y-%m-%dT%H:%M"  # what a browser's date and time field sends
+
+
+def _moment(label: Any, help_text: Any) -> forms.DateTimeField:
+    return forms.DateTimeField(
+        label=label,
+        required=False,
+        help_text=help_text,
+        input_formats=[LOCAL, f"{LOCAL}:%S"],
+        widget=forms.DateTimeInput(format=LOCAL, attrs={"type": "datetime-local", "class": " ".join(DATETIME_CLASSES)}),
+        error_messages={"invalid": _("Write a date and a time, for example 2030-05-31T09:30.")},
+    )
+
+
+class ComposeForm(forms.ModelForm):
+    """Recipients, message and time of a draft."""
+
+    use_required_attribute = False
+
+    NOW, LATER = "now", "later"
+
+    when = forms.ChoiceField(
+        label=_("Send"),
+        choices=[(NOW, _("as soon as it is launched")), (LATER, _("at a time"))],
+        initial=NOW,
+        widget=forms.RadioSelect,
+    )
+    send_at = _moment(_("Date and time"), "")
+    link_expires_at = _moment(
+        _("The survey link works until"), _("After that people read that the survey has ended. Empty: for ever.")
+    )
+
+    class Meta:
+        model = Distribution
+        fields = ("name", "contact_list", "survey", "message_text", "send_at", "link_expires_at")
+        labels: ClassVar = {
+            "name": _("Name"),
+            "contact_list": _("Contact list"),
+            "survey": _("Survey"),
+            "message_text": _("Text"),
+        }
+        help_texts: ClassVar = {
+            "name": _("For you and your colleagues; recipients do not see it."),
+        }
+        widgets: ClassVar = {
+            "name": forms.TextInput(attrs={"class": " ".join(INPUT_CLASSES), "autocomplete": "off"}),
+            "contact_list": forms.Select(attrs={"class": "snd-select"}),
+            "survey": forms.Select(attrs={"class": "snd-select"}),
+            "message_text": forms.Textarea(attrs={"class": " ".join(TEXTAREA_CLASSES), "rows": 5}),
+        }
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        lists = self.fields["contact_list"]
+        surveys = self.fields["survey"]
+        assert isinstance(lists, forms.ModelChoiceField)
+        assert isinstance(surveys, forms.ModelChoiceField)
+        lists.queryset = ContactList.objects.visible_to(user)
+        surveys.queryset = Survey.objects.visible_to(user)
+        lists.required = True
+        lists.empty_label = surveys.empty_label = _("Choose …")
+        self.fields["send_at"].help_text = _("In the time zone %(zone)s.") % {
+            "zone": timezone.get_current_timezone_name()
+        }
+        if self.instance.pk and self.instance.send_at:
+            self.fields["when"].initial = self.LATER
+
+    def clean_message_text(self) -> str:
+        text: str = self.cleaned_data["message_text"].replace("\r\n", "\n").replace("\r", "\n")
+        problems = Template(text).problems
+        if problems:
+            raise forms.ValidationError(problems)
+        return text
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        now = timezone.now()
+        if cleaned.get("when") == self.NOW:
+            cleaned["send_at"] = None
+            self.errors.pop("send_at", None)  # of no interest then
+        elif "send_at" in cleaned:
+            if cleaned["send_at"] is None:
+                self.add_error("send_at", _("Choose when the texts are to be sent."))
+            elif cleaned["send_at"] <= now:
+                self.add_error("send_at", _("This time has passed. Choose a later one."))
+        expires, begins = cleaned.get("link_expires_at"), cleaned.get("send_at") or now
+        if expires and expires <= begins:
+            self.add_error("link_expires_at", _("The link would have expired before the texts are sent."))
+        return cleaned

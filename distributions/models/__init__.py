@@ -1,0 +1,5 @@
+from distributions.models.distributions import Chunk, Distribution, Tally
+from distributions.models.inbound import InboundMessage, InboundPart
+from distributions.models.messages import Message, MessageEvent
+
+__all__ = ["Chunk", "Distribution", "InboundMessage", "InboundPart", "Message", "MessageEvent", "Tally"]

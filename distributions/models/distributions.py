@@ -1,0 +1,145 @@
+"""A distribution, the chunks it is sent in, and its counters."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import ContactList
+from extensions.models import ProviderAccount
+from organizations.ids import new_id
+from organizations.models import Owned, User
+from surveys.models import Survey
+
+
+def new_distribution_id() -> str:
+    return new_id("SMSD_")
+
+
+class Distribution(Owned):
+    """One text to one contact list, now or at a time; its messages say what became of it, its tally how many."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        SCHEDULED = "scheduled", _("scheduled")
+        LAUNCHING = "launching", _("being prepared")  # messages are being written; the first are sent already
+        SENDING = "sending", _("sending")
+        FINISHED = "finished", _("finished")
+        CANCELLED = "cancelled", _("cancelled")
+
+    public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_distribution_id, editable=False)
+    name = models.CharField(_("name"), max_length=100)
+    survey = models.ForeignKey(Survey, models.PROTECT, related_name="distributions", verbose_name=_("survey"))
+    contact_list = models.ForeignKey(
+        ContactList, models.SET_NULL, null=True, related_name="distributions", verbose_name=_("contact list")
+    )
+    message_text = models.TextField(_("message"), max_length=10_000)
+    send_at = models.DateTimeField(
+        _("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is launched.")
+    )
+    link_expires_at = models.DateTimeField(_("link expires"), null=True, blank=True)
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.DRAFT, editable=False)
+    paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
+    account = models.ForeignKey(
+        ProviderAccount, models.PROTECT, null=True, editable=False, related_name="+", verbose_name=_("account")
+    )
+    problem = models.CharField(_("what is wrong"), max_length=300, blank=True, editable=False)
+    idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 (null: no key, not unique)
+    cursor = models.BigIntegerField(default=0, editable=False)  # the last contact whose message is written
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, editable=False, related_name="+", verbose_name=_("created by")
+    )
+    launched_at = models.DateTimeField(_("launched"), null=True, editable=False)
+    launched_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, editable=False, related_name="+", verbose_name=_("launched by")
+    )
+    finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("distribution")
+        verbose_name_plural = _("distributions")
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "idempotency_key"], name="one_distribution_per_idempotency_key"
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["state", "send_at"], name="distributions_by_state")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Chunk(models.Model):
+    """A range of messages that one pump claims at once: the queue. Its messages carry no index on their state."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        DONE = "done"
+
+    distribution = models.ForeignKey(Distribution, models.CASCADE, related_name="chunks")
+    account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="chunks")
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    priority = models.PositiveSmallIntegerField(default=10)  # a reply in a conversation goes first, with 0
+    not_before = models.DateTimeField(default=timezone.now)
+    lease_until = models.DateTimeField(null=True)
+    holder = models.CharField(max_length=40, blank=True)
+    tries = models.PositiveIntegerField(default=0)  # how often messages of it were not taken
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["account", "priority", "not_before"], condition=models.Q(state="open"), name="chunks_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.distribution_id}: {self.first_id}-{self.last_id}"
+
+
+class Tally(models.Model):
+    """How many messages of a distribution are in which state; written once per batch, read by every page.
+
+    `waiting` counts queued and sending together.
+    """
+
+    distribution = models.OneToOneField(Distribution, models.CASCADE, primary_key=True, related_name="tally")
+    waiting = models.IntegerField(_("waiting"), default=0)
+    uncertain = models.IntegerField(_("uncertain"), default=0)
+    accepted = models.IntegerField(_("accepted"), default=0)
+    sent = models.IntegerField(_("sent"), default=0)
+    delivered = models.IntegerField(_("delivered"), default=0)
+    undelivered = models.IntegerField(_("undelivered"), default=0)
+    failed = models.IntegerField(_("failed"), default=0)
+    expired = models.IntegerField(_("expired"), default=0)
+    skipped = models.IntegerField(_("skipped"), default=0)
+    cancelled = models.IntegerField(_("cancelled"), default=0)
+    segments = models.IntegerField(_("segments"), default=0)
+    clicked = models.IntegerField(_("opened the link"), default=0)
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "waiting",
+        "uncertain",
+        "accepted",
+        "sent",
+        "delivered",
+        "undelivered",
+        "failed",
+        "expired",
+        "skipped",
+        "cancelled",
+    )
+
+    def __str__(self) -> str:
+        return str(self.distribution_id)
+
+    @property
+    def total(self) -> int:
+        """Everybody on the list, those who were skipped included."""
+        return sum(getattr(self, column) for column in self.COLUMNS)

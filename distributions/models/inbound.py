@@ -1,0 +1,72 @@
+"""What people write to us."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import Contact
+from distributions.models.messages import Message
+from extensions.models import ProviderAccount
+from organizations.models import Owned
+
+
+class InboundMessage(Owned):
+    """An SMS from a person to the organisation, kept for ever under the provider's own id."""
+
+    class Meaning(models.TextChoices):
+        REPLY = "reply", _("reply")
+        OPT_OUT = "opt_out", _("opt-out")
+        OPT_IN = "opt_in", _("opt-in")
+        HELP = "help", _("help")
+
+    account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="+", verbose_name=_("account"))
+    provider_message_id = models.CharField(max_length=120)
+    sender = models.CharField(_("from"), max_length=40)
+    recipient = models.CharField(_("to"), max_length=40, blank=True)
+    text = models.TextField(_("text"), blank=True)
+    meaning = models.CharField(_("read as"), max_length=8, choices=Meaning.choices, default=Meaning.REPLY)
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, related_name="+", verbose_name=_("contact"))
+    message = models.ForeignKey(
+        Message, models.SET_NULL, null=True, db_constraint=False, related_name="replies", verbose_name=_("in reply to")
+    )
+    received_at = models.DateTimeField(_("received"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("inbound message")
+        verbose_name_plural = _("inbound messages")
+        ordering: ClassVar = ["-received_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "provider_message_id"], name="one_inbound_per_provider_id")
+        ]
+        indexes: ClassVar = [models.Index(fields=["organization", "sender"], name="inbound_by_sender")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class InboundPart(models.Model):
+    """One part of a long text that its provider hands over in parts; gone once the text is whole."""
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="+")
+    organization = models.ForeignKey("organizations.Organization", models.CASCADE, related_name="+")
+    key = models.CharField(max_length=120)  # what the parts of one text share: sender, recipient, the provider's number
+    part = models.PositiveSmallIntegerField()  # from 1
+    total = models.PositiveSmallIntegerField()
+    provider_message_id = models.CharField(max_length=120)
+    sender = models.CharField(max_length=40)
+    recipient = models.CharField(max_length=40, blank=True)
+    text = models.TextField(blank=True)
+    received_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "provider_message_id"], name="one_part_per_provider_id")
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "key"], name="parts_of_one_text")]
+
+    def __str__(self) -> str:
+        return f"{self.part}/{self.total}"

@@ -1,0 +1,91 @@
+"""One text to one person, and what happened to it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import Contact
+from distributions.models.distributions import Distribution
+from distributions.states import Status, sources
+from extensions.models import ProviderAccount
+from organizations.models import Owned, OwnedQuerySet
+
+
+class MessageQuerySet(OwnedQuerySet):
+    def move(self, to: Status, **fields: Any) -> int:
+        """One UPDATE, only from a state that allows it: late and duplicate reports change nothing. Returns how many."""
+        return self.filter(status__in=sources(to)).update(status=to, **fields)
+
+
+class Message(Owned):
+    """One text to one person: the outbox row.
+
+    There is no index on anything that changes, so that PostgreSQL updates rows in place. `attempt` numbers the marks
+    "sending"; a result is written only for the attempt it belongs to. `reason` is a Category, or why it was skipped.
+    """
+
+    class Skip(models.TextChoices):
+        OPTED_OUT = "opted_out", _("opted out")
+        NO_NUMBER = "no_number", _("no phone number")
+        DUPLICATE = "duplicate", _("same number twice")
+
+    organization = models.ForeignKey("organizations.Organization", models.CASCADE, db_index=False, editable=False)
+    distribution = models.ForeignKey(Distribution, models.CASCADE, related_name="messages", db_index=False)
+    # No constraint and no index of its own: a contact can be deleted, history keeps the number.
+    contact = models.ForeignKey(
+        Contact, models.DO_NOTHING, null=True, db_index=False, db_constraint=False, related_name="+"
+    )
+    account = models.ForeignKey(ProviderAccount, models.PROTECT, null=True, db_index=False, related_name="+")
+    to = models.CharField(_("number"), max_length=16)
+    text = models.TextField(_("text"))
+    segments = models.PositiveSmallIntegerField(_("segments"), default=0)
+    status = models.CharField(_("state"), max_length=12, choices=Status.choices, default=Status.QUEUED)
+    reason = models.CharField(_("reason"), max_length=24, blank=True, default="")
+    error = models.CharField(_("the provider's words"), max_length=255, blank=True, default="")
+    attempt = models.PositiveSmallIntegerField(default=0)
+    attempted_at = models.DateTimeField(_("attempted"), null=True)
+    provider_message_id = models.CharField(_("the provider's ID"), max_length=80, blank=True, default="")
+    accepted_at = models.DateTimeField(_("accepted"), null=True)
+    settled_at = models.DateTimeField(_("settled"), null=True)
+    clicked_at = models.DateTimeField(_("opened the link"), null=True)
+
+    objects: ClassVar[Any] = MessageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["distribution", "contact"], name="one_message_per_contact")
+        ]
+        indexes: ClassVar = [models.Index(fields=["organization", "to"], name="messages_by_number")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class MessageEvent(models.Model):
+    """Something that was said about a message: by a report, a look-up, a person, or an attempt that went wrong."""
+
+    class Source(models.TextChoices):
+        SEND = "send", _("sending")
+        REPORT = "report", _("delivery report")
+        LOOKUP = "lookup", _("look-up at the provider")
+        PERSON = "person", _("a person")
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="events", db_constraint=False)
+    source = models.CharField(max_length=8, choices=Source.choices)
+    status = models.CharField(max_length=12)
+    category = models.CharField(max_length=24, blank=True, default="")
+    error = models.CharField(max_length=255, blank=True, default="")
+    part = models.CharField(max_length=80, blank=True, default="")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.status}"

@@ -1,0 +1,404 @@
+"""The queue, which is the table: claim chunks, mark messages, write results. Every function is one short transaction.
+
+The same statements run on PostgreSQL and SQLite; where they differ, PostgreSQL saves round trips (one statement per
+batch) and SQLite relies on its IMMEDIATE transactions, which are exclusive. No transaction is open while a provider is
+being called.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Count, F
+from django.utils import timezone
+
+from distributions.models import Chunk, Distribution, Message, Tally
+from distributions.states import FINAL, TRANSITIONS, WAITING, Status, sources
+from extensions.models import PumpSeat
+
+T = TypeVar("T")
+
+REPEATED = "repeated"  # the reason of a queued message that was uncertain before
+SEATS = 2  # pumps that may work for one account at once
+SEAT_LEASE = 15.0  # seconds; renewed while the pump lives
+
+_RUNNING = "d.paused_at IS NULL AND d.state IN ('launching', 'sending')"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A chunk that is ours until its lease ends."""
+
+    chunk_id: int
+    distribution_id: int
+    first_id: int
+    last_id: int
+    tries: int
+    organization: str  # its public id
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A message that is marked "sending" by the attempt of this number."""
+
+    id: int
+    attempt: int
+    to: str
+    text: str
+    repeated: bool  # an earlier attempt may have been taken
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A move of one message. `attempt` None: whoever attempted it; otherwise only if that attempt is the latest."""
+
+    id: int
+    to: Status
+    attempt: int | None = None
+    message_id: str = ""
+    segments: int | None = None
+    reason: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    id: int
+    was: str
+    now: str
+
+
+def retrying(work: Callable[[], T], *, patience: float = 0.0) -> T:
+    """Run `work` again on a new connection for up to `patience` seconds while the database is away or deadlocked."""
+    give_up_at = time.monotonic() + patience
+    pause = 0.1
+    while True:
+        try:
+            return work()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() + pause > give_up_at:
+                raise
+            connection.close()
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+def _postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def _any(column: str, ids: Sequence[int]) -> tuple[str, list[Any]]:
+    if _postgresql():
+        return f"{column} = ANY(%s)", [list(ids)]
+    return f"{column} IN ({', '.join(['%s'] * len(ids))})", list(ids)
+
+
+def _now() -> tuple[str, list[Any]]:
+    """The database's clock: a worker whose own clock is wrong neither sends early nor steals a lease."""
+    if _postgresql():
+        return "statement_timestamp()", []
+    return "%s", [connection.ops.adapt_datetimefield_value(timezone.now())]
+
+
+def _after(seconds: float) -> tuple[str, list[Any]]:
+    if _postgresql():
+        return "statement_timestamp() + %s * interval '1 second'", [seconds]
+    return "%s", [connection.ops.adapt_datetimefield_value(timezone.now() + timedelta(seconds=seconds))]
+
+
+def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+# --- seats ---------------------------------------------------------------------------------------------------------
+
+
+def take_seat(account_id: int, holder: str) -> bool:
+    """Take or renew a seat for this account; False if all are taken by others."""
+    if not PumpSeat.objects.filter(account_id=account_id).exists():
+        seats = [PumpSeat(account_id=account_id, number=number) for number in range(SEATS)]
+        PumpSeat.objects.bulk_create(seats, ignore_conflicts=True)
+    now, now_params = _now()
+    lease, lease_params = _after(SEAT_LEASE)
+    lock = "FOR UPDATE SKIP LOCKED" if _postgresql() else ""
+    # S608 below and elsewhere in this file: only our own column names and placeholders are put into the text.
+    sql = f"""
+        UPDATE extensions_pumpseat SET holder = %s, lease_until = {lease} WHERE id = (
+            SELECT id FROM extensions_pumpseat
+            WHERE account_id = %s AND (holder = %s OR lease_until IS NULL OR lease_until < {now})
+            ORDER BY holder = %s DESC, number LIMIT 1 {lock}
+        ) RETURNING number
+    """  # noqa: S608
+    return bool(_rows(sql, [holder, *lease_params, account_id, holder, *now_params, holder]))
+
+
+def leave_seat(account_id: int, holder: str) -> None:
+    PumpSeat.objects.filter(account_id=account_id, holder=holder).update(lease_until=None, holder="")
+
+
+# --- chunks --------------------------------------------------------------------------------------------------------
+
+
+def claim(account_id: int, holder: str, limit: int) -> list[Claim]:
+    """Take up to `limit` due chunks of the account for SEND_LEASE seconds; paused and cancelled ones are left alone."""
+    now, now_params = _now()
+    lease, lease_params = _after(settings.SEND_LEASE)
+    due = f"""
+        SELECT c.id FROM distributions_chunk c JOIN distributions_distribution d ON d.id = c.distribution_id
+        WHERE c.account_id = %s AND c.state = 'open' AND c.not_before <= {now}
+            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {_RUNNING}
+        ORDER BY c.priority, c.not_before, c.id LIMIT %s
+    """  # noqa: S608
+    due_params = [account_id, *now_params, *now_params, limit]
+    chosen = f"= ANY(ARRAY({due} FOR UPDATE OF c SKIP LOCKED))" if _postgresql() else f"IN ({due})"
+    sql = f"""
+        UPDATE distributions_chunk SET holder = %s, lease_until = {lease} WHERE id {chosen}
+        RETURNING id, distribution_id, first_id, last_id, tries,
+            (SELECT o.public_id FROM distributions_distribution d JOIN organizations_organization o
+             ON o.id = d.organization_id WHERE d.id = distribution_id)
+    """  # noqa: S608
+    rows = _rows(sql, [holder, *lease_params, *due_params])
+    return sorted((Claim(*row) for row in rows), key=lambda claimed: claimed.chunk_id)
+
+
+def read(claimed: Claim) -> list[tuple[int, int]]:
+    """The chunk's queued messages as (id, segments).
+
+    What is still marked "sending" belongs to an attempt whose worker is gone, and may have left: it becomes uncertain.
+    """
+    sql = """
+        SELECT id, segments, status, attempt FROM distributions_message
+        WHERE id BETWEEN %s AND %s AND distribution_id = %s AND status IN ('queued', 'sending') ORDER BY id
+    """
+    rows = _rows(sql, [claimed.first_id, claimed.last_id, claimed.distribution_id])
+    orphans = [
+        Change(id=row[0], to=Status.UNCERTAIN, attempt=row[3], error="The worker stopped while sending.")
+        for row in rows
+        if row[2] == Status.SENDING
+    ]
+    if orphans:
+        apply(orphans)
+    return [(row[0], row[1]) for row in rows if row[2] == Status.QUEUED]
+
+
+def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
+    """Mark queued messages "sending" in one statement, before their requests leave.
+
+    Pause, cancel and opt-outs are read in that very statement, so nothing leaves after any of them was committed. Those
+    who have opted out since the launch are skipped; of a paused or cancelled distribution nothing comes back.
+    """
+    chosen, params = _any("m.id", ids)
+    now, now_params = _now()
+    sql = f"""
+        UPDATE distributions_message AS m SET
+            account_id = %s, attempt = m.attempt + 1, attempted_at = {now}, (status, reason) = (
+                SELECT CASE WHEN x.stop THEN 'skipped' ELSE 'sending' END,
+                    CASE WHEN x.stop THEN 'opted_out' WHEN m.reason = '{REPEATED}' THEN m.reason ELSE '' END
+                FROM (SELECT EXISTS (
+                    SELECT 1 FROM contacts_optout o
+                    WHERE o.organization_id = m.organization_id AND o.phone = m."to" AND o.ended_at IS NULL
+                ) AS stop) x
+            )
+        WHERE {chosen} AND m.status = 'queued' AND EXISTS (
+            SELECT 1 FROM distributions_distribution d WHERE d.id = m.distribution_id AND {_RUNNING}
+        )
+        RETURNING id, status, attempt, "to", text, distribution_id, reason
+    """  # noqa: S608
+    rows = _rows(sql, [account_id, *now_params, *params])
+    skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED)
+    for distribution_id, count in skipped.items():
+        Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, skipped=F("skipped") + count)
+    marked = (
+        Marked(id=row[0], attempt=row[2], to=row[3], text=row[4], repeated=row[6] == REPEATED)
+        for row in rows
+        if row[1] == Status.SENDING
+    )
+    return sorted(marked, key=lambda message: message.id)
+
+
+def finish(claimed: Claim, holder: str) -> bool:
+    """Nothing of this chunk is left to send; False if something was put back into it meanwhile (`requeue`).
+
+    Then it is given back instead. `tries` tells: the row's lock makes the two take turns.
+    """
+    mine = Chunk.objects.filter(pk=claimed.chunk_id, holder=holder)
+    if mine.filter(tries=claimed.tries).update(state=Chunk.State.DONE, lease_until=None, holder=""):
+        return True
+    mine.update(lease_until=None, holder="")
+    return False
+
+
+def release(chunk_id: int, holder: str, *, delay: float = 0.0, failed: bool = False) -> None:
+    """Give a chunk back with messages in it, due again in `delay` seconds; `failed` if some were not taken."""
+    not_before, params = _after(delay)
+    sql = f"""
+        UPDATE distributions_chunk SET lease_until = NULL, holder = '', not_before = {not_before}, tries = tries + %s
+        WHERE id = %s AND holder = %s
+    """  # noqa: S608
+    _rows(sql, [*params, int(failed), chunk_id, holder])
+
+
+def requeue(ids: Iterable[int]) -> int:
+    """Put uncertain messages back into the queue: only once it is known, or a person has decided, that they may go.
+
+    Returns how many went back.
+    """
+    count = 0
+    with transaction.atomic():
+        rows = Message.objects.filter(pk__in=list(ids), status=Status.UNCERTAIN).select_for_update()
+        for pk, distribution_id in rows.values_list("pk", "distribution_id"):
+            Message.objects.filter(pk=pk).update(status=Status.QUEUED, error="", reason=REPEATED)
+            count += 1
+            Chunk.objects.filter(distribution_id=distribution_id, first_id__lte=pk, last_id__gte=pk).update(
+                state=Chunk.State.OPEN, tries=F("tries") + 1
+            )
+            Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") + 1, uncertain=F("uncertain") - 1)
+            Distribution.objects.filter(pk=distribution_id, state=Distribution.State.FINISHED).update(
+                state=Distribution.State.SENDING, finished_at=None
+            )
+    return count
+
+
+# --- results and reports -------------------------------------------------------------------------------------------
+
+
+def column(status: str) -> str:
+    """The tally's column that counts messages in this state."""
+    return "waiting" if status in WAITING else str(status)
+
+
+def _sources(to: str) -> list[str]:
+    # A result that says "not taken" belongs to the attempt under way. Out of "uncertain" only `requeue` leads back.
+    return [Status.SENDING] if to == Status.QUEUED else sources(to)
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+def _apply_sql() -> str:
+    allowed = "\n".join(f"WHEN '{to}' THEN m.status IN ({_listed(_sources(to))})" for to in TRANSITIONS if _sources(to))
+    deltas = ", ".join(
+        f"sum((now IN ({states}))::int - (was IN ({states}))::int) AS {name}"
+        for name in Tally.COLUMNS
+        for states in [_listed(status for status in Status.values if column(status) == name)]
+    )
+    updates = ", ".join(f"{name} = t.{name} + d.{name}" for name in Tally.COLUMNS)
+    return f"""
+        WITH v AS (
+            SELECT * FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[])
+            AS v(id, attempt, status, message_id, segments, reason, error)
+        ), old AS (
+            SELECT m.id, m.status AS was, CASE v.status {allowed} ELSE false END AS moves,
+                v.status, v.message_id, v.segments, v.reason, v.error
+            FROM distributions_message m JOIN v ON v.id = m.id
+            WHERE v.attempt IS NULL OR v.attempt = m.attempt
+            ORDER BY m.id FOR UPDATE OF m
+        ), moved AS (
+            UPDATE distributions_message m SET
+                status = CASE WHEN old.moves THEN old.status ELSE m.status END,
+                reason = CASE WHEN old.moves THEN old.reason ELSE m.reason END,
+                error = CASE WHEN old.moves THEN old.error ELSE m.error END,
+                provider_message_id = CASE WHEN old.message_id <> '' THEN old.message_id ELSE m.provider_message_id END,
+                segments = COALESCE(NULLIF(old.segments, 0), m.segments),
+                accepted_at = CASE WHEN m.accepted_at IS NULL AND old.status <> 'queued' AND old.status <> 'uncertain'
+                    THEN clock_timestamp() ELSE m.accepted_at END,
+                settled_at = CASE WHEN old.moves AND old.status IN ({_listed(FINAL)})
+                    THEN clock_timestamp() ELSE m.settled_at END
+            FROM old WHERE m.id = old.id AND (old.moves OR old.message_id <> '')
+            RETURNING m.id, old.was, m.status AS now, m.distribution_id
+        ), tallied AS (
+            UPDATE distributions_tally t SET {updates}
+            FROM (SELECT distribution_id, {deltas} FROM moved WHERE was <> now GROUP BY distribution_id) d
+            WHERE t.distribution_id = d.distribution_id
+        )
+        SELECT id, was, now FROM moved
+    """  # noqa: S608
+
+
+_APPLY = _apply_sql()
+
+
+def apply(changes: Sequence[Change]) -> list[Moved]:
+    """Write results or reports in one go; a move that its message's state does not allow changes nothing.
+
+    At most one change per message. Returns what was touched, with the state before and after.
+    """
+    if not changes:
+        return []
+    if _postgresql():
+        ordered = sorted(changes, key=lambda change: change.id)
+        params = [
+            [change.id for change in ordered],
+            [change.attempt for change in ordered],
+            [str(change.to) for change in ordered],
+            [change.message_id[:80] for change in ordered],
+            [change.segments for change in ordered],
+            [str(change.reason)[:24] for change in ordered],
+            [storable(change.error)[:255] for change in ordered],
+        ]
+        return [Moved(*row) for row in _rows(_APPLY, params)]
+    return _apply_row_by_row(changes)
+
+
+def storable(text: str) -> str:
+    """The text without what a database cannot hold: NUL, and half characters that JSON lets through."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
+    moved: list[Moved] = []
+    with transaction.atomic():
+        rows = Message.objects.in_bulk([change.id for change in changes])
+        deltas: dict[int, Counter[str]] = {}
+        for change in changes:
+            message = rows.get(change.id)
+            if message is None or change.attempt not in (None, message.attempt):
+                continue
+            fields: dict[str, Any] = {}
+            now = timezone.now()
+            moves = message.status in _sources(change.to)
+            if moves:
+                fields["status"], fields["reason"] = change.to, str(change.reason)[:24]
+                fields["error"] = storable(change.error)[:255]
+                if change.to in FINAL:
+                    fields["settled_at"] = now
+            if change.message_id:
+                fields["provider_message_id"] = change.message_id[:80]
+            if not fields:
+                continue
+            if change.segments:
+                fields["segments"] = change.segments
+            if message.accepted_at is None and change.to not in (Status.QUEUED, Status.UNCERTAIN):
+                fields["accepted_at"] = now
+            Message.objects.filter(pk=message.pk).update(**fields)
+            moved.append(Moved(message.pk, message.status, change.to if moves else message.status))
+            if moves and column(message.status) != column(change.to):
+                counts = deltas.setdefault(message.distribution_id, Counter())
+                counts[column(message.status)] -= 1
+                counts[column(change.to)] += 1
+        for distribution_id, counts in deltas.items():
+            Tally.objects.filter(pk=distribution_id).update(
+                **{name: F(name) + count for name, count in counts.items() if count}
+            )
+    return moved
+
+
+def recount(distribution_id: int) -> None:
+    """Rebuild a distribution's tally from its messages."""
+    with transaction.atomic():
+        tally = Tally.objects.select_for_update().get(pk=distribution_id)
+        counts: Counter[str] = Counter()
+        statuses = Message.objects.filter(distribution_id=distribution_id).values_list("status").annotate(n=Count("pk"))
+        for status, count in statuses.order_by():
+            counts[column(status)] += count
+        Tally.objects.filter(pk=tally.pk).update(**{name: counts[name] for name in Tally.COLUMNS})

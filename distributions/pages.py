@@ -1,0 +1,642 @@
+"""The pages of a distribution: compose, review, progress, history. They hold no rules: those are in `services`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from config.logs import mask_number
+from contacts import numbers
+from contacts.exports import download
+from contacts.models import Contact, ContactList
+from distributions import segments, services, wording
+from distributions.forms import ComposeForm
+from distributions.models import Distribution, InboundMessage, Message, MessageEvent
+from distributions.piping import CONTACT_FIELDS, Template
+from distributions.references import reference
+from distributions.review import cautions, other_columns, preview, recipients, review
+from distributions.services import LaunchRefused
+from distributions.states import Status
+from extensions.models import ProviderAccount
+from extensions.routing import NoRoute, route_for
+from organizations import audit
+from organizations.admin_base import current_user
+from organizations.models import User
+from organizations.permissions import missing_sms, require_sms
+from surveys.models import Survey
+
+State = Distribution.State
+
+ROWS = 50  # of the history, per page
+PREVIEWS = 3
+OF_CONTACT = 20
+COPIED = gettext_noop("copied")
+EXPORTED = gettext_noop("exported the history")
+FOLLOWED = timedelta(hours=1)  # how long a finished distribution's page goes on looking for reports
+
+
+def page(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+    """A page in the admin's frame; a fragment (its name starts with an underscore) without it."""
+    if not template.startswith("_"):
+        context = {**admin.site.each_context(request), **context}
+    return TemplateResponse(request, f"admin/distributions/distribution/{template}.html", context, status=status)
+
+
+def distribution_of(request: HttpRequest, pk: int) -> Distribution:
+    """The organisation's own distribution. Raises Http404 for any other."""
+    rows = Distribution.objects.visible_to(current_user(request))
+    related = ("organization", "survey", "contact_list", "account", "tally", "created_by", "launched_by")
+    found: Distribution | None = rows.select_related(*related).filter(pk=pk).first()
+    if found is None:
+        raise Http404(_("There is no such distribution."))
+    return found
+
+
+def may_see_numbers(user: User) -> bool:
+    """Whole numbers are shown to those who may text them, and to administrators."""
+    return user.is_administrator or not missing_sms(user)
+
+
+# --- compose ----------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """Write a draft, or change one. Raises MissingRight."""
+    user = current_user(request)
+    require_sms(user)
+    distribution = distribution_of(request, pk) if pk else Distribution(organization=user.organization)
+    if distribution.state != State.DRAFT:
+        return redirect("admin:distributions_distribution_change", distribution.pk)
+    initial = {"contact_list": request.GET.get("contact_list"), "survey": request.GET.get("survey")}
+    data = request.POST if request.method == "POST" else None
+    form = ComposeForm(user, data, instance=distribution, initial={} if pk else initial)
+    if request.method == "POST" and form.is_valid():
+        draft = form.save(commit=False)
+        draft.created_by = draft.created_by or user
+        draft.save()
+        return redirect("admin:distributions_distribution_review", draft.pk)
+    return page(
+        request,
+        "compose",
+        title=_("Edit distribution") if pk else _("New distribution"),
+        form=form,
+        distribution=distribution if pk else None,
+        lists_exist=ContactList.objects.visible_to(user).exists(),
+        surveys_exist=Survey.objects.visible_to(user).exists(),
+        no_route=_account_of(user)[1],
+        status=422 if form.errors else 200,
+    )
+
+
+@require_POST
+def show_preview(request: HttpRequest) -> HttpResponse:
+    """While somebody writes: segments, what deserves a second look, and the text as real people would get it."""
+    user = current_user(request)
+    require_sms(user)
+    text = request.POST.get("message_text", "").replace("\r\n", "\n")[:10_000].replace("\0", "")
+    list_id = request.POST.get("contact_list", "")
+    contact_list = (
+        ContactList.objects.visible_to(user).filter(pk=list_id).first()
+        if list_id.isdecimal() and len(list_id) < 19
+        else None
+    )
+    columns = other_columns(contact_list.pk) if contact_list else []
+    account, _no_route = _account_of(user)
+    template = Template(text)
+    people = list(contact_list.contacts.exclude(phone="").order_by("pk")[:PREVIEWS]) if contact_list else []
+    previews = preview(text, people or [EXAMPLE], account) if text.strip() else []
+    length = previews[0][2] if previews else segments.count(text)
+    return page(
+        request,
+        "_preview",
+        text=text,
+        length=length,
+        room=_room(length),
+        offending=length.offending[:20],
+        plain=segments.plain(text) if segments.plain(text) != text else "",
+        problems=template.problems,
+        cautions=cautions(template, set(columns), account) if text.strip() and contact_list else [],
+        previews=previews,
+        is_example=not people,
+        placeholders=[(name, f"${{m://{name}}}") for name in CONTACT_FIELDS[2:]]
+        + [(name, f"${{e://Field/{name}}}") for name in columns if not set(name) & set("{}|")][:40],
+    )
+
+
+# Stands in for the people of an empty list.
+EXAMPLE = Contact(
+    first_name="Ada", last_name="Lovelace", email="ada@example.org", phone="+4915112345678", language="en", fields={}
+)
+
+
+def _room(length: segments.Segments) -> int:
+    """How many units the text's segments hold."""
+    single, part = (
+        (segments.GSM_SINGLE, segments.GSM_PART)
+        if length.encoding == "GSM-7"
+        else (segments.UCS2_SINGLE, segments.UCS2_PART)
+    )
+    return single if length.segments <= 1 else part * length.segments
+
+
+def _account_of(user: User) -> tuple[ProviderAccount | None, str]:
+    """The account that would carry a text now, or why there is none."""
+    assert user.organization is not None  # require_sms has seen to it
+    try:
+        return route_for(user.organization).account, ""
+    except NoRoute as error:
+        return None, error.reason
+
+
+# --- review and launch ------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def show_review(request: HttpRequest, pk: int) -> HttpResponse:
+    """The last page before the launch."""
+    distribution = distribution_of(request, pk)
+    if distribution.state != State.DRAFT:
+        return redirect("admin:distributions_distribution_change", pk)
+    missing = missing_sms(current_user(request))
+    return page(
+        request,
+        "review",
+        title=_("Review"),
+        distribution=distribution,
+        review=review(distribution),
+        missing=missing,
+        later=distribution.send_at is not None and distribution.send_at > timezone.now(),
+    )
+
+
+@require_GET
+def skipped_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """Who would be skipped and why, as a file. Raises MissingRight."""
+    require_sms(current_user(request))
+    distribution = distribution_of(request, pk)
+    labels = dict(Message.Skip.choices)
+
+    def rows() -> Iterator[list[Any]]:
+        yield ["FirstName", "LastName", "Phone", "ExternalDataReference", _("Reason")]
+        for contact, reason in recipients(distribution):
+            if reason:
+                yield [
+                    contact.first_name,
+                    contact.last_name,
+                    contact.phone,
+                    contact.external_reference,
+                    labels[reason],
+                ]
+
+    return download(f"{distribution.name}-{_('skipped')}.csv", rows())
+
+
+@require_POST
+def launch(request: HttpRequest, pk: int) -> HttpResponse:
+    """Launch, once however often it is asked. Raises MissingRight."""
+    user = current_user(request)
+    distribution = distribution_of(request, pk)
+    require_sms(user)
+    if distribution.state == State.DRAFT:
+        try:
+            services.launch(distribution, user)
+        except LaunchRefused as refusal:
+            messages.error(request, refusal.sentence)
+            return redirect("admin:distributions_distribution_review", pk)
+    return redirect("admin:distributions_distribution_change", pk)
+
+
+def _doing(service: Callable[[Distribution, User], None]) -> Callable[[HttpRequest, int], HttpResponse]:
+    @require_POST
+    def view(request: HttpRequest, pk: int) -> HttpResponse:
+        service(distribution_of(request, pk), current_user(request))
+        return redirect("admin:distributions_distribution_change", pk)
+
+    return view
+
+
+pause = _doing(services.pause)
+resume = _doing(services.resume)
+cancel = _doing(services.cancel)
+
+
+@require_POST
+def copy(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new draft with the same recipients, survey and text. Raises MissingRight."""
+    user = current_user(request)
+    require_sms(user)
+    old = distribution_of(request, pk)
+    new = Distribution.objects.create(
+        organization=old.organization,
+        name=_("Copy of %(name)s")[:100] % {"name": old.name[:80]},
+        survey=old.survey,
+        contact_list=old.contact_list,
+        message_text=old.message_text,
+        created_by=user,
+    )
+    audit.record(COPIED, organization=old.organization, request=request, target=old)
+    return redirect("admin:distributions_distribution_edit", new.pk)
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    """What is becoming of a distribution; a draft is edited instead."""
+    distribution = distribution_of(request, pk)
+    if distribution.state == State.DRAFT:
+        if missing_sms(current_user(request)):
+            return redirect("admin:distributions_distribution_review", pk)
+        return redirect("admin:distributions_distribution_edit", pk)
+    return page(request, "progress", title=distribution.name, **_progress(request, distribution))
+
+
+@require_GET
+def show_progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """What changes on the progress page while it is looked at."""
+    distribution = distribution_of(request, pk)
+    context = _progress(request, distribution)
+    context["controls_changed"] = request.GET.get("phase") != context["phase"]
+    return page(request, "_progress", **context)
+
+
+def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any]:
+    user = current_user(request)
+    tally = getattr(distribution, "tally", None)
+    running = distribution.state in (State.LAUNCHING, State.SENDING) and not distribution.paused_at
+    finished_at = distribution.finished_at
+    awaited = tally.accepted + tally.sent + tally.uncertain if tally else 0
+    followed = bool(awaited and finished_at and finished_at > timezone.now() - FOLLOWED)
+    every = 2 if running else 10 if followed or distribution.state == State.SCHEDULED or distribution.paused_at else 0
+    figures = wording.figures(tally)
+    return {
+        "distribution": distribution,
+        "tally": tally,
+        "figures": figures,
+        "bar": [figure for figure in figures if figure.number > 0],
+        "running": running,
+        "every": every,
+        "phase": f"{distribution.state}-{'paused' if distribution.paused_at else 'on'}",
+        "may_pause": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
+        "missing": missing_sms(user),
+        "may_export": may_see_numbers(user),
+        "route": distribution.account and Carrier.of(distribution.account),
+    }
+
+
+@require_GET
+def show_reasons(request: HttpRequest, pk: int) -> HttpResponse:
+    """How many messages did not arrive for which reason. One pass over the distribution's messages."""
+    distribution = distribution_of(request, pk)
+    rows = (
+        Message.objects.filter(distribution=distribution)
+        .exclude(reason="")
+        .values("status", "reason")
+        .annotate(number=Count("pk"))
+        .order_by("-number")
+    )
+    reasons = [(Status(row["status"]).label, wording.explain(row["status"], row["reason"]), row) for row in rows]
+    return page(request, "_reasons", distribution=distribution, reasons=reasons)
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Which account carried a message, as it is named in the history for ever (R9, R26)."""
+
+    name: str
+    provider: str
+    sender: str
+    is_default: bool
+    is_deleted: bool
+
+    @classmethod
+    def of(cls, account: ProviderAccount) -> Carrier:
+        return cls(
+            account.name,
+            account.provider_name,
+            account.sender,
+            account.organization_id is None,
+            account.deleted_at is not None,
+        )
+
+    def __str__(self) -> str:
+        if self.is_default:
+            return _("default provider of this installation (%(provider)s)") % {"provider": self.provider}
+        if self.is_deleted:
+            return _("%(name)s (%(provider)s), since deleted") % {"name": self.name, "provider": self.provider}
+        return f"{self.name} ({self.provider})"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message in the history."""
+
+    message: Message
+    contact: Contact | None  # None where it has been deleted since
+    person: str
+    number: str
+    explanation: str
+    badge: str
+    carrier: Carrier | None
+    replies: int = 0
+
+
+def _carriers(account_ids: set[int]) -> dict[int, Carrier]:
+    accounts = ProviderAccount.objects.filter(pk__in=account_ids).defer("credentials")
+    return {account.pk: Carrier.of(account) for account in accounts}
+
+
+def _row(
+    message: Message,
+    contact: Contact | None,
+    carriers: dict[int, Carrier],
+    *,
+    whole_number: bool,
+    replies: int = 0,
+) -> Row:
+    names = (contact.first_name, contact.last_name) if contact else ()
+    return Row(
+        message,
+        contact,
+        " ".join(filter(None, names)) or _("without a name"),
+        message.to if whole_number else mask_number(message.to),
+        wording.explain(message.status, message.reason),
+        wording.BADGES.get(message.status, ""),
+        carriers.get(message.account_id) if message.account_id else None,
+        replies,
+    )
+
+
+@require_GET
+def history(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every recipient, a page at a time in the order of sending. Pages follow each other by key, not by number."""
+    distribution = distribution_of(request, pk)
+    user = current_user(request)
+    rows = Message.objects.filter(distribution=distribution)
+    state = request.GET.get("state", "")
+    if state in Status.values:
+        rows = rows.filter(status=state)
+    number, wrong_number = request.GET.get("number", "").strip()[:40], ""
+    if number:
+        try:
+            rows = rows.filter(to=numbers.read(number, distribution.organization.default_region).e164)
+        except numbers.InvalidNumber as error:
+            rows, wrong_number = rows.none(), str(error)
+
+    # By contact and not by the message's own key: the index on (distribution, contact) is the order of sending too.
+    before, after = _key(request, "before"), _key(request, "after")
+    if before:
+        found = list(rows.filter(contact_id__lt=before).order_by("-contact_id")[: ROWS + 1])
+        more_before, more_after = len(found) > ROWS, True
+        found = found[:ROWS][::-1]
+    else:
+        found = list(rows.filter(contact_id__gt=after or 0).order_by("contact_id")[: ROWS + 1])
+        more_before, more_after = bool(after), len(found) > ROWS
+        found = found[:ROWS]
+    contacts = _contacts_of(found)
+    replies = dict(
+        InboundMessage.objects.filter(message_id__in=[message.pk for message in found])
+        .values_list("message_id")
+        .annotate(number=Count("pk"))
+        .order_by()
+    )
+    carriers = _carriers({message.account_id for message in found if message.account_id})
+    whole = may_see_numbers(user)
+    query = request.GET.copy()
+    query.pop("before", None)
+    query.pop("after", None)
+    return page(
+        request,
+        "history",
+        title=_("Recipients"),
+        distribution=distribution,
+        rows=[
+            _row(
+                message,
+                contacts.get(message.contact_id),
+                carriers,
+                whole_number=whole,
+                replies=replies.get(message.pk, 0),
+            )
+            for message in found
+        ],
+        states=Status.choices,
+        state=state,
+        number=number,
+        wrong_number=wrong_number,
+        may_export=whole,
+        filtered=bool(state or number),
+        query=query.urlencode(),
+        before=found[0].contact_id if found and more_before else None,
+        after=found[-1].contact_id if found and more_after else None,
+    )
+
+
+def _key(request: HttpRequest, name: str) -> int:
+    value = request.GET.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else 0
+
+
+def _contacts_of(found: Iterable[Message]) -> dict[int | None, Contact]:
+    """Who the messages went to, by key; a contact that has been deleted since is missing."""
+    return {**Contact.objects.in_bulk({message.contact_id for message in found if message.contact_id})}
+
+
+@require_GET
+def history_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """Every recipient as a file. Raises MissingRight."""
+    distribution = distribution_of(request, pk)
+    user = current_user(request)
+    if not may_see_numbers(user):
+        require_sms(user)
+    audit.record(EXPORTED, organization=distribution.organization, request=request, target=distribution)
+    account_ids = distribution.chunks.values_list("account_id", flat=True).distinct()
+    carriers = _carriers({*account_ids, *([distribution.account_id] if distribution.account_id else [])})
+    return download(f"{distribution.name}.csv", _history_rows(distribution, carriers))
+
+
+HISTORY_COLUMNS = (
+    "FirstName",
+    "LastName",
+    "ExternalDataReference",
+    "Phone",
+    "SurveyReference",
+    "State",
+    "Reason",
+    "Explanation",
+    "ProviderWords",
+    "ProviderMessageID",
+    "Account",
+    "Provider",
+    "Sender",
+    "Segments",
+    "Cost",
+    "Attempted",
+    "Accepted",
+    "Settled",
+    "Clicked",
+)
+
+
+def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> Iterator[tuple[Any, ...]]:
+    yield HISTORY_COLUMNS
+    after = 0
+    while True:
+        rows = Message.objects.filter(distribution=distribution, contact_id__gt=after).order_by("contact_id")
+        found = list(rows.defer("text")[:2_000])
+        if not found:
+            return
+        contacts = _contacts_of(found)
+        for message in found:
+            contact = contacts.get(message.contact_id)
+            carrier = carriers.get(message.account_id or 0)
+            yield (
+                contact.first_name if contact else "",
+                contact.last_name if contact else "",
+                contact.external_reference if contact else "",
+                message.to,
+                reference(message.pk),
+                message.status,
+                message.reason,
+                wording.explain(message.status, message.reason),
+                message.error,
+                message.provider_message_id,
+                carrier.name if carrier else "",
+                carrier.provider if carrier else "",
+                carrier.sender if carrier else "",
+                message.segments,
+                0,  # with an account of one's own every message is shown at zero cost (R5)
+                *(_stamp(moment) for moment in (message.attempted_at, message.accepted_at, message.settled_at)),
+                _stamp(message.clicked_at),
+            )
+        after = found[-1].contact_id or 0
+
+
+def _stamp(moment: datetime | None) -> str:
+    return timezone.localtime(moment).isoformat(timespec="seconds") if moment else ""
+
+
+# --- one message ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A line of a message's story."""
+
+    at: datetime
+    what: str
+    detail: str = ""
+
+
+def _message_of(request: HttpRequest, pk: int, message_pk: int) -> Message:
+    distribution = distribution_of(request, pk)
+    found: Message | None = Message.objects.filter(distribution=distribution, pk=message_pk).first()
+    if found is None:
+        raise Http404(_("There is no such message."))
+    found.distribution = distribution
+    return found
+
+
+@require_GET
+def show_message(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse:
+    """One message: its text, its story, and what came back."""
+    message = _message_of(request, pk, message_pk)
+    user = current_user(request)
+    replies = list(message.replies.order_by("received_at"))
+    carriers = _carriers({message.account_id} if message.account_id else set())
+    contact = _contacts_of([message]).get(message.contact_id)
+    return page(
+        request,
+        "message",
+        title=_("One text"),
+        distribution=message.distribution,
+        row=_row(message, contact, carriers, whole_number=may_see_numbers(user)),
+        length=segments.count(message.text),
+        reference=reference(message.pk),
+        replies=replies,
+        story=_story(message, list(message.events.all()[:200]), replies),
+        is_uncertain=message.status == Status.UNCERTAIN,
+        missing=missing_sms(user),
+    )
+
+
+def _story(message: Message, events: list[MessageEvent], replies: list[InboundMessage]) -> list[Moment]:
+    """What happened, in the order in which it happened."""
+    story = [
+        Moment(at, what)
+        for at, what in (
+            (message.distribution.launched_at, _("The distribution was launched.")),
+            (
+                message.attempted_at,
+                _("It was handed to the provider (attempt %(number)s).") % {"number": message.attempt},
+            ),
+            (message.accepted_at, _("The provider accepted it.")),
+            (message.clicked_at, _("The person opened the link to the survey.")),
+        )
+        if at
+    ]
+    labels = dict(Status.choices)
+    for event in events:
+        what = f"{MessageEvent.Source(event.source).label}: {labels.get(event.status, event.status)}"
+        if event.part:
+            what += " " + _("(part %(number)s)") % {"number": event.part}
+        reason = str(wording.REASONS.get(event.category, ""))
+        story.append(Moment(event.at, what, " ".join(filter(None, (reason, event.error)))))
+    story += [Moment(reply.received_at, _("The person replied."), reply.text) for reply in replies]
+    return sorted(story, key=lambda moment: moment.at)
+
+
+@require_POST
+def send_again(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse:
+    """Send an uncertain message once more: a person's decision, since it may arrive twice. Raises MissingRight."""
+    message = _message_of(request, pk, message_pk)
+    if services.send_again(message, current_user(request)):
+        messages.success(request, _("The text is sent once more."))
+    else:
+        messages.info(request, _("Nothing was sent: what became of the text is known by now."))
+    return redirect("admin:distributions_distribution_message", pk, message_pk)
+
+
+# --- one person -------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def of_contact(request: HttpRequest, pk: int) -> HttpResponse:
+    """The latest texts to and from a contact's number; part of the contact's page."""
+    user = current_user(request)
+    contact = Contact.objects.visible_to(user).filter(pk=pk).first()
+    if contact is None:
+        raise Http404(_("There is no such contact."))
+    found, inbound = [], []
+    if contact.phone:
+        texts = Message.objects.filter(organization_id=contact.organization_id, to=contact.phone)
+        found = list(texts.select_related("distribution").order_by("-pk")[:OF_CONTACT])
+        inbound = list(InboundMessage.objects.visible_to(user).filter(_from(contact.phone))[:OF_CONTACT])
+    return page(
+        request,
+        "_of_contact",
+        contact=contact,
+        rows=[_row(message, contact, {}, whole_number=False) for message in found],
+        inbound=inbound,
+    )
+
+
+def _from(phone: str) -> Q:
+    return Q(sender__in=[phone, phone.removeprefix("+")])  # some providers leave out the plus

@@ -1,0 +1,46 @@
+"""Quiet hours: no text leaves at night in the organisation's time zone."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime, time, timedelta
+
+from django.utils import timezone
+
+from distributions.models import Chunk, Distribution
+from extensions.models import ProviderAccount
+from organizations.models import Organization
+
+
+def ends_at(now: datetime, quiet_from: time | None, quiet_until: time | None, zone: str) -> datetime | None:
+    """When the quiet time that `now` falls into ends, None if it is not quiet.
+
+    `now` is aware; the times are local to `zone`. A quiet time may span midnight. Where the clock is put forward over
+    the end, the first moment after it counts.
+    """
+    if quiet_from is None or quiet_until is None or quiet_from == quiet_until:
+        return None
+    local = now.astimezone(zoneinfo.ZoneInfo(zone))
+    clock = local.time()
+    if quiet_from < quiet_until:
+        quiet = quiet_from <= clock < quiet_until
+    else:
+        quiet = clock >= quiet_from or clock < quiet_until
+    if not quiet:
+        return None
+    day = local.date() if clock < quiet_until else local.date() + timedelta(days=1)
+    return datetime.combine(day, quiet_until, tzinfo=local.tzinfo).astimezone(now.tzinfo)
+
+
+def hold(account: ProviderAccount) -> None:
+    """Postpone this account's due chunks of organisations for which it is quiet now."""
+    now = timezone.now()
+    waiting = Chunk.objects.filter(account=account, state=Chunk.State.OPEN, not_before__lte=now)
+    organizations = Organization.objects.filter(quiet_from__isnull=False, quiet_until__isnull=False)
+    if account.organization_id is not None:
+        organizations = organizations.filter(pk=account.organization_id)
+    for organization in organizations:
+        until = ends_at(now, organization.quiet_from, organization.quiet_until, organization.time_zone)
+        if until is not None:
+            distributions = Distribution.objects.filter(organization=organization)
+            waiting.filter(distribution__in=distributions, lease_until=None).update(not_before=until)

@@ -1,0 +1,300 @@
+"""What a distribution would do if it were launched now: who gets a text, who does not, how long and how dear.
+
+Everything is computed from the real rows in one pass over the list, a few thousand contacts at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from contacts.models import Contact, OptOut
+from distributions import quiet, segments
+from distributions.models import Distribution, Message
+from distributions.piping import EMBEDDED, Template, values_of
+from distributions.references import link_token, opt_out_token
+from extensions.contract import SenderKind
+from extensions.models import AccountState, ProviderAccount
+from extensions.routing import NoRoute, Route, route_for
+from organizations.models import Organization
+
+BATCH = 5_000  # contacts
+EXAMPLES = 3
+MANY_SEGMENTS = 10
+CHARACTERS = 20
+FIELDS_FROM = 500  # contacts whose other columns are offered while a message is being written
+
+
+@dataclass(slots=True)
+class Review:
+    """The answer; `refusal` says why nothing could be sent, "" if everything is in place.
+
+    `rate` is in segments per second. `finishes_at` is None where nothing would be sent.
+    """
+
+    distribution: Distribution
+    route: Route | None = None
+    refusal: str = ""
+    total: int = 0
+    sendable: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    least: int = 0
+    most: int = 0
+    segments: int = 0
+    encodings: Counter[str] = field(default_factory=Counter)
+    offending: dict[str, int] = field(default_factory=dict)  # character -> in how many texts
+    changed: int = 0  # texts in which the provider replaces characters
+    empty: Counter[str] = field(default_factory=Counter)  # placeholder's name -> for how many people it is empty
+    longest: str = ""
+    examples: list[tuple[Contact, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    rate: float = 0.0
+    starts_at: datetime | None = None
+    finishes_at: datetime | None = None
+
+    @property
+    def account(self) -> ProviderAccount | None:
+        return self.route.account if self.route else None
+
+    @property
+    def empty_fields(self) -> list[tuple[str, int]]:
+        """Names of placeholders that are empty for somebody, and for how many."""
+        return [(name.removeprefix(EMBEDDED), number) for name, number in self.empty.most_common()]
+
+    @property
+    def offending_characters(self) -> list[tuple[str, int]]:
+        """The characters that make texts dearer, the most frequent first, and in how many texts."""
+        return sorted(self.offending.items(), key=lambda item: -item[1])[:CHARACTERS]
+
+    @property
+    def can_launch(self) -> bool:
+        return not self.refusal and self.sendable > 0
+
+    @property
+    def skips(self) -> list[tuple[str, str, int]]:
+        """Reason, its label, how many."""
+        return [(skip.value, str(skip.label), self.skipped[skip]) for skip in Message.Skip if self.skipped[skip]]
+
+
+def review(distribution: Distribution) -> Review:
+    """Work out everything the last page before the launch shows."""
+    found = Review(distribution)
+    template = Template(distribution.message_text)
+    try:
+        found.route = route_for(distribution.organization)
+    except NoRoute as error:
+        found.refusal = error.reason
+    found.refusal = obstacle(distribution) or found.refusal
+    if distribution.contact_list_id is None:
+        return found
+
+    carried = found.account.provider_class.carried_text if found.account else _as_it_is
+    texts = Texts(template)
+    known: set[str] = set()
+    for contact, reason in recipients(distribution):
+        found.total += 1
+        known.update(contact.fields)
+        if reason:
+            found.skipped[reason] += 1
+        else:
+            _add(found, contact, texts, carried)
+    found.warnings = cautions(template, known, found.account)
+    if found.most > MANY_SEGMENTS:
+        found.warnings.append(
+            _("The longest text takes %(segments)s segments. Many providers refuse more than %(limit)s.")
+            % {"segments": found.most, "limit": MANY_SEGMENTS}
+        )
+    if distribution.send_at and distribution.send_at <= timezone.now():
+        found.warnings.append(_("The planned time has passed: the texts are sent at once."))
+    if found.account and found.sendable:
+        found.rate = rate_of(found.account)
+        found.starts_at = max(timezone.now(), distribution.send_at or timezone.now())
+        found.finishes_at = finish(found.starts_at, found.segments / found.rate, distribution.organization)
+    return found
+
+
+def obstacle(distribution: Distribution) -> str:
+    """Why this distribution cannot be launched as it is, whatever carries it; "" if nothing is in the way. Cheap."""
+    problems = Template(distribution.message_text).problems
+    if problems:
+        return " ".join(problems)
+    if distribution.contact_list_id is None:
+        return _("The contact list has been deleted. Choose another one.")
+    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
+    if not contacts.exists():
+        return _("The contact list is empty: import people first.")
+    reachable = contacts.filter(opted_out_at=None).exclude(phone="")
+    if not reachable.exists():
+        return _("Nobody on this list can be texted: everybody has opted out or has no number.")
+    begins = max(timezone.now(), distribution.send_at or timezone.now())
+    if distribution.link_expires_at and distribution.link_expires_at <= begins:
+        return _("The link would have expired before the first text is sent. Choose a later time for it.")
+    return ""
+
+
+class Texts:
+    """Fills in a template as the launch will; the links have the length they will have, but lead nowhere."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.fields = template.fields
+        latest = Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        self._survey_link = f"{settings.PUBLIC_URL}/s/{_nowhere(link_token(latest + 1))}"
+        self._opt_out_link = f"{settings.PUBLIC_URL}/o/{_nowhere(opt_out_token(latest + 1))}"
+
+    def render(self, values: Mapping[str, str]) -> str:
+        return self.template.render(values, survey_link=self._survey_link, opt_out_link=self._opt_out_link)
+
+
+def _nowhere(token: str) -> str:
+    return "x" * len(token)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str], str]) -> None:
+    values = values_of(contact)
+    written = texts.render(values)
+    text = carried(written)
+    length = segments.count(text)
+    found.sendable += 1
+    found.segments += length.segments
+    found.least = min(found.least or length.segments, length.segments)
+    if length.segments > found.most:
+        found.most, found.longest = length.segments, text
+    found.encodings[length.encoding] += 1
+    for character in length.offending:
+        found.offending[character] = found.offending.get(character, 0) + 1
+    if text != written:
+        found.changed += 1
+    for name in texts.fields:
+        if not values.get(name):
+            found.empty[name] += 1
+    if len(found.examples) < EXAMPLES:
+        found.examples.append((contact, text))
+
+
+def recipients(distribution: Distribution) -> Iterator[tuple[Contact, str]]:
+    """Everybody on the list, in the order of sending, and why they would be skipped ("" if they would not)."""
+    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id).order_by("pk")
+    rows = contacts.iterator(chunk_size=BATCH)
+    while batch := list(islice(rows, BATCH)):
+        stopped = OptOut.objects.numbers(
+            distribution.organization_id, {contact.phone for contact in batch if contact.phone}
+        )
+        for contact in batch:
+            yield contact, _skip_reason(contact, stopped)
+
+
+def _skip_reason(contact: Contact, stopped: set[str]) -> str:
+    if not contact.phone:
+        return Message.Skip.NO_NUMBER
+    if contact.opted_out_at is not None or contact.phone in stopped:
+        return Message.Skip.OPTED_OUT
+    return ""
+
+
+# --- what deserves a second look -------------------------------------------------------------------------------------
+
+
+def cautions(template: Template, known_fields: set[str], account: ProviderAccount | None) -> list[str]:
+    """Sentences about a text that may be a mistake. None of them stops the launch."""
+    found = []
+    if not template.has_survey_link:
+        found.append(
+            _("The message has no link to the survey. Insert %(placeholder)s, so that people can answer.")
+            % {"placeholder": "${l://SurveyURL}"}
+        )
+    unknown = template.unknown(known_fields)
+    if unknown:
+        found.append(
+            _("Nobody on this list has these fields, so they stay empty: %(placeholders)s.")
+            % {"placeholders": ", ".join(unknown)}
+        )
+    stop_words_reach_us = account is None or account.capabilities.stop_words_reach_us
+    if not stop_words_reach_us:
+        found.append(
+            _(
+                "The sender is a name, and nobody can answer a name: a stop word unsubscribes a person at the provider "
+                "at most, and your contact list stays unchanged. Put a way to opt out into the survey itself. The "
+                "opt-out link for messages does not work inside a survey, only in the message."
+            )
+        )
+    if not template.has_opt_out_link and not (stop_words_reach_us and "stop" in template.text.casefold()):
+        found.append(
+            _("The message does not say how to opt out. Many countries require it: insert %(placeholder)s.")
+            % {"placeholder": "${l://OptOutLink}"}
+            if not stop_words_reach_us
+            else _(
+                "The message does not say how to opt out. Many countries require it: insert %(placeholder)s, or write "
+                "“Reply STOP to opt out”."
+            )
+            % {"placeholder": "${l://OptOutLink}"}
+        )
+    return found
+
+
+def other_columns(contact_list_id: int | None) -> list[str]:
+    """The names of the list's other columns, from its first contacts, as they are offered while writing."""
+    names: dict[str, str] = {}
+    rows = Contact.objects.filter(contact_list_id=contact_list_id).order_by("pk").values_list("fields", flat=True)
+    for fields in rows[:FIELDS_FROM]:
+        for name in fields:
+            names.setdefault(name.casefold(), name)
+    return list(names.values())
+
+
+# --- when it would be done -------------------------------------------------------------------------------------------
+
+
+def rate_of(account: ProviderAccount) -> float:
+    """Segments per second that the account carries."""
+    own = AccountState.objects.filter(account=account).values_list("messages_per_second", flat=True).first()
+    return own or account.provider_class.rate(SenderKind(account.sender_kind))
+
+
+def finish(starts_at: datetime, seconds: float, organization: Organization) -> datetime:
+    """When `seconds` of sending that begin at `starts_at` are over, with a rest in every quiet time."""
+    left = timedelta(seconds=seconds)
+    quiet_from, quiet_until = organization.quiet_from, organization.quiet_until
+    if quiet_from is None or quiet_until is None or quiet_from == quiet_until:
+        return starts_at + left
+    zone = ZoneInfo(organization.time_zone)
+    at = starts_at
+    while True:
+        at = quiet.ends_at(at, quiet_from, quiet_until, organization.time_zone) or at
+        rest_begins = _next(at, quiet_from, zone)
+        if at + left <= rest_begins:
+            return at + left
+        left -= rest_begins - at
+        at = rest_begins
+
+
+def _next(after: datetime, clock: time, zone: ZoneInfo) -> datetime:
+    """The next moment after `after` at which the clocks of `zone` show `clock`."""
+    day: date = after.astimezone(zone).date()
+    while True:
+        moment = datetime.combine(day, clock, tzinfo=zone).astimezone(after.tzinfo)
+        if moment > after:
+            return moment
+        day += timedelta(days=1)
+
+
+def preview(
+    text: str, contacts: Sequence[Contact], account: ProviderAccount | None
+) -> list[tuple[Contact, str, segments.Segments]]:
+    """The text as these people would get it."""
+    texts = Texts(Template(text))
+    carried = account.provider_class.carried_text if account else _as_it_is
+    rendered = [(contact, carried(texts.render(values_of(contact)))) for contact in contacts]
+    return [(contact, written, segments.count(written)) for contact, written in rendered]

@@ -1,0 +1,241 @@
+"""The demo's sample organisation, its distribution, and the judge that compares the simulator's book with ours."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contacts import opt_outs
+from contacts.models import Contact, ContactList, OptOut
+from distributions import services
+from distributions.models import Distribution, Message
+from distributions.references import message_id_of_reference
+from distributions.states import FINAL, Status
+from extensions import registry
+from extensions import services as accounts
+from extensions.models import AccountState
+from extensions.provisioning import new_password, provision
+from extensions.urls_public import webhook_url
+from organizations.models import Organization, User, UserType
+from organizations.permissions import Setting
+from surveys.models import Survey
+
+PROVIDER = "twilio"
+SENDER = "15005550006"
+TEXT = "Hello ${m://FirstName|there}, how was your visit? ${l://SurveyURL} Reply STOP to opt out"
+
+FIRST_NAMES = (
+    "Ada",
+    "Grace",
+    "Alan",
+    "Edsger",
+    "Barbara",
+    "Donald",
+    "Radia",
+    "Hedy",
+    "Katherine",
+    "Margaret",
+    "Niklaus",
+)
+LAST_NAMES = ("Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Perlman", "Lamarr", "Johnson", "Hamilton")
+
+OPTED_OUT, NO_NUMBER, ANY = "opted out", "no number", "0000"
+# Among 200 contacts; the rest are delivered. The digits end a number and tell the simulator what to do (its README).
+SPECIAL: Mapping[str, int] = {
+    OPTED_OUT: 8,
+    NO_NUMBER: 4,
+    "9904": 6,  # refused: invalid number
+    "9905": 2,  # refused: opted out at the provider
+    "9901": 5,  # undelivered
+    "9902": 4,  # failed later
+    "9903": 3,  # expired
+    "9906": 2,  # a landline
+    "9918": 2,  # the text is not allowed
+    "9910": 8,  # replies “Yes”
+    "9911": 3,  # replies “STOP”
+    "9908": 4,  # reported before the send call has returned
+    "9909": 4,  # every report three times
+    "9913": 3,  # reports in the wrong order
+    "9912": 2,  # a slow answer
+    "9920": 2,  # accepted, then the connection drops
+    "9921": 2,  # accepted, then HTTP 500
+    "9922": 2,  # accepted, then an unreadable answer
+    "9923": 1,  # accepted, then no answer
+}
+PER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the demo works with. The passwords are known nowhere else."""
+
+    organization: Organization
+    administrator: User
+    distribution: Distribution
+    log_ins: list[tuple[str, str, str]]  # who, e-mail, password
+
+
+def make(recipients: int, simulator_url: str, *, messages_per_second: float | None = None) -> Sample:
+    """An organisation with its people, an account at the simulated provider, contacts, and a draft to them.
+
+    Made through the functions that the pages call. `messages_per_second` overrides the provider's own pace.
+    """
+    provider = registry.get(PROVIDER)
+    made = provision(
+        Organization(public_id="DEMO", name="Riverside Clinic", support_contact="Ada Lovelace, admin@demo.example"),
+        "admin@demo.example",
+        registry.all(),
+    )
+    organization, administrator = made.organization, made.administrator
+    member_password, operator_password = new_password(), new_password()
+    User.objects.create_user(
+        "member@demo.example",
+        member_password,
+        organization=organization,
+        user_type=UserType.objects.get(organization=organization, name="Basic"),
+        use_sms_distributions=Setting.ENABLED,
+    )
+    User.objects.create_superuser("operator@demo.example", operator_password)
+
+    credentials = {"account_sid": f"AC{secrets.token_hex(16)}", "auth_token": secrets.token_hex(16)}
+    inbound_url = webhook_url("message", provider, organization)
+    _register(simulator_url, {"provider": PROVIDER, "credentials": credentials, "inbound_url": inbound_url})
+    sender, kind = provider.clean_sender(SENDER)
+    account = accounts.add_account(
+        organization,
+        administrator,
+        provider,
+        name=f"Simulated {provider.name}",
+        sender=sender,
+        sender_kind=kind,
+        values=credentials,
+    )
+    accounts.verify(account, administrator)
+    accounts.grant(account, administrator)
+    AccountState.objects.filter(account=account).update(messages_per_second=messages_per_second)
+
+    distribution = Distribution.objects.create(
+        organization=organization,
+        name="Visit feedback",
+        survey=Survey.objects.create(
+            organization=organization, name="Visit feedback", url="https://forms.example.org/visit"
+        ),
+        contact_list=_contacts(organization, recipients),
+        message_text=TEXT,
+        created_by=administrator,
+    )
+    log_ins = [
+        ("administrator", administrator.email, made.password),
+        ("member", "member@demo.example", member_password),
+        ("platform operator", "operator@demo.example", operator_password),
+    ]
+    return Sample(organization, administrator, distribution, log_ins)
+
+
+def _register(simulator_url: str, account: dict[str, Any]) -> None:
+    """What an administrator types into the provider's console: where inbound messages go."""
+    request = urllib.request.Request(f"{simulator_url}/_/accounts", json.dumps(account).encode())  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310 (our own simulator)
+        pass
+
+
+def _contacts(organization: Organization, count: int) -> ContactList:
+    """A list whose members meet every fate there is, in the shares of SPECIAL; no such area code is in use."""
+    people = ContactList.objects.create(organization=organization, name="Patients of this month")
+    plan = [fate for fate, often in SPECIAL.items() for _person in range(often * count // PER)]
+    plan += [ANY] * (count - len(plan))
+    random.Random(count).shuffle(plan)  # noqa: S311 (no secret)
+    contacts = [
+        Contact(
+            organization=organization,
+            contact_list=people,
+            first_name=FIRST_NAMES[index % len(FIRST_NAMES)],
+            last_name=LAST_NAMES[index % len(LAST_NAMES)],
+            phone="" if fate == NO_NUMBER else f"+1555{200 + index:03d}{fate if fate.isdigit() else ANY}",
+            language="en",
+        )
+        for index, fate in enumerate(plan)
+    ]
+    Contact.objects.bulk_create(contacts)
+    for contact, fate in zip(contacts, plan, strict=True):
+        if fate == OPTED_OUT:
+            opt_outs.opt_out(organization, contact.phone, OptOut.Source.ADMINISTRATOR, "asked for it by phone")
+    return people
+
+
+def launch(sample: Sample) -> None:
+    services.launch(sample.distribution, sample.administrator)
+
+
+# --- The judge --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a distribution, by our rows and by the provider's book."""
+
+    recipients: int
+    states: Mapping[str, int]
+    lost: int
+    duplicated: int
+    unknown: int  # texts that none of our messages stands for
+
+    @property
+    def delivered(self) -> int:
+        return self.states.get(Status.DELIVERED, 0)
+
+    @property
+    def failed(self) -> int:
+        return sum(self.states.get(state, 0) for state in (Status.UNDELIVERED, Status.FAILED, Status.EXPIRED))
+
+    @property
+    def skipped(self) -> int:
+        return self.states.get(Status.SKIPPED, 0)
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.lost or self.duplicated or self.unknown)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.recipients} recipients, {self.delivered} delivered, {self.failed} failed, {self.skipped} skipped, "
+            f"{self.lost} lost, {self.duplicated} duplicated"
+        )
+
+
+# States that say the provider has taken the text: its book must have it. A refused one is in none.
+TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})
+
+
+def judge(distribution: Distribution, ledger: Iterable[Mapping[str, Any]]) -> Verdict:
+    """Compare: lost are contacts without a message, messages without an end, and taken ones that no book knows."""
+    statuses = dict(Message.objects.filter(distribution=distribution).values_list("pk", "status"))
+    recipients = Contact.objects.filter(contact_list_id=distribution.contact_list_id).count()
+    texts = Counter(message_id_of_reference(str(entry["reference"])) for entry in ledger)
+    lost = (
+        recipients
+        - len(statuses)
+        + sum(status not in FINAL or (status in TAKEN and not texts[key]) for key, status in statuses.items())
+    )
+    return Verdict(
+        recipients=recipients,
+        states=Counter(statuses.values()),
+        lost=lost,
+        duplicated=sum(max(0, texts[key] - 1) for key in statuses),
+        unknown=sum(
+            often for key, often in texts.items() if key is None or statuses.get(key, Status.SKIPPED) == Status.SKIPPED
+        ),
+    )
+
+
+def ledger(simulator_url: str) -> list[dict[str, Any]]:
+    """Every text the simulated providers have accepted."""
+    with urllib.request.urlopen(f"{simulator_url}/_/ledger", timeout=30) as answer:  # noqa: S310 (our own simulator)
+        entries: list[dict[str, Any]] = json.load(answer)["entries"]
+    return entries

@@ -1,0 +1,509 @@
+"""The pump: sends what is due through one account.
+
+The rows are the queue. A pump takes a seat, claims chunks, marks messages in small groups, keeps the account's number
+of requests in flight on kept-alive connections and writes the results in groups from its own database thread. If its
+process dies, what was marked becomes uncertain and everything else is sent by the next pump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+from django.utils import timezone
+
+from contacts.models import OptOut
+from contacts.opt_outs import opt_out
+from distributions import outbox, outcomes, quiet, sweeping
+from distributions.models import MessageEvent
+from distributions.outbox import Change, Claim, Marked
+from distributions.outcomes import Kind, Outcome
+from distributions.pacing import Pace, reserve
+from distributions.references import reference
+from distributions.states import Status
+from distributions.wire import Wire
+from extensions import health, tokens
+from extensions.contract import (
+    Category,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    ProviderError,
+    Refused,
+    SenderKind,
+    SendResult,
+    Unclear,
+)
+from extensions.models import ProviderAccount
+from extensions.urls_public import webhook_url
+from organizations.models import Organization
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+TICK = 0.005  # seconds between looks at the window
+WRITE_EVERY = 0.15  # seconds a result waits for company at the most
+LONGEST = 60.0  # seconds a pump goes on while nobody else has anything to send
+RENEW_EVERY = outbox.SEAT_LEASE / 3
+SENDER_REFUSALS = 10  # in a row: then it is the account's sender, not one message
+PATIENCE = 45.0  # seconds to hold results while the database is away; the lease outlasts it
+
+TO_STATUS = {
+    Kind.ACCEPTED: Status.ACCEPTED,
+    Kind.REFUSED: Status.FAILED,
+    Kind.NOT_TAKEN: Status.QUEUED,
+    Kind.ACCOUNT: Status.QUEUED,
+    Kind.UNCLEAR: Status.UNCERTAIN,
+}
+
+
+# Set when the worker is asked to stop: shared with its pool processes, which no signal reaches.
+stopping = RawValue(ctypes.c_bool, False)
+
+
+class Engine:
+    """What a worker process keeps between bells: an event loop, the connections, and a database thread."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.wire = Wire()
+        self.database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pump-database")
+        self.pid = os.getpid()
+
+    def close(self) -> None:
+        self.runner.run(self.wire.close())
+        self.runner.close()
+        self.database.submit(connections.close_all).result()
+        self.database.shutdown()
+
+
+_engine: Engine | None = None
+
+
+def engine() -> Engine:
+    """This process's engine; a forked child makes its own."""
+    global _engine
+    if _engine is None or _engine.pid != os.getpid():
+        _engine = Engine()
+    return _engine
+
+
+def close() -> None:
+    """Close this process's engine, if it has one."""
+    global _engine
+    if _engine is not None and _engine.pid == os.getpid():
+        _engine.close()
+    _engine = None
+
+
+def run(account_id: int) -> bool:
+    """Pump one account for a bounded time. True if there may be more to do."""
+    here = engine()
+    return here.runner.run(Pump(account_id, here).run())
+
+
+@dataclass
+class Work:
+    """A claimed chunk while it is being sent."""
+
+    claim: Claim
+    queued: deque[tuple[int, int]]  # (message id, segments) not yet marked
+    in_flight: int = 0
+    unfinished: bool = False  # some of its messages go back into the queue
+    delay: float = 0.0
+    stop_marking_at: float = 0.0
+    abandoned: bool = False  # the database did not say whether a mark was written: the lease must run out
+
+    @property
+    def done(self) -> bool:
+        return not self.queued and not self.in_flight
+
+    def leave_rest(self) -> None:
+        """Mark nothing more of it; what is left goes back with the chunk."""
+        self.unfinished |= bool(self.queued)
+        self.queued.clear()
+
+
+@dataclass
+class Job:
+    """One request: a message, or a batch of them."""
+
+    work: Work
+    messages: list[Marked]
+    leave_at: float
+
+
+@dataclass
+class Result:
+    work: Work
+    message: Marked
+    outcome: Outcome
+
+
+@dataclass
+class Halt:
+    """Why this pump takes nothing new."""
+
+    reason: str = ""
+    until: float = 0.0  # monotonic seconds; 0 = for good
+
+
+@dataclass
+class Pump:
+    """One bounded run for one account."""
+
+    account_id: int
+    engine: Engine
+    holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
+    again: bool = False  # something was given back that may go at once
+    works: list[Work] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    halt: Halt = field(default_factory=Halt)
+    sender_refusals: int = 0
+    failures: int = 0
+    renew_token: bool = False
+    closing: bool = False
+    urls: dict[str, str] = field(default_factory=dict)
+
+    # --- the story ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> bool:
+        if not await self.db(self.open):
+            return False
+        self.ready: asyncio.Queue[Job] = asyncio.Queue()
+        senders = [asyncio.create_task(self.send_jobs()) for _number in range(self.width)]
+        writer = asyncio.create_task(self.write_results())
+        try:
+            try:
+                more = await self.feed()
+            except (OperationalError, InterfaceError):
+                logger.warning("The database is away; what is in flight is still written down.")
+                more = True
+            await self.drain()
+        finally:
+            for task in senders:
+                task.cancel()
+            self.closing = True  # the writer ends by itself: cut off, it could leave a chunk leased that is done
+            await asyncio.gather(*senders, writer, return_exceptions=True)
+            with contextlib.suppress(OperationalError, InterfaceError):  # the leases run out; nothing is sent twice
+                await self.write_all()
+                await self.db(self.close)
+        return more or (self.again and not self.halt.reason)
+
+    def open(self) -> bool:
+        """Take a seat and open the account; False if there is nothing to do here now."""
+        account = ProviderAccount.objects.select_related("organization", "state").filter(pk=self.account_id).first()
+        if account is None or account.deleted_at or not health.may_send(account):
+            return False
+        if not outbox.take_seat(self.account_id, self.holder):
+            return False
+        quiet.hold(account)
+        self.account = account
+        try:
+            self.provider: Provider = account.open(tokens.token_for(account))
+        except ProviderError as error:
+            if isinstance(error, Refused):
+                health.stop(account, str(error))
+            else:
+                health.trip(account, timezone.now() + timedelta(seconds=health.backoff(account.state.failures)))
+            outbox.leave_seat(self.account_id, self.holder)
+            return False
+        in_flight = account.state.max_in_flight or settings.SEND_CONCURRENCY or self.provider.max_in_flight
+        self.width = max(1, in_flight // outbox.SEATS)
+        rate = account.state.messages_per_second or self.provider.rate(SenderKind(account.sender_kind))
+        self.pace = Pace(rate)
+        # Small enough that a crash leaves at most twice the requests in flight uncertain, large enough that the
+        # database hears of a message about 0.04 times.
+        self.mark_group = max(self.provider.batch_size, min(64, max(4, self.width * 3 // 4)))
+        self.write_group = min(128, max(4, self.width))
+        self.began_at = time.monotonic()
+        self.stop_at = self.began_at + settings.SEND_SLICE
+        self.renew_at = time.monotonic() + RENEW_EVERY
+        return True
+
+    async def feed(self) -> bool:
+        """Claim, mark and hand over until nothing is due, the time is up or the account must pause."""
+        while not self.halt.reason and not await self.time_is_up():
+            work = next((work for work in self.works if work.queued), None)
+            if work is None:
+                claimed = await self.db(self.claim_more)
+                self.works += claimed
+                await self.settle_works()
+                if not claimed:
+                    return False
+                continue
+            if time.monotonic() > work.stop_marking_at:
+                work.leave_rest()  # given back when its last request is answered; claimed anew
+                continue
+            await self.mark_next(work)
+            while self.waiting * 2 >= self.mark_group and not self.halt.reason:
+                await asyncio.sleep(TICK)
+        return not self.halt.reason
+
+    async def time_is_up(self) -> bool:
+        """Whether others must have their turn; while nobody waits, the window stays full."""
+        if stopping.value:
+            return True
+        now = time.monotonic()
+        if now < self.stop_at:
+            return False
+        if now > self.began_at + LONGEST or await self.db(self.others_wait):
+            return True
+        self.stop_at = now + settings.SEND_SLICE
+        return False
+
+    def others_wait(self) -> bool:
+        return any(account_id != self.account_id for account_id in sweeping.accounts_due())
+
+    @property
+    def waiting(self) -> int:
+        """Messages marked and in line, whose request has not left yet."""
+        return self.ready.qsize() * self.provider.batch_size
+
+    async def mark_next(self, work: Work) -> None:
+        """Mark the next group and put it in line, each message at its place in the account's rate."""
+        size = self.mark_group if self.pace.rate >= self.mark_group else max(1, int(self.pace.rate))
+        group = [work.queued.popleft() for _number in range(min(size, len(work.queued)))]
+        work.in_flight += len(group)
+        segments = {message_id: max(1, count) for message_id, count in group}
+        try:
+            if needed := self.pace.needs(sum(segments.values())):
+                begins_in = await self.db(lambda: reserve(self.account_id, needed, self.pace.rate))
+                self.pace.grant(needed, begins_in)
+                if begins_in > 0.02:
+                    await asyncio.sleep(begins_in)  # marked only when they may leave: what waits is not at risk
+            marked = await self.db(lambda: outbox.mark([message_id for message_id, _count in group], self.account_id))
+        except (OperationalError, InterfaceError):
+            work.abandoned = True
+            work.leave_rest()
+            work.in_flight -= len(group)
+            raise
+        work.in_flight -= len(group) - len(marked)
+        work.unfinished |= len(marked) < len(group)  # paused, cancelled or opted out: the chunk is read again
+        if not marked and work.queued:
+            work.leave_rest()  # instead of trying message after message
+            return
+        batch = self.provider.batch_size
+        for start in range(0, len(marked), batch):
+            messages = marked[start : start + batch]
+            wait = sum(self.pace.take(segments[message.id]) for message in messages[:1])
+            for message in messages[1:]:
+                self.pace.take(segments[message.id])
+            self.ready.put_nowait(Job(work, messages, time.monotonic() + wait))
+
+    def claim_more(self) -> list[Work]:
+        now = time.monotonic()
+        if now > self.renew_at:
+            self.renew_at = now + RENEW_EVERY
+            if not outbox.take_seat(self.account_id, self.holder):
+                return []
+        works = []
+        for claim in outbox.claim(self.account_id, self.holder, 2):
+            if claim.organization not in self.urls:
+                organization = Organization.objects.get(public_id=claim.organization)
+                self.urls[claim.organization] = webhook_url("status", type(self.provider), organization)
+            works.append(Work(claim, deque(outbox.read(claim)), stop_marking_at=time.monotonic() + settings.SEND_SLICE))
+        return works
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    async def send_jobs(self) -> None:
+        while True:
+            job = await self.ready.get()
+            if (wait := job.leave_at - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            answers = await self.send(job)
+            for message, answer in zip(job.messages, answers, strict=True):
+                self.take_in(Result(job.work, message, outcomes.of(answer)))
+
+    async def send(self, job: Job) -> Sequence[SendResult | ProviderError]:
+        """The provider's answer for each message of the job; whatever goes wrong here becomes an answer too."""
+        if self.halt.reason:
+            return [NotTaken(self.halt.reason)] * len(job.messages)
+        messages = [self.to_sms(job.work.claim, message) for message in job.messages]
+        provider = self.provider
+        try:
+            batched = provider.batch_size > 1
+            request = provider.build_batch(messages) if batched else provider.build_send(messages[0])
+            response = await self.engine.wire.send(provider.key, provider.host_patterns, request)
+            return provider.parse_batch(response, messages) if batched else [provider.parse_send(response)]
+        except ProviderError as error:
+            return [error] * len(messages)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # a fault of ours must not lose the mark: nobody knows how far the request came
+            logger.exception("%s: a send broke", provider.key)
+            return [Unclear(type(error).__name__)] * len(messages)
+
+    def to_sms(self, claim: Claim, message: Marked) -> OutboundSms:
+        return OutboundSms(
+            to=message.to,
+            text=message.text,
+            reference=reference(message.id),
+            status_url=self.urls[claim.organization],
+            sender=self.account.sender,
+            repeated=message.repeated,
+        )
+
+    # --- answers ------------------------------------------------------------------------------------------------
+
+    def take_in(self, result: Result) -> None:
+        """Keep an answer for the next write, and draw the conclusions that cannot wait."""
+        self.results.append(result)
+        outcome = result.outcome
+        if outcome.kind is Kind.ACCEPTED:
+            self.failures = self.sender_refusals = 0
+        elif outcome.kind is Kind.ACCOUNT:
+            self.stop_account(outcome)
+        elif outcome.kind is Kind.REFUSED and outcome.category == Category.INVALID_SENDER:
+            self.sender_refusals += 1
+            if self.sender_refusals >= SENDER_REFUSALS:
+                self.stop_account(outcome)
+        elif outcome.kind is Kind.NOT_TAKEN and outcome.retry_after == 0:
+            self.again = True  # only another message of the same request was at fault
+        elif outcome.kind is Kind.NOT_TAKEN and not self.halt.reason:
+            self.failures += 1
+            result.work.delay = max(result.work.delay, outcome.retry_after or 0.0)
+            if outcome.category == Category.RATE_LIMITED or self.failures >= health.PATIENCE:
+                pause = outcome.retry_after or health.backoff(self.account.state.failures)
+                self.halt = Halt(outcome.error or "not taken", until=time.monotonic() + pause)
+
+    def stop_account(self, outcome: Outcome) -> None:
+        """Bad credentials or no balance: nothing else will be taken until somebody mends it."""
+        if self.halt.reason and not self.halt.until:
+            return
+        if self.provider.needs_token and outcome.category == Category.AUTH_FAILED and not self.account.state.failures:
+            # The token may have been withdrawn early: the next pump tries a new one. If that fails too, it stops.
+            self.renew_token = True
+            self.halt = Halt("the access token is being renewed", until=time.monotonic())
+            return
+        self.halt = Halt(f"{outcome.category}: {outcome.error}")
+
+    async def write_results(self) -> None:
+        """Write answers as they come: a group, or what there is after a moment."""
+        last = time.monotonic()
+        while not self.closing:
+            await asyncio.sleep(TICK)
+            full = len(self.results) >= self.write_group
+            if full or (self.results and time.monotonic() - last > WRITE_EVERY):
+                with contextlib.suppress(OperationalError, InterfaceError):  # kept, and tried again
+                    await self.write_gathered()
+                last = time.monotonic()
+
+    async def write_all(self) -> None:
+        while self.results:
+            await self.write_gathered()
+
+    async def write_gathered(self) -> None:
+        """Write what has come so far; what comes meanwhile waits for company."""
+        batch, self.results = self.results, []
+        try:
+            await self.db(partial(self.write, batch), patience=PATIENCE)
+        except (OperationalError, InterfaceError):
+            self.results = batch + self.results
+            raise
+        for result in batch:
+            result.work.in_flight -= 1
+            result.work.unfinished |= result.outcome.kind in (Kind.NOT_TAKEN, Kind.ACCOUNT)
+        await self.settle_works()
+
+    def write(self, batch: list[Result]) -> None:
+        """One statement for all; a few more for those that need telling about."""
+        outbox.apply(
+            [
+                Change(
+                    id=result.message.id,
+                    to=TO_STATUS[result.outcome.kind],
+                    attempt=result.message.attempt,
+                    message_id=result.outcome.message_id,
+                    segments=result.outcome.segments,
+                    reason=self.reason(result),
+                    error=result.outcome.error,
+                )
+                for result in batch
+            ]
+        )
+        told = [result for result in batch if result.outcome.kind is not Kind.ACCEPTED]
+        if told:
+            MessageEvent.objects.bulk_create(
+                MessageEvent(
+                    message_id=result.message.id,
+                    source=MessageEvent.Source.SEND,
+                    status=TO_STATUS[result.outcome.kind],
+                    category=result.outcome.category,
+                    error=outbox.storable(result.outcome.error)[:255],
+                )
+                for result in told
+            )
+        for result in told:
+            if result.outcome.opts_out:
+                organization = Organization.objects.get(public_id=result.work.claim.organization)
+                opt_out(organization, result.message.to, OptOut.Source.PROVIDER, result.outcome.error)
+
+    def reason(self, result: Result) -> str:
+        """The outcome's category; a message that goes back into the queue stays known as repeated."""
+        back = TO_STATUS[result.outcome.kind] is Status.QUEUED
+        return outbox.REPEATED if back and result.message.repeated else result.outcome.category
+
+    async def settle_works(self) -> None:
+        """Finish or give back the chunks whose last request is answered."""
+        done = [work for work in self.works if work.done]
+        if done:
+            self.works = [work for work in self.works if not work.done]
+            await self.db(partial(self.give_back, done), patience=PATIENCE)
+
+    def give_back(self, done: list[Work]) -> None:
+        for work in done:
+            if work.abandoned:
+                continue
+            if not work.unfinished:
+                self.again |= not outbox.finish(work.claim, self.holder)
+                continue
+            failed = bool(work.delay or self.failures)
+            delay = max(work.delay, health.backoff(work.claim.tries) if failed else 0.0)
+            outbox.release(work.claim.chunk_id, self.holder, delay=delay, failed=failed)
+            self.again |= not delay
+
+    async def drain(self) -> None:
+        """Let what is in flight come back; what is still in line is answered "not taken" once the pump is halted."""
+        for work in self.works:
+            work.leave_rest()
+        give_up_at = time.monotonic() + settings.SEND_TIMEOUT + PATIENCE
+        while any(work.in_flight for work in self.works) and time.monotonic() < give_up_at:
+            await asyncio.sleep(TICK)
+        await self.settle_works()
+
+    def close(self) -> None:
+        """Leave the account's state behind, and the seat."""
+        if self.renew_token:
+            tokens.forget(self.account)
+        if self.halt.reason and not self.halt.until:
+            health.stop(self.account, self.halt.reason)
+        elif self.halt.until:
+            wait = max(0.0, self.halt.until - time.monotonic())
+            health.trip(self.account, timezone.now() + timedelta(seconds=wait))
+        elif self.account.state.failures and not self.failures:
+            health.recover(self.account)
+        outbox.leave_seat(self.account_id, self.holder)
+
+    # --- the database thread ------------------------------------------------------------------------------------
+
+    async def db(self, work: Callable[[], T], *, patience: float = 5.0) -> T:
+        """Run `work` on the pump's own database thread, so that sockets never wait for the database."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.engine.database, lambda: outbox.retrying(work, patience=patience))

@@ -1,0 +1,301 @@
+"""Distributions and messages as the API takes and shows them. Their names are the commercial product's."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from config.logs import mask_number
+from contacts.models import Contact
+from distributions import wording
+from distributions.models import Distribution, Message, Tally
+from distributions.pages import Carrier
+from distributions.references import reference
+from distributions.states import Status
+from organizations.api_base import Moment, PageQuery, PublicId, StrictSerializer
+
+State = Distribution.State
+RequestStatus = Literal["Pending", "Generated", "Done"]
+
+NAME = 100  # characters
+TEXT = 10_000  # characters
+REQUEST_STATUS: dict[str, RequestStatus] = {
+    State.DRAFT: "Pending",
+    State.SCHEDULED: "Pending",
+    State.LAUNCHING: "Pending",
+    State.SENDING: "Generated",
+    State.FINISHED: "Done",
+    State.CANCELLED: "Done",
+}
+REACHED = ("accepted", "sent", "delivered")  # counted as sent
+NOT_REACHED = ("undelivered", "failed", "expired")  # counted as failed
+ONE_LINE = RegexValidator(r"\A[^\x00-\x1f\x7f]*\Z", _("Write it in one line, without control characters."))
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+class RecipientsRequest(StrictSerializer):
+    """To whom."""
+
+    mailingListId = PublicId("CG_", "/API/v3/mailinglists", help_text="Everybody on this list gets a text.")
+
+
+class MessageRequest(StrictSerializer):
+    """What."""
+
+    messageText = serializers.CharField(
+        max_length=TEXT,
+        help_text="The text, with placeholders such as `${m://FirstName}`, `${e://Field/City}`, `${l://SurveyURL}` "
+        "and `${l://OptOutLink}`.",
+    )
+
+    def validate_messageText(self, text: str) -> str:
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class MethodField(serializers.ChoiceField):
+    """Only Invite; the others are named, so that nobody wonders whether they were overlooked."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        sentence = _("Only “Invite” is available here; Interactive, Reminder and Thankyou are not.")
+        super().__init__(choices=["Invite"], error_messages={"invalid_choice": sentence, "null": sentence}, **kwargs)
+
+
+class DistributionRequest(StrictSerializer):
+    """One text to everybody on a mailing list."""
+
+    surveyId = PublicId("SV_", "/API/v3/surveys", help_text="The survey to which the text leads.")
+    name = serializers.CharField(
+        max_length=NAME, validators=[ONE_LINE], help_text="For you and your colleagues; recipients do not see it."
+    )
+    sendDate = Moment(help_text="When the texts go out; the present time or a past one of today means at once.")
+    method = MethodField(help_text="`Invite`: one text with a link to each person.")
+    recipients = RecipientsRequest()
+    message = MessageRequest()
+    surveyLinkExpirationDate = Moment(
+        required=False, allow_null=True, help_text="The link works until then; for ever if it is left out."
+    )
+
+
+class OfSurveyQuery(serializers.Serializer):
+    surveyId = PublicId("SV_", "/API/v3/surveys", required=False, help_text="Only distributions of this survey.")
+
+
+class DistributionsQuery(OfSurveyQuery, PageQuery):
+    """Which part of the list."""
+
+
+class IdempotencyKey(serializers.Serializer):
+    """The header, as drf-spectacular describes it and as `api` checks it."""
+
+    key = serializers.RegexField(
+        r"\A[\x21-\x7e]{1,64}\Z",
+        required=False,
+        error_messages={
+            name: _("Give 1 to 64 letters, digits and punctuation marks, without a space.")
+            for name in ("invalid", "blank")
+        },
+    )
+
+
+# --- what is answered -------------------------------------------------------------------------------------------------
+
+
+class RecipientsSerializer(serializers.Serializer):
+    mailingListId = serializers.CharField(
+        source="contact_list.public_id", allow_null=True, help_text="null if the list has been deleted since."
+    )
+
+
+class MessageTextSerializer(serializers.Serializer):
+    messageText = serializers.CharField(source="message_text")
+
+
+class StatsSerializer(serializers.Serializer):
+    sent = serializers.IntegerField(help_text="Texts that the provider has and that have not failed.")
+    failed = serializers.IntegerField(help_text="Texts that were refused or could not be delivered.")
+    started = serializers.IntegerField(help_text="People who have opened the link.")
+    finished = serializers.IntegerField(help_text="Always 0: the survey is elsewhere and does not tell.")
+    credits = serializers.IntegerField(
+        help_text="Always 0: what texts cost is between the organisation and its provider."
+    )
+    segments = serializers.IntegerField(help_text="Segments of all texts to be sent.")
+
+
+class TallySerializer(serializers.Serializer):
+    """How many texts are in which state; how many people have opened the link; all together, skipped ones included."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {name: serializers.IntegerField(min_value=0) for name in (*Tally.COLUMNS, "clicked", "total")}
+
+
+class DistributionSerializer(serializers.ModelSerializer):
+    """A distribution, its figures and its text."""
+
+    id = serializers.CharField(source="public_id", help_text="For example SMSD_8f3kq1ZpT0aWxYv.")
+    ownerId = serializers.CharField(source="created_by.public_id", allow_null=True)
+    organizationId = serializers.CharField(source="organization.public_id")
+    requestStatus = serializers.SerializerMethodField(
+        help_text="`Pending` until the texts are written, `Generated` while they are sent, `Done` afterwards."
+    )
+    requestType = serializers.SerializerMethodField()
+    sendDate = serializers.SerializerMethodField(help_text="null for a draft that is to be sent when it is launched.")
+    surveyId = serializers.CharField(source="survey.public_id")
+    surveyLinkExpirationDate = Moment(source="link_expires_at", allow_null=True)
+    recipients = RecipientsSerializer(source="*")
+    message = MessageTextSerializer(source="*")
+    stats = serializers.SerializerMethodField(help_text="The usual figures.")
+    state = serializers.ChoiceField(
+        choices=State.choices, help_text="`launching`: the texts are being written, and the first are sent already."
+    )
+    isPaused = serializers.SerializerMethodField()
+    problem = serializers.CharField(help_text="Why it does not go on, if somebody has to do something; else empty.")
+    tally = serializers.SerializerMethodField(help_text="How many people's texts are in which state.")
+
+    class Meta:
+        model = Distribution
+        fields = (
+            "id",
+            "name",
+            "ownerId",
+            "organizationId",
+            "requestStatus",
+            "requestType",
+            "sendDate",
+            "surveyId",
+            "surveyLinkExpirationDate",
+            "recipients",
+            "message",
+            "stats",
+            "state",
+            "isPaused",
+            "problem",
+            "tally",
+        )
+
+    def get_requestStatus(self, row: Distribution) -> RequestStatus:
+        return REQUEST_STATUS[row.state]
+
+    def get_requestType(self, row: Distribution) -> Literal["Invite"]:
+        return "Invite"
+
+    @extend_schema_field(Moment(allow_null=True))
+    def get_sendDate(self, row: Distribution) -> str | None:
+        sent_at = row.send_at or row.launched_at
+        return Moment().to_representation(sent_at) if sent_at else None
+
+    @extend_schema_field(StatsSerializer)
+    def get_stats(self, row: Distribution) -> dict[str, int]:
+        tally = _tally(row)
+        return {
+            "sent": sum(max(getattr(tally, column), 0) for column in REACHED),
+            "failed": sum(max(getattr(tally, column), 0) for column in NOT_REACHED),
+            "started": tally.clicked,
+            "finished": 0,
+            "credits": 0,  # with an account of one's own every message is shown at zero cost (R5)
+            "segments": tally.segments,
+        }
+
+    @extend_schema_field(TallySerializer)
+    def get_tally(self, row: Distribution) -> dict[str, Any]:
+        return {name: max(number, 0) for name, number in TallySerializer(_tally(row)).data.items()}
+
+    def get_isPaused(self, row: Distribution) -> bool:
+        return row.paused_at is not None
+
+
+def _tally(row: Distribution) -> Tally:
+    """Nothing has been counted for a draft."""
+    return getattr(row, "tally", None) or Tally()
+
+
+class AccountSerializer(serializers.Serializer):
+    """Which account carried the text. It stays named after it has been deleted."""
+
+    name = serializers.CharField()
+    provider = serializers.CharField()
+    sender = serializers.CharField()
+    isDefault = serializers.BooleanField(
+        source="is_default", help_text="Whether it is the installation's own account, for unfinished set-ups."
+    )
+    isDeleted = serializers.BooleanField(source="is_deleted")
+
+
+class MessageSerializer(serializers.ModelSerializer):
+    """What became of one text."""
+
+    # The context holds `contacts` and `carriers` by key, and `whole_numbers`.
+    contactId = serializers.SerializerMethodField(help_text="null if the contact has been deleted since.")
+    externalDataReference = serializers.SerializerMethodField()
+    phone = serializers.SerializerMethodField(help_text="Masked for users who may not distribute by SMS.")
+    surveyReference = serializers.SerializerMethodField(help_text="What the survey receives with the link.")
+    status = serializers.ChoiceField(
+        choices=Status.choices,
+        help_text="`uncertain`: the provider may or may not have it, and it is not sent again on its own.",
+    )
+    reason = serializers.CharField(help_text="Why it was skipped or did not arrive; else empty.")
+    segments = serializers.IntegerField()
+    explanation = serializers.SerializerMethodField(help_text="State and reason in a sentence or two.")
+    providerMessage = serializers.CharField(source="error", help_text="What the provider said.")
+    providerMessageId = serializers.CharField(source="provider_message_id")
+    account = serializers.SerializerMethodField(help_text="null if no account has tried to send it.")
+    credits = serializers.SerializerMethodField(help_text="Always 0.")
+    attemptedAt = Moment(source="attempted_at", allow_null=True, help_text="Handed to the provider.")
+    acceptedAt = Moment(source="accepted_at", allow_null=True, help_text="Taken by the provider.")
+    settledAt = Moment(source="settled_at", allow_null=True, help_text="Its fate is known since.")
+    openedAt = Moment(source="clicked_at", allow_null=True, help_text="The person opened the link.")
+
+    class Meta:
+        model = Message
+        fields = (
+            "contactId",
+            "externalDataReference",
+            "phone",
+            "surveyReference",
+            "status",
+            "reason",
+            "explanation",
+            "providerMessage",
+            "providerMessageId",
+            "account",
+            "segments",
+            "credits",
+            "attemptedAt",
+            "acceptedAt",
+            "settledAt",
+            "openedAt",
+        )
+
+    def _contact(self, message: Message) -> Contact | None:
+        found: Contact | None = self.context["contacts"].get(message.contact_id)
+        return found
+
+    def get_contactId(self, message: Message) -> str | None:
+        contact = self._contact(message)
+        return contact.public_id if contact else None
+
+    def get_externalDataReference(self, message: Message) -> str:
+        contact = self._contact(message)
+        return contact.external_reference if contact else ""
+
+    def get_phone(self, message: Message) -> str:
+        return message.to if self.context["whole_numbers"] else mask_number(message.to)
+
+    def get_surveyReference(self, message: Message) -> str:
+        return reference(message.pk)
+
+    def get_explanation(self, message: Message) -> str:
+        return wording.explain(message.status, message.reason)
+
+    @extend_schema_field(AccountSerializer(allow_null=True))
+    def get_account(self, message: Message) -> dict[str, Any] | None:
+        carrier: Carrier | None = self.context["carriers"].get(message.account_id)
+        return dict(AccountSerializer(carrier).data) if carrier else None
+
+    def get_credits(self, message: Message) -> int:
+        return 0  # R5

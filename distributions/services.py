@@ -1,0 +1,116 @@
+"""What people do with a distribution. Every function checks the right, writes the audit trail and rings the bell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from distributions import outbox, tasks
+from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
+from distributions.review import obstacle
+from distributions.states import Status
+from extensions.routing import NoRoute, route_for
+from organizations import audit
+from organizations.models import User
+from organizations.permissions import require_sms
+
+State = Distribution.State
+
+
+class LaunchRefused(Exception):
+    """Nothing was launched; `sentence` says why and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def launch(distribution: Distribution, user: User) -> Distribution:
+    """Send now, or at `send_at`. Launching twice launches once.
+
+    Raises MissingRight if the user may not distribute by SMS, LaunchRefused if something is wrong with the text or the
+    list, or if nothing could carry it (R10).
+    """
+    require_sms(user)
+    if distribution.state == State.DRAFT and (sentence := obstacle(distribution)):
+        raise LaunchRefused(sentence)
+    try:
+        route = route_for(distribution.organization)
+    except NoRoute as refusal:
+        raise LaunchRefused(refusal.reason) from refusal
+    now = timezone.now()
+    later = distribution.send_at is not None and distribution.send_at > now
+    with transaction.atomic():
+        launched = Distribution.objects.filter(pk=distribution.pk, state=State.DRAFT).update(
+            state=State.SCHEDULED if later else State.LAUNCHING,
+            account=route.account,
+            launched_at=now,
+            launched_by=user,
+            problem="",
+        )
+        if launched:
+            Tally.objects.get_or_create(distribution=distribution)
+            audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
+            if not later:
+                _ring(lambda: tasks.expand.delay(distribution.pk))
+    distribution.refresh_from_db()
+    return distribution
+
+
+def pause(distribution: Distribution, user: User) -> None:
+    """Send nothing more until it is resumed; what has left comes back as usual."""
+    require_sms(user)
+    running = Distribution.objects.filter(pk=distribution.pk, paused_at=None)
+    if running.filter(state__in=(State.SCHEDULED, State.LAUNCHING, State.SENDING)).update(paused_at=timezone.now()):
+        audit.record("paused", organization=distribution.organization, actor=user, target=distribution)
+
+
+def resume(distribution: Distribution, user: User) -> None:
+    """Go on where it was paused."""
+    require_sms(user)
+    if Distribution.objects.filter(pk=distribution.pk, paused_at__isnull=False).update(paused_at=None):
+        audit.record("resumed", organization=distribution.organization, actor=user, target=distribution)
+        account_id = distribution.account_id
+        if account_id is not None:
+            _ring(lambda: tasks.pump.delay(account_id))
+
+
+def cancel(distribution: Distribution, user: User) -> None:
+    """Take back everything that has not left."""
+    require_sms(user)
+    cancellable = (State.DRAFT, State.SCHEDULED, State.LAUNCHING, State.SENDING)
+    stopped = Distribution.objects.filter(pk=distribution.pk, state__in=cancellable).update(
+        state=State.CANCELLED, paused_at=None, finished_at=timezone.now()
+    )
+    if stopped:
+        audit.record("cancelled", organization=distribution.organization, actor=user, target=distribution)
+        take_back(distribution.pk)
+
+
+def take_back(distribution_id: int) -> None:
+    """Cancel the queued messages of a cancelled distribution. A pump marks none of them any more (outbox.mark)."""
+    with transaction.atomic():
+        count = Message.objects.filter(distribution_id=distribution_id, status=Status.QUEUED).move(Status.CANCELLED)
+        Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, cancelled=F("cancelled") + count)
+        Chunk.objects.filter(distribution_id=distribution_id, lease_until=None).update(state=Chunk.State.DONE)
+
+
+def send_again(message: Message, user: User) -> bool:
+    """Send an uncertain message once more, although it may reach the person twice: a person's decision."""
+    require_sms(user)
+    if not outbox.requeue([message.pk]):
+        return False
+    MessageEvent.objects.create(message=message, source=MessageEvent.Source.PERSON, status=Status.QUEUED)
+    audit.record("sent again", organization=message.organization, actor=user, target=message.distribution)
+    account_id = message.account_id
+    if account_id is not None:
+        _ring(lambda: tasks.pump.delay(account_id))
+    return True
+
+
+def _ring(bell: Callable[[], object]) -> None:
+    """Ring after the commit. A bell that cannot be rung is rung by the sweeper: the rows are the queue."""
+    transaction.on_commit(lambda: tasks.quietly(bell))

@@ -1,0 +1,111 @@
+"""Settling uncertain messages by evidence: a look-up at the provider, or a repeat where it refuses duplicates.
+
+The third kind of evidence, a delivery report that carries our reference, arrives by itself (distributions/reports.py).
+Where a provider offers none of these, the message stays uncertain until a person decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from distributions import outbox
+from distributions.models import Message, MessageEvent
+from distributions.outbox import Change
+from distributions.references import reference
+from distributions.sending import Engine, engine
+from distributions.states import REPORTED, Status
+from extensions import health, tokens
+from extensions.contract import LookUp, NotTaken, OutboundSms, Provider, ProviderError, Unclear
+from extensions.models import ProviderAccount
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 8  # look-ups in flight
+BATCH = 200  # messages a run
+MAX_REPEATS = 5  # of one message, where the provider refuses duplicates
+
+
+def settle(account_id: int) -> bool:
+    """Settle what can be settled of one account's uncertain messages. True if some went back into the queue."""
+    account = ProviderAccount.objects.select_related("organization", "state").filter(pk=account_id).first()
+    if account is None or not health.may_send(account):
+        return False
+    since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
+    uncertain = Message.objects.filter(
+        distribution__tally__uncertain__gt=0, account=account, status=Status.UNCERTAIN, attempted_at__lte=since
+    )
+    messages = [message for message in uncertain.order_by("attempted_at")[:BATCH] if _due(message)]
+    if not messages:
+        return False
+    provider = account.open(tokens.token_for(account))
+    if provider.refuses_repeats:
+        # The same id is never sent twice: repeating it is the surest question, and its answer the surest evidence.
+        return bool(outbox.requeue(message.pk for message in messages if message.attempt <= MAX_REPEATS))
+    return _look_up(provider, account, messages)
+
+
+def _due(message: Message) -> bool:
+    """Whether to ask about it in this sweep: always at first, ever more rarely the older it is."""
+    age = (timezone.now() - message.attempted_at).total_seconds() if message.attempted_at else 0.0
+    return age < 2 * settings.LOOKUP_AFTER or random.random() < settings.LOOKUP_AFTER / age  # noqa: S311 (no secret)
+
+
+def _look_up(provider: Provider, account: ProviderAccount, messages: list[Message]) -> bool:
+    here = engine()
+    answers = here.runner.run(_ask(here, provider, account, messages))
+    changes, events, gone = [], [], []
+    for message, answer in zip(messages, answers, strict=True):
+        if answer is None:
+            continue
+        if not answer.found:
+            gone.append(message.pk)
+            events.append(_event(message, Status.QUEUED))
+            continue
+        to = REPORTED.get(answer.status, Status.ACCEPTED)
+        changes.append(
+            Change(id=message.pk, to=to, message_id=answer.message_id, reason=answer.category, error=answer.error)
+        )
+        events.append(_event(message, to, answer.category, answer.error))
+    outbox.apply(changes)
+    requeued = outbox.requeue(gone)
+    MessageEvent.objects.bulk_create(events)
+    return bool(requeued)
+
+
+def _event(message: Message, status: str, category: str = "", error: str = "") -> MessageEvent:
+    return MessageEvent(
+        message=message,
+        source=MessageEvent.Source.LOOKUP,
+        status=status,
+        category=category,
+        error=outbox.storable(error)[:255],
+    )
+
+
+async def _ask(
+    here: Engine, provider: Provider, account: ProviderAccount, messages: list[Message]
+) -> list[LookUp | None]:
+    """One look-up per message; None where the provider offers none or did not answer clearly this time."""
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(message: Message) -> LookUp | None:
+        sms = OutboundSms(to=message.to, text=message.text, reference=reference(message.pk), sender=account.sender)
+        request = provider.build_lookup(sms, attempted_at=message.attempted_at or timezone.now())
+        if request is None:
+            return None
+        async with turn:
+            try:
+                return provider.parse_lookup(await here.wire.send(provider.key, provider.host_patterns, request), sms)
+            except (NotTaken, Unclear) as error:
+                logger.info("%s: a look-up did not work: %s", provider.key, type(error).__name__)
+            except ProviderError as error:
+                logger.warning("%s: a look-up was refused: %s", provider.key, type(error).__name__)
+        return None
+
+    return list(await asyncio.gather(*(ask(message) for message in messages)))

@@ -1,0 +1,96 @@
+"""What is due although nobody rang: each function is harmless if it runs twice, or twice at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from distributions import outbox
+from distributions.models import Chunk, Distribution, Message
+from distributions.states import Status
+from extensions.routing import NoRoute, route_for
+
+State = Distribution.State
+
+
+def start_scheduled() -> None:
+    """Launch what was scheduled for a time that has come, by the route of this moment."""
+    due = Distribution.objects.filter(state=State.SCHEDULED, paused_at=None, send_at__lte=timezone.now())
+    for distribution in due.select_related("organization"):
+        scheduled = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED)
+        try:
+            account = route_for(distribution.organization).account
+        except NoRoute as refusal:
+            scheduled.update(problem=refusal.reason[:300])
+        else:
+            scheduled.update(state=State.LAUNCHING, account=account, problem="")
+
+
+def reroute() -> None:
+    """Hand what a deleted account has not sent to the account that is in use now (R23)."""
+    orphans = Chunk.objects.filter(state=Chunk.State.OPEN, lease_until=None, account__deleted_at__isnull=False)
+    for distribution in Distribution.objects.filter(pk__in=orphans.values("distribution")).select_related(
+        "organization"
+    ):
+        try:
+            account = route_for(distribution.organization).account
+        except NoRoute as refusal:
+            Distribution.objects.filter(pk=distribution.pk).update(problem=refusal.reason[:300])
+        else:
+            Distribution.objects.filter(pk=distribution.pk).update(account=account, problem="")
+            orphans.filter(distribution=distribution).update(account=account)
+
+
+def close_finished() -> None:
+    """Finish distributions of which nothing is left to send; make the tallies of the finished ones exact."""
+    open_chunks = Chunk.objects.filter(distribution=OuterRef("pk"), state=Chunk.State.OPEN)
+    running = Distribution.objects.filter(state__in=(State.SENDING, State.CANCELLED), finished_at=None)
+    ended = running.filter(~Exists(open_chunks))
+    for pk in list(ended.values_list("pk", flat=True)):
+        outbox.recount(pk)
+        Distribution.objects.filter(pk=pk, state=State.SENDING).update(state=State.FINISHED, finished_at=timezone.now())
+    forgotten = Distribution.objects.filter(state=State.CANCELLED, tally__waiting__gt=0)
+    for pk in list(forgotten.values_list("pk", flat=True)):
+        take_back_forgotten(pk)
+
+
+def take_back_forgotten(distribution_id: int) -> None:
+    """A message that came back "not taken" after its distribution was cancelled is cancelled too."""
+    queued = Message.objects.filter(distribution_id=distribution_id, status=Status.QUEUED)
+    queued.move(Status.CANCELLED)
+    Chunk.objects.filter(distribution_id=distribution_id, lease_until=None).update(state=Chunk.State.DONE)
+    outbox.recount(distribution_id)
+
+
+def launching() -> list[int]:
+    """Distributions whose messages are still being written."""
+    return list(Distribution.objects.filter(state=State.LAUNCHING, paused_at=None).values_list("pk", flat=True))
+
+
+def accounts_due(distribution_id: int | None = None) -> list[int]:
+    """Accounts that have something to send now and may send it."""
+    now = timezone.now()
+    due = Chunk.objects.filter(
+        Q(lease_until=None) | Q(lease_until__lt=now),
+        state=Chunk.State.OPEN,
+        not_before__lte=now,
+        distribution__state__in=(State.LAUNCHING, State.SENDING),
+        distribution__paused_at=None,
+        account__deleted_at=None,
+        account__state__stopped_at=None,
+    ).filter(Q(account__state__open_until=None) | Q(account__state__open_until__lte=now))
+    if distribution_id is not None:
+        due = due.filter(distribution_id=distribution_id)
+    return list(due.order_by().values_list("account_id", flat=True).distinct())
+
+
+def accounts_uncertain() -> list[int]:
+    """Accounts with uncertain messages that are old enough to be looked up."""
+    since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
+    uncertain = Message.objects.filter(distribution=OuterRef("pk"), status=Status.UNCERTAIN, attempted_at__lte=since)
+    distributions = Distribution.objects.filter(tally__uncertain__gt=0).filter(Exists(uncertain))
+    messages = Message.objects.filter(distribution__in=distributions, status=Status.UNCERTAIN, attempted_at__lte=since)
+    return list(messages.order_by().exclude(account=None).values_list("account_id", flat=True).distinct())

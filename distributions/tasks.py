@@ -1,0 +1,69 @@
+"""Bells. A task says "look at these rows"; lost, doubled and late ones are harmless, and the sweeper rings again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+from kombu.exceptions import OperationalError as BrokerError
+
+from distributions import launching, reports, sending, settling, sweeping
+
+logger = logging.getLogger(__name__)
+
+
+def quietly(bell: Callable[[], object]) -> None:
+    """Ring a bell; if the broker is away, the sweeper will ring it later."""
+    try:
+        bell()
+    except (BrokerError, OSError) as error:
+        logger.warning("The broker is away (%s); the sweeper will ring.", type(error).__name__)
+
+
+@worker_shutting_down.connect
+def stop_pumping(**_kwargs: object) -> None:
+    """Pumps take nothing new once the worker is asked to stop; what is in flight still comes back."""
+    sending.stopping.value = True
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def expand(distribution_id: int) -> None:
+    """Write a distribution's messages, ringing for each step so that the first are sent while the rest are written."""
+    while True:
+        more = launching.expand(distribution_id)
+        for account_id in sweeping.accounts_due(distribution_id=distribution_id):
+            quietly(partial(pump.delay, account_id))
+        if not more:
+            return
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def pump(account_id: int) -> None:
+    """Send what is due through one account, for a bounded time; then others have their turn."""
+    if sending.run(account_id):
+        quietly(partial(pump.delay, account_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def settle(account_id: int) -> None:
+    """Find out what became of the account's uncertain messages."""
+    if settling.settle(account_id):
+        quietly(partial(pump.delay, account_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def sweep() -> None:
+    """Everything a lost bell forgot. Harmless however often it runs, and however many run at once."""
+    sweeping.start_scheduled()
+    sweeping.reroute()
+    sweeping.close_finished()
+    reports.join_forgotten_parts()
+    for distribution_id in sweeping.launching():
+        quietly(partial(expand.delay, distribution_id))
+    for account_id in sweeping.accounts_due():
+        quietly(partial(pump.delay, account_id))
+    for account_id in sweeping.accounts_uncertain():
+        quietly(partial(settle.delay, account_id))

@@ -1,0 +1,95 @@
+"""Plain words for what became of a message: states, reasons and the figures of a distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from distributions.models import Message, Tally
+from distributions.states import Status
+from extensions.contract import Category
+
+STATES: dict[str, str | Promise] = {
+    Status.QUEUED: _("Waiting to be sent."),
+    Status.SENDING: _("On its way to the provider."),
+    Status.UNCERTAIN: _("The provider may or may not have it: its answer never came. It is not sent again on its own."),
+    Status.ACCEPTED: _("The provider has it."),
+    Status.SENT: _("Handed to the mobile network."),
+    Status.DELIVERED: _("Confirmed by the phone."),
+    Status.UNDELIVERED: _("The mobile network could not deliver it."),
+    Status.FAILED: _("Refused."),
+    Status.EXPIRED: _("The phone could not be reached in time."),
+    Status.SKIPPED: _("Not sent."),
+    Status.CANCELLED: _("Taken back before it was sent."),
+}
+
+REASONS: dict[str, str | Promise] = {
+    Message.Skip.OPTED_OUT: _("This person has opted out."),
+    Message.Skip.NO_NUMBER: _("There is no phone number for this person."),
+    Message.Skip.DUPLICATE: _("Somebody else on the list has the same number."),
+    Category.AUTH_FAILED: _("The provider refused the account's credentials."),
+    Category.INSUFFICIENT_BALANCE: _("The account at the provider has run out of money."),
+    Category.INVALID_RECIPIENT: _("The number does not exist or cannot receive texts."),
+    Category.INVALID_SENDER: _("The provider does not allow this sender for this number."),
+    Category.RATE_LIMITED: _("The provider was given more texts at once than it takes."),
+    Category.REJECTED_CONTENT: _("The text was blocked because of its content, or the sender is not registered."),
+    Category.TRANSIENT: _("The phone or the network was not available for a while."),
+    Category.UNKNOWN: _("The provider gave a reason we have no words for."),
+}
+
+BADGES: dict[str, str] = {
+    Status.DELIVERED: "is-good",
+    Status.SENT: "is-info",
+    Status.ACCEPTED: "is-info",
+    Status.UNCERTAIN: "is-warning",
+    Status.UNDELIVERED: "is-bad",
+    Status.FAILED: "is-bad",
+    Status.EXPIRED: "is-bad",
+}
+
+
+def explain(status: str, reason: str) -> str:
+    """What became of a message and why, in a sentence or two."""
+    state, why = STATES.get(status, ""), REASONS.get(reason, "")
+    if status == Status.SKIPPED and why:
+        return str(why)
+    if status == Status.UNCERTAIN:  # its reason says no more than that no answer came
+        return str(state)
+    return f"{state} {why}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One state of a distribution's messages: `percent` is of all of them, `fill` names the pattern of its bar."""
+
+    key: str
+    label: str
+    number: int
+    percent: float
+    fill: str
+
+
+LABELS: tuple[tuple[str, str | Promise, str], ...] = (
+    ("delivered", _("delivered"), "sb-fill-good"),
+    ("sent", _("sent"), "sb-fill-way"),
+    ("accepted", _("accepted"), "snd-fill-accepted"),
+    ("uncertain", _("uncertain"), "snd-fill-uncertain"),
+    ("undelivered", _("undelivered"), "sb-fill-bad"),
+    ("failed", _("failed"), "snd-fill-failed"),
+    ("expired", _("expired"), "snd-fill-expired"),
+    ("skipped", _("skipped"), "sb-fill-quiet"),
+    ("cancelled", _("cancelled"), "snd-fill-cancelled"),
+    ("waiting", _("waiting"), "sb-fill-waiting"),
+)
+
+
+def figures(tally: Tally | None) -> list[Figure]:
+    """The tally in the order of the bar, from best to still open."""
+    total = tally.total if tally else 0
+    found = []
+    for key, label, fill in LABELS:
+        number = getattr(tally, key) if tally else 0
+        found.append(Figure(key, str(label), number, 100 * max(number, 0) / total if total else 0.0, fill))
+    return found

@@ -1,0 +1,123 @@
+"""The providers as the catalogue shows them: what each can do, and where this organisation stands with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from extensions.contract import Provider, SenderKind, WebhookCheck
+from extensions.routing import Place, Standing
+
+KIND = gettext_lazy("Text messages (SMS)")  # what each of them is an extension for
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A short fact; `tone` is a class of switchboard.css that only repeats what the words say."""
+
+    text: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One provider in the catalogue."""
+
+    provider: Provider  # without credentials: a template would call a class
+    state: Badge
+    detail: str
+    badges: Sequence[Badge]
+    enabled: bool
+
+
+def matches(provider: type[Provider], query: str) -> bool:
+    """Whether every word of `query` is in what people may know the provider by (R18)."""
+    known = " ".join(
+        [provider.name, provider.key, provider.slug, *provider.keywords, str(provider.coverage)]
+    ).casefold()
+    return all(word in known for word in query.casefold().split())
+
+
+def card(provider: type[Provider], places: Sequence[Place], enabled: frozenset[str]) -> Card:
+    """The provider's card; `places` are all of the organisation's accounts."""
+    state, detail = _state([place for place in places if place.account.provider == provider.key], provider, enabled)
+    return Card(provider({}), state, detail, badges(provider), provider.key in enabled)
+
+
+def _state(mine: Sequence[Place], provider: type[Provider], enabled: frozenset[str]) -> tuple[Badge, str]:
+    if provider.key not in enabled:
+        return Badge(_("Not enabled")), _("Not enabled for your organisation.")
+    if not mine:
+        return Badge(_("No account")), ""
+    for standing, badge in (
+        (Standing.IN_USE, Badge(_("In use"), "is-good")),
+        (Standing.WAITING, Badge(_("Waiting"), "is-info")),
+        (Standing.UNFINISHED, Badge(_("Set-up unfinished"), "is-warning")),
+    ):
+        place = next((place for place in mine if place.standing is standing), None)
+        if place is not None:
+            if standing is Standing.IN_USE:
+                sentence = _("“%(name)s” carries all SMS distributions of your organisation.")
+            else:
+                sentence = _("“%(name)s”: %(reason)s")
+            return badge, sentence % {"name": place.account.name, "reason": place.reason}
+    return Badge(_("Not enabled")), mine[0].reason
+
+
+def badges(provider: type[Provider]) -> list[Badge]:
+    """What the provider can do, in the same words for all of them (R3)."""
+    able = provider.capabilities(SenderKind.NUMBER)
+    found = []
+    if able.two_way:
+        found.append(_("Two-way"))
+    if takes_alphanumeric(provider):
+        found.append(_("Alphanumeric sender"))
+    if able.delivery_reports:
+        found.append(_("Delivery reports"))
+    if provider.batch_size > 1:
+        found.append(_("Batches of %(size)s") % {"size": provider.batch_size})
+    found.append(CHECKS[provider.webhook_check]())
+    return [Badge(text, "is-plain") for text in found]
+
+
+CHECKS = {
+    WebhookCheck.SIGNATURE: lambda: _("Webhooks signed"),
+    WebhookCheck.BASIC: lambda: _("Webhooks with password"),
+    WebhookCheck.SECRET_URL: lambda: _("Webhooks with secret address"),
+}
+
+
+@dataclass(slots=True)
+class Block:
+    """Some lines of a set-up text: a numbered list that begins with `start`, or paragraphs (None).
+
+    A line is a list of pieces; those at odd places are addresses.
+    """
+
+    start: int | None
+    lines: list[list[str]] = field(default_factory=list)
+
+
+def blocks(text: str, addresses: Sequence[str]) -> list[Block]:
+    """A provider's set-up text as it is laid out: lines that begin with "1." are a list."""
+    address = re.compile("(" + "|".join(re.escape(each) for each in addresses) + ")")
+    found: list[Block] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        numbered = re.match(r"(\d+)\.\s+", line)
+        if not found or (found[-1].start is None) != (numbered is None):
+            found.append(Block(int(numbered[1]) if numbered else None))
+        found[-1].lines.append(address.split(line[numbered.end() :] if numbered else line))
+    return found
+
+
+def takes_alphanumeric(provider: type[Provider]) -> bool:
+    """Whether the provider takes a word as the sender: asked of its own rule."""
+    try:
+        return provider.clean_sender("Example")[1] is SenderKind.ALPHANUMERIC
+    except forms.ValidationError:
+        return False

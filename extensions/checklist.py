@@ -1,0 +1,144 @@
+"""The set-up of an account as a list of steps, each with what was seen and what is to do next."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from django.utils.translation import gettext as _
+
+from extensions.contract import Delivery
+from extensions.diagnosis import summarise
+from extensions.models import AccountState, ProviderAccount, TestMessage
+from extensions.panels import Refusal
+
+# How far a test message has come, as a sentence.
+TEST_WORDS = {
+    Delivery.UNKNOWN: lambda: _("Nothing is known of the message yet."),
+    Delivery.QUEUED: lambda: _("The provider has taken the message. Waiting for its delivery report."),
+    Delivery.SENT: lambda: _("Handed to the carrier. Waiting for the last delivery report."),
+    Delivery.DELIVERED: lambda: _("Delivered."),
+    Delivery.READ: lambda: _("Delivered and read."),
+    Delivery.UNDELIVERED: lambda: _("The carrier could not deliver it."),
+    Delivery.FAILED: lambda: _("The provider did not send it."),
+    Delivery.EXPIRED: lambda: _("It ran out of time before it was delivered."),
+}
+
+
+class Mark(enum.Enum):
+    """How far a step has come."""
+
+    DONE = "done"
+    OPEN = "open"
+    FAILED = "failed"
+    UNDER_WAY = "under_way"
+    NOT_NEEDED = "not_needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One webhook route: when it was last called rightly, and the latest call that was refused."""
+
+    kind: str
+    label: str
+    seen_at: datetime | None
+    refusal: Refusal | None
+
+    @property
+    def why(self) -> str:
+        return summarise(self.refusal["reason"]) if self.refusal else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the list. `key` names the part of the page that shows its action."""
+
+    key: str
+    title: str
+    mark: Mark
+    detail: str = ""
+    at: datetime | None = None
+    sightings: Sequence[Sighting] = field(default=())
+
+    WORDS: ClassVar = {
+        Mark.DONE: lambda: _("Done"),
+        Mark.OPEN: lambda: _("To do"),
+        Mark.FAILED: lambda: _("Problem"),
+        Mark.UNDER_WAY: lambda: _("Under way"),
+        Mark.NOT_NEEDED: lambda: _("Not needed"),
+    }
+
+    @property
+    def word(self) -> str:
+        return str(self.WORDS[self.mark]())
+
+
+def steps(
+    account: ProviderAccount, state: AccountState, refusals: Sequence[Refusal], test: TestMessage | None
+) -> list[Step]:
+    """The five steps of setting up `account`. `refusals` come latest first; `test` is the latest test message."""
+    return [
+        Step("saved", _("Fields saved"), Mark.DONE, at=account.created_at),
+        _verified(account),
+        _webhooks(account, state, refusals),
+        _granted(account),
+        _tested(test),
+    ]
+
+
+def _verified(account: ProviderAccount) -> Step:
+    title = _("Credentials verified")
+    if account.checked_at is None:
+        return Step(
+            "verify", title, Mark.OPEN, _("Nobody has asked the provider yet whether the credentials are good.")
+        )
+    mark = {True: Mark.DONE, False: Mark.FAILED, None: Mark.OPEN}[account.check_ok]
+    return Step("verify", title, mark, account.check_detail, account.checked_at)
+
+
+def _webhooks(account: ProviderAccount, state: AccountState, refusals: Sequence[Refusal]) -> Step:
+    latest = {refusal["kind"]: refusal for refusal in reversed(refusals)}
+    routes = [Sighting("status", _("Delivery reports"), state.reports_seen_at, latest.get("status"))]
+    two_way = account.capabilities.two_way
+    if two_way:
+        routes.append(Sighting("message", _("Inbound messages"), state.inbound_seen_at, latest.get("message")))
+    seen = [route.seen_at for route in routes if route.seen_at]
+    troubled = any(_is_newer(route.refusal, route.seen_at) for route in routes)
+    mark = Mark.FAILED if troubled else Mark.DONE if len(seen) == len(routes) else Mark.UNDER_WAY if seen else Mark.OPEN
+    if troubled:
+        detail = _("Calls were refused: the addresses or the secret at the provider are probably not right.")
+    elif mark is Mark.DONE:
+        detail = ""
+    elif two_way:
+        detail = _("Send a test message for the delivery report, and answer it for the inbound message.")
+    else:
+        detail = _("Send a test message: its delivery report should be seen here.")
+    return Step("webhooks", _("Webhooks seen"), mark, detail, max(seen, default=None), routes)
+
+
+def _is_newer(refusal: Refusal | None, seen_at: datetime | None) -> bool:
+    return refusal is not None and (seen_at is None or refusal["last_at"] > seen_at)
+
+
+def _granted(account: ProviderAccount) -> Step:
+    title = _("Access granted")
+    if account.granted_at is not None:
+        return Step("grant", title, Mark.DONE, _("All users may send through this account."), account.granted_at)
+    return Step("grant", title, Mark.OPEN, _("Until then this account carries no traffic."))
+
+
+def _tested(test: TestMessage | None) -> Step:
+    title = _("Test message delivered")
+    if test is None:
+        return Step("test", title, Mark.OPEN, _("Send a message to a phone of yours to see that it really arrives."))
+    status = Delivery(test.status)
+    if status in (Delivery.DELIVERED, Delivery.READ):
+        mark = Mark.DONE
+    elif status in (Delivery.QUEUED, Delivery.SENT, Delivery.UNKNOWN):
+        mark = Mark.UNDER_WAY
+    else:
+        mark = Mark.FAILED
+    return Step("test", title, mark, f"{test.to}: {TEST_WORDS[status]()} {test.detail}".strip(), test.sent_at)

@@ -1,0 +1,573 @@
+"""What a provider is to the rest of Switchboard: values in, values out.
+
+A provider builds requests and reads answers. It never opens a connection, never reads settings and never touches the
+database, so every rule about a provider can be tested with plain values. Transport is `extensions.client` (one call at
+a time) and `distributions.sending` (the hot path).
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from django import forms
+from django.http import HttpResponse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise  # a translatable sentence
+Kind = Literal["status", "message"]  # the route of a callback: delivery reports or inbound messages
+
+SELF_TEST = "self-test"  # begins the message id of a sample callback of our own: nothing it says is applied
+SELF_TEST_PHONE = "447700900999"  # Ofcom keeps this range for drama: nobody has the number
+SELF_TEST_TEXT = "This is a self-test."
+
+LONGEST_WAIT = 86_400.0  # seconds; a provider that asks for more is asked again after a day
+
+
+class Delivery(enum.StrEnum):
+    """What became of a message, in the words all providers share."""
+
+    QUEUED = "queued"  # the provider has it
+    SENT = "sent"  # handed to the carrier
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"  # the carrier gave up
+    FAILED = "failed"  # the provider refused it after accepting the call
+    EXPIRED = "expired"
+    READ = "read"
+    UNKNOWN = "unknown"  # a word we do not know: kept, changes nothing
+
+
+class Category(enum.StrEnum):
+    """Why something went wrong, in the words all providers share (the columns of the provider fact sheets)."""
+
+    NONE = ""
+    AUTH_FAILED = "auth_failed"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    INVALID_RECIPIENT = "invalid_recipient"
+    OPTED_OUT = "opted_out"
+    INVALID_SENDER = "invalid_sender"
+    RATE_LIMITED = "rate_limited"
+    REJECTED_CONTENT = "rejected_content"
+    TRANSIENT = "transient"
+    UNKNOWN = "unknown"
+
+
+class SenderKind(enum.StrEnum):
+    """What the sender field holds."""
+
+    NUMBER = "number"
+    SHORT_CODE = "short_code"
+    ALPHANUMERIC = "alphanumeric"
+    SERVICE = "service"  # a messaging service that picks the number itself
+
+
+class WebhookCheck(enum.StrEnum):
+    """How a callback proves where it comes from, strongest first."""
+
+    SIGNATURE = "signature"
+    BASIC = "basic"
+    SECRET_URL = "secret_url"  # noqa: S105 (a kind of check, not a secret)
+
+
+class ProviderError(Exception):
+    """Anything a provider's answer can mean besides success."""
+
+
+class Refused(ProviderError):
+    """The provider will not send this message, now or later.
+
+    `category` says why in the words all providers share, `detail` in the provider's own. `blocked` marks an
+    OPTED_OUT that is the carrier's or provider's block, not the person's wish: it is shown, but opts nobody out.
+    """
+
+    def __init__(self, category: Category, detail: str = "", *, blocked: bool = False) -> None:
+        super().__init__(f"{category}: {detail}")
+        self.category = category
+        self.detail = detail
+        self.blocked = blocked
+
+
+class NotTaken(ProviderError):
+    """The provider has certainly not taken the message: it may be sent again.
+
+    `retry_after` is in seconds, None where the provider names no time, 0 where only another message of the same request
+    was at fault.
+    """
+
+    def __init__(
+        self, detail: str = "", *, retry_after: float | None = None, category: Category = Category.TRANSIENT
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        self.category = category
+
+
+class Unclear(ProviderError):
+    """The provider may have taken the message: it is never sent again blindly."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidSignature(ProviderError):
+    """A callback that does not prove where it comes from.
+
+    `reason` is shown to the administrator (never to the caller): missing header, wrong signature, outside the time
+    window. It must not contain any part of the payload.
+    """
+
+    def __init__(self, reason: str = "wrong signature") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unreadable(ProviderError):
+    """An authentic callback whose body cannot be read; `reason` names the field and what would be right."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _find(headers: Mapping[str, str], name: str) -> str:
+    wanted = name.lower()
+    for key, value in headers.items():
+        if key.lower() == wanted:
+            return value
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A callback as the provider sent it.
+
+    `url` is the public URL (scheme, host, path and raw query) that the provider called and signed; `body` are the raw
+    bytes.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        """The header's value, whatever its case; "" if it is missing."""
+        return _find(self.headers, name)
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters, decoded; the last of a repeated name wins."""
+        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @property
+    def content_type(self) -> str:
+        return self.header("Content-Type").split(";")[0].strip().lower()
+
+    def signed_for(self, fits: Callable[[str], bool]) -> str:
+        """Which other address the caller has signed, as a reason for a refusal; "" if no likely one fits.
+
+        `fits` says whether the signature is right for a URL. It only explains a refusal: nothing is accepted by it.
+        """
+        for url in self._other_urls():
+            if fits(url):
+                said, here = urlsplit(url), urlsplit(self.url)
+                origin = f"{said.scheme}://{said.netloc} instead of {here.scheme}://{here.netloc}"
+                slash = "with a slash at its end" if said.path.endswith("/") else "without a slash at its end"
+                differences = [] if (said.scheme, said.netloc) == (here.scheme, here.netloc) else [origin]
+                differences += [] if said.path == here.path else [slash]
+                return f"signed for another address: {', '.join(differences)}"
+        return ""
+
+    def _other_urls(self) -> Iterator[str]:
+        """Other scheme, other host (as a proxy named it, with or without www), one slash more or less at the end."""
+        here = urlsplit(self.url)
+        www = here.netloc.removeprefix("www.") if here.netloc.startswith("www.") else f"www.{here.netloc}"
+        named = [self.header("Host"), self.header("X-Forwarded-Host").split(",")[0].strip()]
+        named = [host for host in named if re.fullmatch(r"[A-Za-z0-9.-]{1,80}(:[0-9]{1,4}|:[1-5][0-9]{4})?", host)]
+        hosts = dict.fromkeys([here.netloc, www, *named])
+        paths = [here.path, here.path.removesuffix("/") if here.path.endswith("/") else f"{here.path}/"]
+        schemes = [here.scheme, "http" if here.scheme == "https" else "https"]
+        for host in hosts:
+            for path in paths:
+                for scheme in schemes:
+                    url = here._replace(scheme=scheme, netloc=host, path=path).geturl()
+                    if url != self.url:
+                        yield url
+
+    def form(self) -> dict[str, str]:
+        """The body as a form; the last of a repeated name wins. Raises Unreadable if it is not UTF-8 text."""
+        return dict(self.form_pairs())
+
+    def form_pairs(self) -> list[tuple[str, str]]:
+        """The body as a form, blank values and repetitions included, in order. Raises Unreadable."""
+        try:
+            text = self.body.decode()
+            return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        except ValueError as error:
+            raise Unreadable("The body is not a form in UTF-8.") from error
+
+    def json(self) -> Any:
+        """The body as JSON. Raises Unreadable if it is not, or is nested too deeply."""
+        return _json(self.body, Unreadable("The body is not JSON."))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One HTTPS call to a provider. Exactly one of `json`, `form` and `body` carries the content, if any."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)  # Basic
+    json: Any = field(default=None, repr=False)
+    form: Sequence[tuple[str, str]] | Mapping[str, str] | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """A provider's answer: status, headers, and the body's bytes."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        return _find(self.headers, name)
+
+    def json(self) -> Any:
+        """The body as JSON. Raises Unclear if it is not: an answer we cannot read proves nothing."""
+        return _json(self.body, Unclear(f"HTTP {self.status} with an unreadable body"))
+
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises Unclear if it is anything else."""
+        data = self.json()
+        if not isinstance(data, dict):
+            raise Unclear(f"HTTP {self.status} with an unreadable body")
+        return data
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait as the Retry-After header says, at most a day; None where it is missing or unreadable.
+
+        A date is read by the answer's own clock, its Date header.
+        """
+        said = self.header("Retry-After")
+        try:
+            return min(max(0.0, float(said)), LONGEST_WAIT)
+        except ValueError:
+            pass
+        try:
+            wait = parsedate_to_datetime(said) - parsedate_to_datetime(self.header("Date"))
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+        return min(max(0.0, wait.total_seconds()), LONGEST_WAIT)
+
+
+def _json(body: bytes, error: ProviderError) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as cause:
+        raise error from cause
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSms:
+    """One message to send.
+
+    `to` is E.164 with a plus; `text` is what the person reads; `reference` is our own id, unique for ever, at most 20
+    characters of [A-Za-z0-9]; `status_url` is the public URL for this provider's delivery reports, without query;
+    `validity` is how long the provider may keep trying. `repeated` means that an earlier attempt may have been taken:
+    only then is "duplicate" proof that it was.
+    """
+
+    to: str
+    text: str
+    reference: str = ""
+    status_url: str = ""
+    sender: str = ""
+    validity: timedelta = timedelta(hours=48)
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The provider has the message. `segments` is None where the provider does not say."""
+
+    message_id: str
+    segments: int | None = None
+    status: Delivery = Delivery.QUEUED
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What the provider says happened to a message.
+
+    `reference` is our id where the provider echoes it, else "". Where a provider reports every part of a long text on
+    its own, `part` names the part ("" = the whole message) and `parts` says how many there are, if the provider does.
+    `blocked` is as in `Refused`.
+    """
+
+    message_id: str
+    reference: str = ""
+    status: Delivery = Delivery.UNKNOWN
+    category: Category = Category.NONE
+    error: str = ""
+    part: str = ""
+    parts: int | None = None
+    blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboundSms:
+    """An SMS from a person to us.
+
+    `message_id` is the provider's id and never comes twice for two texts; "" where the provider gives none, so that
+    the callback's own key has to stand in. `in_reply_to` is the provider's id of our message where it says which
+    one was answered. `opt_out` is True or False where the provider says that the text was an opt-out or an opt-in
+    keyword, None where it leaves that to us. A long text that arrives in parts carries `concat_ref`, `concat_part`
+    (from 1) and `concat_total`; 0 means it is whole.
+    """
+
+    message_id: str
+    sender: str
+    recipient: str
+    text: str
+    in_reply_to: str = ""
+    opt_out: bool | None = None
+    concat_ref: str = ""
+    concat_part: int = 0
+    concat_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The outcome of a credential check: `detail` is a sentence for the administrator, `warnings` are more of them."""
+
+    ok: bool
+    detail: Text
+    warnings: Sequence[Text] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token and its life in seconds."""
+
+    value: str
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What the provider knows of one message of ours: not found means that it was never accepted."""
+
+    found: bool
+    message_id: str = ""
+    status: Delivery = Delivery.QUEUED
+    category: Category = Category.NONE
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an account with this sender can do; shown before it is saved."""
+
+    two_way: bool
+    stop_words_reach_us: bool
+    delivery_reports: bool = True
+
+
+class SecretField(forms.CharField):
+    """A credential that is typed once and never rendered back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 4096)
+        kwargs.setdefault(
+            "widget",
+            forms.PasswordInput(
+                render_value=False, attrs={"autocomplete": "new-password", "spellcheck": "false", "data-1p-ignore": ""}
+            ),
+        )
+        super().__init__(**kwargs)
+
+
+class Provider:
+    """One provider. Subclasses live in `extensions/providers/`, one file each; the registry finds them.
+
+    `credentials` are the cleaned values of the `Credentials` form. Methods are pure: same values in, same values out.
+    """
+
+    key: ClassVar[str]
+    name: ClassVar[str]
+    slug: ClassVar[str]  # in the webhook URLs; public, never changes
+    aliases: ClassVar[tuple[str, ...]] = ()  # other spellings of the slug
+    docs_url: ClassVar[str] = ""
+    keywords: ClassVar[tuple[str, ...]] = ()  # what else people search for in the catalogue
+    coverage: ClassVar[Text] = ""  # one neutral line for the catalogue's card
+    setup: ClassVar[Text] = ""  # Markdown-free steps; {reports_url} and {inbound_url} are filled in
+    sender_label: ClassVar[Text] = _("Phone number or sender ID")
+    sender_help: ClassVar[Text] = ""
+    webhook_check: ClassVar[WebhookCheck] = WebhookCheck.SIGNATURE
+    webhook_check_note: ClassVar[Text] = ""  # how strong the check is, in words
+    webhook_secrets: ClassVar[tuple[str, ...]] = ()  # the credentials that prove a callback
+    host_patterns: ClassVar[tuple[str, ...]] = ()  # full-match regular expressions of the hosts it may call
+    batch_size: ClassVar[int] = 1
+    max_in_flight: ClassVar[int] = 10  # requests at once for one account
+    messages_per_second: ClassVar[Mapping[SenderKind, float]] = {}  # in segments; a kind left out: 10
+    refuses_repeats: ClassVar[bool] = False  # a repeat with the same reference is never sent twice
+    needs_token: ClassVar[bool] = False  # build_token/parse_token come before any other call
+    webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)  # others are answered 405
+    mixes_routes: ClassVar[bool] = False  # reports and inbound messages come by either route; their shape decides
+
+    class Credentials(forms.Form):
+        """The provider's own fields, as the administrator fills them in."""
+
+    def __init__(self, credentials: Mapping[str, str], *, sender: str = "", token: str = "") -> None:
+        self.credentials = credentials
+        self.sender = sender
+        self.token = token
+
+    # --- sender -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        """The sender as it is stored and what it is. Raises forms.ValidationError that offers the corrected value."""
+        raise NotImplementedError
+
+    @classmethod
+    def capabilities(cls, kind: SenderKind) -> Capabilities:
+        two_way = kind is not SenderKind.ALPHANUMERIC
+        return Capabilities(two_way=two_way, stop_words_reach_us=two_way)
+
+    @classmethod
+    def rate(cls, kind: SenderKind) -> float:
+        """Segments per second that this kind of sender carries by default."""
+        return cls.messages_per_second.get(kind, 10.0)
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def carried_text(cls, text: str) -> str:
+        """What of a text arrives: characters the provider cannot carry are replaced."""
+        return text
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        raise NotImplementedError
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        """Raises Refused, NotTaken or Unclear."""
+        raise NotImplementedError
+
+    def build_batch(self, messages: Sequence[OutboundSms]) -> ApiRequest:
+        """One request for up to `batch_size` messages; only where batch_size > 1."""
+        raise NotImplementedError
+
+    def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
+        """One result per message, in the order given. Raises Refused, NotTaken or Unclear for the whole request."""
+        raise NotImplementedError
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_check(self) -> ApiRequest:
+        """A cheap call that proves as much as one call can about the credentials."""
+        raise NotImplementedError
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        raise NotImplementedError
+
+    def build_token(self) -> ApiRequest:
+        raise NotImplementedError
+
+    def parse_token(self, response: ApiResponse) -> Token:
+        """Raises Refused(AUTH_FAILED), NotTaken or Unclear."""
+        raise NotImplementedError
+
+    # --- settling an unclear send -------------------------------------------------------------------------------
+
+    def build_lookup(self, sms: OutboundSms, *, attempted_at: datetime) -> ApiRequest | None:
+        """A call that tells whether the provider took this message; None where it offers none."""
+        return None
+
+    def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
+        """Raises NotTaken or Unclear when the look-up itself did not work."""
+        raise NotImplementedError
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def is_probe(cls, request: WebhookRequest) -> bool:
+        """Whether the provider only tries whether the address answers: then the answer is 200 and nothing is kept."""
+        return False
+
+    @classmethod
+    def recognises(cls, request: WebhookRequest) -> bool:
+        """Whether the request looks like this provider's, by its headers: only asked where two share a path."""
+        return False
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        """Raises InvalidSignature unless the request proves that the provider sent it for this account."""
+        raise NotImplementedError
+
+    def dedupe_key(self, request: WebhookRequest) -> str:
+        """The same for a repetition of the same callback, different for every other."""
+        digest = hashlib.sha256(urlsplit(request.url).query.encode())
+        digest.update(b"\0" + request.body)
+        return digest.hexdigest()
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        """The delivery reports in a verified callback, [] if it holds none. Raises Unreadable."""
+        raise NotImplementedError
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        """The inbound messages in a verified callback, [] if it holds none. Raises Unreadable."""
+        raise NotImplementedError
+
+    def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest | None:
+        """A harmless, rightly signed callback to `url` as the provider would make it at `now`, for the self-test.
+
+        The id of its message begins with SELF_TEST. None where only the provider can sign.
+        """
+        return None
+
+    @classmethod
+    def webhook_response(cls, kind: str) -> HttpResponse:
+        """What the provider expects to hear once a callback of this kind ("status" or "message") is kept."""
+        return HttpResponse(b"", content_type="text/plain")
+
+
+def self_test_id(now: datetime) -> str:
+    """The message id of a sample callback; no two are the same."""
+    return f"{SELF_TEST}-{now.timestamp():.6f}"
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """The value of a Basic Authorization header."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode(errors='replace')).decode()}"
+
+
+def basic_credentials(request: WebhookRequest) -> bytes | None:
+    """The decoded "user:password" of a Basic Authorization header, None if there is no well-formed one."""
+    scheme, _space, token = request.header("Authorization").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(token.strip().encode("ascii"), validate=True)
+    except ValueError:
+        return None
+    return decoded if b":" in decoded else None

@@ -1,0 +1,126 @@
+"""What is likely wrong when a callback is refused, in a sentence that says what to do. Pure."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+
+from django.utils.translation import gettext as _
+
+from extensions.contract import Provider
+
+
+class Fault(enum.Enum):
+    """Why a callback is refused, in the words all providers share."""
+
+    UNSIGNED = "unsigned"  # it carries no proof at all
+    SECRET = "secret"  # noqa: S105 (a kind of fault)
+    ADDRESS = "address"
+    CLOCK = "clock"
+    CONTENT = "content"  # not what was signed
+    OTHER_ACCOUNT = "other_account"
+    METHOD = "method"  # signed in another way than the account is set up for
+    INCOMPLETE = "incomplete"  # the account lacks what it would be checked with
+    NO_ACCOUNT = "no_account"
+    FORMAT = "format"  # authentic, but not readable
+    UNKNOWN = "unknown"
+
+
+# What the reasons of InvalidSignature and Unreadable say; the first that is found counts.
+_SIGNS: tuple[tuple[Fault, str], ...] = (
+    (Fault.NO_ACCOUNT, "^no account"),
+    (Fault.ADDRESS, "signed for another address|address called|address that was called"),
+    (Fault.CLOCK, "seconds from now|outside the window|not valid yet|has expired|time is missing"),
+    (Fault.CLOCK, "signature's timestamp|nbf, exp or jti|Date header is no date"),
+    (Fault.INCOMPLETE, "account has no "),
+    (
+        Fault.METHOD,
+        "another (algorithm|digest|cipher)|shared key|neither HMAC_SHA1|legacy signature|signature's length",
+    ),
+    (Fault.UNSIGNED, "not signed|Date header is missing|header [A-Za-z-]+ is missing|no Basic|not well-formed Basic"),
+    (Fault.OTHER_ACCOUNT, "AccountSid|another .* account|not issued by"),
+    (Fault.CONTENT, "bodySHA256|not the one that was signed|a body was signed|body is not a form|token signs the body"),
+    (Fault.CONTENT, "only one of them is signed|call cannot be read|token holds no claims"),
+    (Fault.SECRET, "wrong (signature|user|username|webhook)|signature is not base64"),
+)
+
+_SUMMARIES: dict[Fault, Callable[[], str]] = {
+    Fault.UNSIGNED: lambda: _("no proof of origin"),
+    Fault.SECRET: lambda: _("wrong secret"),
+    Fault.ADDRESS: lambda: _("another address"),
+    Fault.CLOCK: lambda: _("clocks differ"),
+    Fault.CONTENT: lambda: _("changed on the way"),
+    Fault.OTHER_ACCOUNT: lambda: _("another account"),
+    Fault.METHOD: lambda: _("another signature method"),
+    Fault.INCOMPLETE: lambda: _("account incomplete"),
+    Fault.NO_ACCOUNT: lambda: _("no account"),
+    Fault.FORMAT: lambda: _("content not readable"),
+    Fault.UNKNOWN: lambda: _("not verified"),
+}
+
+_ADVICE: dict[Fault, Callable[[], str]] = {
+    Fault.UNSIGNED: lambda: _(
+        "The call brought no proof of where it comes from. If %(provider)s made it, signatures or the log-in are not "
+        "switched on there yet, or a proxy in front of this server takes the header away: the webhook test tells. "
+        "Anybody else's call is rightly refused."
+    ),
+    Fault.SECRET: lambda: _(
+        "Probably the wrong secret: %(provider)s does not use what this account has under %(secrets)s. Compare the "
+        "two, and replace the account if it has the old one. If they are the same, the call was changed on its way, "
+        "or it was made for another address than the one shown here."
+    ),
+    Fault.ADDRESS: lambda: _(
+        "%(provider)s called another address than the one this server takes for its own. Enter the address exactly as "
+        "shown here, and let PUBLIC_URL in this server's settings begin with the very scheme and host that are called."
+    ),
+    Fault.CLOCK: lambda: _(
+        "The time in the call is too far from this server's clock. Have the clock set by the network (NTP). A call "
+        "that somebody repeats later is rightly refused."
+    ),
+    Fault.CONTENT: lambda: _(
+        "The call arrived with another content than %(provider)s signed: a proxy in front of this server changes the "
+        "body, its content type or the query. It must pass all of them on as they are."
+    ),
+    Fault.OTHER_ACCOUNT: lambda: _(
+        "The call is about another account at %(provider)s: this address was entered there too, or the account ID was "
+        "mistyped here."
+    ),
+    Fault.METHOD: lambda: _(
+        "%(provider)s signs its calls in another way than this account is set up for: compare the signature settings "
+        "at %(provider)s with the steps shown here."
+    ),
+    Fault.INCOMPLETE: lambda: _(
+        "This account lacks what a call is checked with (%(secrets)s): replace the account and fill it in."
+    ),
+    Fault.NO_ACCOUNT: lambda: _(
+        "There was no account of %(provider)s when the call came. Add one, or take the address out at %(provider)s."
+    ),
+    Fault.FORMAT: lambda: _(
+        "The call is authentic, but its content is not in the expected form: compare content type, method and template "
+        "at %(provider)s with the steps shown here. A proxy that changes the content type has the same effect."
+    ),
+    Fault.UNKNOWN: lambda: _("Compare the address and the secrets at %(provider)s with those of the account."),
+}
+
+
+def fault_of(reason: str) -> Fault:
+    """What the reason of a refusal points to.
+
+    Unreadable's reasons are sentences, with a capital and a full stop; InvalidSignature's are not.
+    """
+    if reason.endswith("."):
+        return Fault.FORMAT
+    return next((fault for fault, sign in _SIGNS if re.search(sign, reason)), Fault.UNKNOWN)
+
+
+def summarise(reason: str) -> str:
+    """In a few words why a callback was refused, for where there is no room for more."""
+    return _SUMMARIES[fault_of(reason)]()
+
+
+def explain(reason: str, provider: type[Provider]) -> str:
+    """What is likely wrong at a callback of `provider` that was refused for `reason`, and what to do."""
+    fields = provider.Credentials.base_fields
+    secrets = ", ".join(_("“%(name)s”") % {"name": fields[name].label} for name in provider.webhook_secrets)
+    return _ADVICE[fault_of(reason)]() % {"provider": provider.name, "secrets": secrets}

@@ -1,0 +1,49 @@
+"""Whether an account may send now: its circuit breaker, and the stop that only an administrator can lift."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from extensions.models import AccountState, ProviderAccount
+
+PATIENCE = 5  # messages in a row that were not taken before the account pauses
+LONGEST_PAUSE = 60.0  # seconds
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: doubling, with jitter, so that workers do not come together."""
+    return random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 2.0 ** min(failures, 10))  # noqa: S311 (no secret)
+
+
+def may_send(account: ProviderAccount) -> bool:
+    """Whether nothing speaks against sending through this account now."""
+    state = account.state
+    return state.stopped_at is None and (state.open_until is None or state.open_until <= timezone.now())
+
+
+def trip(account: ProviderAccount, until: datetime) -> None:
+    """The provider is away or asks for a pause: nothing is sent before `until`."""
+    _states(account).update(open_until=until, failures=F("failures") + 1)
+
+
+def recover(account: ProviderAccount) -> None:
+    """It works again."""
+    _states(account).update(open_until=None, failures=0)
+
+
+def stop(account: ProviderAccount, reason: str) -> None:
+    """The provider refuses the account itself: nothing is sent until an administrator has verified it again."""
+    _states(account).filter(stopped_at=None).update(stopped_at=timezone.now(), stopped_reason=reason[:500])
+
+
+def resume(account: ProviderAccount) -> None:
+    """An administrator has verified the account: it sends again."""
+    _states(account).update(stopped_at=None, stopped_reason="", open_until=None, failures=0)
+
+
+def _states(account: ProviderAccount) -> QuerySet[AccountState]:
+    return AccountState.objects.filter(pk=account.pk)

@@ -1,0 +1,222 @@
+"""Which extensions an organisation may use, and its accounts at providers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.core.exceptions import FieldError, PermissionDenied
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from extensions import registry
+from extensions.contract import Capabilities, Delivery, Provider, SenderKind
+from extensions.fields import EncryptedJSONField
+from organizations.ids import new_id
+from organizations.models import Organization, OwnedQuerySet, User
+
+
+def new_account_id() -> str:
+    return new_id("ACC_")
+
+
+class EnabledExtension(models.Model):
+    """A provider that the vendor has switched on for an organisation (R14)."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="enabled_extensions")
+    provider = models.CharField(_("provider"), max_length=32)
+
+    class Meta:
+        verbose_name = _("enabled extension")
+        verbose_name_plural = _("enabled extensions")
+        ordering: ClassVar = ["provider"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "provider"], name="one_switch_per_extension")
+        ]
+
+    def __str__(self) -> str:
+        provider = registry.find(self.provider)
+        return provider.name if provider else self.provider
+
+
+class ProviderAccountQuerySet(OwnedQuerySet):
+    """Accounts in their list order: oldest first."""
+
+    def alive(self) -> Self:
+        return self.filter(deleted_at=None)
+
+    def verifying(self) -> Self:
+        """Accounts whose callbacks are still believed: the living, and the deleted for a grace period."""
+        since = timezone.now() - timedelta(days=settings.CALLBACK_GRACE_DAYS)
+        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=since))
+
+    def usable(self) -> Self:
+        """Accounts that may carry traffic: granted to all users and not deleted (R34)."""
+        return self.alive().filter(granted_at__isnull=False)
+
+    def update(self, **fields: Any) -> int:
+        refused = ProviderAccount.IMMUTABLE.intersection(fields)
+        if refused:
+            raise FieldError(f"{', '.join(sorted(refused))}: an account's details cannot be changed (R24).")
+        return super().update(**fields)
+
+
+class ProviderAccount(models.Model):
+    """An organisation's credentials and sender at one provider. Its details never change: replace it instead (R24).
+
+    `organization` is None only for the installation's own account (DEFAULT_PROVIDER).
+    """
+
+    IMMUTABLE: ClassVar[frozenset[str]] = frozenset(
+        {"organization", "organization_id", "provider", "name", "sender", "sender_kind", "credentials", "public_id"}
+    )
+
+    public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_account_id, editable=False)
+    organization = models.ForeignKey(
+        Organization,
+        models.CASCADE,
+        null=True,
+        related_name="provider_accounts",
+        verbose_name=_("organisation"),
+        editable=False,
+    )
+    provider = models.CharField(_("provider"), max_length=32)
+    name = models.CharField(
+        _("name"), max_length=100, help_text=_("Any text by which you will recognise this account.")
+    )
+    sender = models.CharField(_("sender"), max_length=40)
+    sender_kind = models.CharField(
+        _("kind of sender"), max_length=16, choices=[(kind.value, kind.value) for kind in SenderKind]
+    )
+    credentials = EncryptedJSONField()
+    created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("added by"))
+    # Its place in the list: when it was added, or when the account was whose place it took over.
+    listed_at = models.DateTimeField(_("in the list since"), default=timezone.now, editable=False)
+    replaces = models.ForeignKey(
+        "self", models.SET_NULL, null=True, editable=False, related_name="replaced_by", verbose_name=_("replaces")
+    )
+    checked_at = models.DateTimeField(_("credentials verified"), null=True)
+    check_ok = models.BooleanField(_("credentials good"), null=True)
+    check_detail = models.TextField(_("the provider's answer"), blank=True)
+    granted_at = models.DateTimeField(_("access granted"), null=True)
+    granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("granted by"))
+    deleted_at = models.DateTimeField(_("deleted"), null=True)
+
+    objects = ProviderAccountQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        ordering: ClassVar = ["listed_at", "id"]
+        indexes: ClassVar = [models.Index(fields=["organization", "provider"], name="accounts_by_provider")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Raises FieldError when an existing account is saved other than by naming fields that may change."""
+        if not self._state.adding:
+            changing = kwargs.get("update_fields")
+            if changing is None or self.IMMUTABLE.intersection(changing):
+                raise FieldError("An account's details cannot be changed (R24): name the update_fields that may.")
+        super().save(*args, **kwargs)
+
+    @classmethod
+    def seal(cls, organization: Organization | None, values: dict[str, str]) -> dict[str, Any]:
+        """What is stored for these credentials: bound to the organisation: a copied value opens nowhere else."""
+        return {"organization": organization.public_id if organization else None, "values": values}
+
+    def secrets(self) -> dict[str, str]:
+        """The decrypted credentials. Raises PermissionDenied if they were sealed for another organisation."""
+        owner = self.organization.public_id if self.organization else None
+        if self.credentials["organization"] != owner:
+            raise PermissionDenied("These credentials belong to another organisation.")
+        return dict(self.credentials["values"])
+
+    @property
+    def provider_class(self) -> type[Provider]:
+        return registry.get(self.provider)
+
+    @property
+    def provider_name(self) -> str:
+        provider = registry.find(self.provider)
+        return provider.name if provider else self.provider
+
+    def open(self, token: str = "") -> Provider:
+        """The provider with this account's credentials, ready to build requests."""
+        return self.provider_class(self.secrets(), sender=self.sender, token=token)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.provider_class.capabilities(SenderKind(self.sender_kind))
+
+
+class AccountState(models.Model):
+    """What changes while an account sends: its place in the rate limit, its breaker, its sightings of callbacks."""
+
+    account = models.OneToOneField(ProviderAccount, models.CASCADE, primary_key=True, related_name="state")
+    next_slot_at = models.DateTimeField(default=timezone.now)  # when the rate limit allows the next segment
+    open_until = models.DateTimeField(null=True)  # the circuit breaker: nothing is sent before
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    stopped_reason = models.TextField(
+        blank=True
+    )  # set when only an administrator can help: bad credentials, no balance
+    stopped_at = models.DateTimeField(null=True)
+    messages_per_second = models.FloatField(null=True)  # overrides the provider's default; in segments
+    max_in_flight = models.PositiveIntegerField(null=True)
+    reports_seen_at = models.DateTimeField(null=True)
+    inbound_seen_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.account_id)
+
+
+class PumpSeat(models.Model):
+    """The right to send through one account for a while: at most a few pumps work for one account at once."""
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="seats")
+    number = models.PositiveSmallIntegerField()
+    holder = models.CharField(max_length=40, blank=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "number"], name="one_seat_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}/{self.number}"
+
+
+class AccessToken(models.Model):
+    """A provider's bearer token, kept until it runs out: one worker refreshes it for all."""
+
+    account = models.OneToOneField(ProviderAccount, models.CASCADE, primary_key=True, related_name="access_token")
+    value: Any = EncryptedJSONField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    fetching_until = models.DateTimeField(null=True)  # one worker is asking the provider for a new one
+
+    def __str__(self) -> str:
+        return str(self.account_id)
+
+
+class TestMessage(models.Model):
+    """An SMS by which an administrator tried an account. The number is kept only as far as it can be recognised."""
+
+    __test__ = False  # not a test class, whatever its name
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="test_messages")
+    reference = models.CharField(max_length=20, unique=True)
+    to = models.CharField(_("to"), max_length=40)  # masked
+    provider_message_id = models.CharField(max_length=120, blank=True)
+    status = models.CharField(_("status"), max_length=16, choices=[(state.value, state.value) for state in Delivery])
+    detail = models.CharField(_("the provider's answer"), max_length=255, blank=True)
+    sent_at = models.DateTimeField(_("sent"), default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-sent_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.reference

@@ -1,0 +1,607 @@
+"""Infobip SMS, API version 3. API reference: https://www.infobip.com/docs/api/channels/sms"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from extensions.contract import (
+    SELF_TEST_PHONE,
+    SELF_TEST_TEXT,
+    ApiRequest,
+    ApiResponse,
+    Category,
+    Check,
+    Delivery,
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    Kind,
+    LookUp,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    ProviderError,
+    Refused,
+    SecretField,
+    SenderKind,
+    SendResult,
+    Text,
+    Unclear,
+    Unreadable,
+    WebhookCheck,
+    WebhookRequest,
+    basic_authorization,
+    basic_credentials,
+    self_test_id,
+)
+from extensions.senders import e164, plain_sender
+
+MAX_VALIDITY = 48 * 60  # minutes
+MIN_PASSWORD = 8  # characters: it is all that protects the webhook
+# A personal host such as abc123.api.infobip.com, or the shared one. The full name must match, so nothing may follow it.
+HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)?api(?:[0-9]|-[a-z0-9]{1,8})?\.infobip\.com"
+
+GROUPS = {  # https://www.infobip.com/docs/essentials/response-status-and-error-codes
+    0: Delivery.QUEUED,  # ACCEPTED
+    1: Delivery.SENT,  # PENDING
+    2: Delivery.UNDELIVERED,
+    3: Delivery.DELIVERED,
+    4: Delivery.EXPIRED,
+    5: Delivery.FAILED,  # REJECTED
+}
+GROUP_NAMES = {"ACCEPTED": 0, "PENDING": 1, "UNDELIVERABLE": 2, "DELIVERED": 3, "EXPIRED": 4, "REJECTED": 5}
+FAILURES = {Delivery.UNDELIVERED, Delivery.EXPIRED, Delivery.FAILED}
+
+STATES: Mapping[int, tuple[Delivery, Category]] = {
+    2: (Delivery.DELIVERED, Category.NONE),  # DELIVERED_TO_OPERATOR
+    3: (Delivery.SENT, Category.NONE),  # PENDING_WAITING_DELIVERY
+    4: (Delivery.UNDELIVERED, Category.UNKNOWN),  # UNDELIVERABLE_REJECTED_OPERATOR
+    5: (Delivery.DELIVERED, Category.NONE),  # DELIVERED_TO_HANDSET
+    6: (Delivery.FAILED, Category.UNKNOWN),  # REJECTED_NETWORK
+    7: (Delivery.SENT, Category.NONE),  # PENDING_ENROUTE
+    8: (Delivery.FAILED, Category.INVALID_RECIPIENT),  # REJECTED_PREFIX_MISSING
+    9: (Delivery.UNDELIVERED, Category.UNKNOWN),  # UNDELIVERABLE_NOT_DELIVERED
+    10: (Delivery.FAILED, Category.OPTED_OUT),  # REJECTED_DND
+    11: (Delivery.FAILED, Category.INVALID_SENDER),  # REJECTED_SOURCE
+    12: (Delivery.FAILED, Category.INSUFFICIENT_BALANCE),  # REJECTED_NOT_ENOUGH_CREDITS
+    13: (Delivery.FAILED, Category.INVALID_SENDER),  # REJECTED_SENDER
+    14: (Delivery.FAILED, Category.OPTED_OUT),  # REJECTED_DESTINATION_BLOCKLISTED
+    15: (Delivery.EXPIRED, Category.TRANSIENT),  # EXPIRED_EXPIRED
+    17: (Delivery.FAILED, Category.INSUFFICIENT_BALANCE),  # REJECTED_PREPAID_PACKAGE_EXPIRED
+    18: (Delivery.FAILED, Category.INVALID_RECIPIENT),  # REJECTED_DESTINATION_NOT_REGISTERED (trial accounts)
+    19: (Delivery.FAILED, Category.UNKNOWN),  # REJECTED_ROUTE_NOT_AVAILABLE
+    20: (Delivery.FAILED, Category.RATE_LIMITED),  # REJECTED_FLOODING_FILTER
+    21: (Delivery.FAILED, Category.TRANSIENT),  # REJECTED_SYSTEM_ERROR
+    23: (Delivery.FAILED, Category.UNKNOWN),  # REJECTED_DUPLICATE_MESSAGE_ID
+    24: (Delivery.FAILED, Category.REJECTED_CONTENT),  # REJECTED_INVALID_UDH
+    25: (Delivery.FAILED, Category.REJECTED_CONTENT),  # REJECTED_MESSAGE_TOO_LONG
+    26: (Delivery.QUEUED, Category.NONE),  # PENDING_ACCEPTED
+    29: (Delivery.EXPIRED, Category.TRANSIENT),  # EXPIRED_DLR_UNKNOWN: no report from the operator
+    31: (Delivery.UNDELIVERED, Category.UNKNOWN),  # UNDELIVERABLE_NOT_SENT
+    51: (Delivery.FAILED, Category.INVALID_RECIPIENT),  # REJECTED_MISSING_TO
+    52: (Delivery.FAILED, Category.INVALID_RECIPIENT),  # REJECTED_DESTINATION
+    87: (Delivery.FAILED, Category.REJECTED_CONTENT),  # REJECTED_SIGNALS_BLOCKED; in group 4 it is an expiry
+}
+DUPLICATE = 23
+
+ERRORS: Mapping[int, Category] = {  # the `error` of a report; refines the category of a failure
+    code: category
+    for category, codes in {
+        Category.INVALID_RECIPIENT: (1, 9, 13, 351, 352, 568, 629, 3041),
+        Category.TRANSIENT: (5, 6, 27, 31, 32, 34, 256, 630, 811, 4098, 4100, 4101),
+        Category.INVALID_SENDER: (368, 375, 2053),
+        Category.AUTH_FAILED: (433,),
+        Category.RATE_LIMITED: (541, 542, 4103, 4104),
+        Category.OPTED_OUT: (573, 603, 604, 2050, 2052),
+        Category.REJECTED_CONTENT: (355, 561, 607, 2051),
+        Category.INSUFFICIENT_BALANCE: (4099,),
+        Category.UNKNOWN: (5492,),
+    }.items()
+    for code in codes
+}
+HTTP_CATEGORIES = {401: Category.AUTH_FAILED, 403: Category.AUTH_FAILED, 404: Category.AUTH_FAILED}
+VIOLATIONS = (  # what the property named by a violation tells
+    (re.compile(r"\bto$"), Category.INVALID_RECIPIENT),
+    (re.compile(r"\b(sender|from)$"), Category.INVALID_SENDER),
+    (re.compile(r"\bcontent\b|\btext\b"), Category.REJECTED_CONTENT),
+)
+
+# GSM 7-bit characters that a sender ID may have; the extension table is left out.
+SENDER_CHARACTERS = r"A-Za-z0-9 !\"#$%&'()*+,\-./:;<=>?@_"
+SENDER_LENGTHS = range(3, 12)
+
+
+class HostField(forms.CharField):
+    """The bare host. Raises ValidationError that offers it if the value has a scheme, a path or capitals."""
+
+    def clean(self, value: Any) -> str:
+        typed: str = super().clean(value)
+        if not typed or re.fullmatch(HOST, typed):
+            return typed
+        suggestion = re.sub(r"[/?#].*", "", typed.strip().lower().removeprefix("https://").removeprefix("http://"))
+        if re.fullmatch(HOST, suggestion):
+            raise ValidationError(
+                _("Enter the base URL without https:// and without a path: %(suggestion)s"),
+                params={"suggestion": suggestion},
+            )
+        raise ValidationError(
+            _(
+                "This is not an Infobip host. Yours is on the start page after log-in and looks like "
+                "abc123.api.infobip.com."
+            )
+        )
+
+
+class UserNameField(forms.CharField):
+    """Letters and digits. Raises ValidationError that offers the value without the rest."""
+
+    def clean(self, value: Any) -> str:
+        typed: str = super().clean(value)
+        suggestion = re.sub("[^A-Za-z0-9]", "", typed)
+        if typed == suggestion:
+            return typed
+        if not suggestion:
+            raise ValidationError(_("Use letters (A–Z) and digits only, for example clinic42."))
+        raise ValidationError(
+            _("Use letters (A–Z) and digits only, for example: %(suggestion)s"), params={"suggestion": suggestion}
+        )
+
+
+class ApiKeyField(SecretField):
+    def clean(self, value: Any) -> str:
+        key: str = super().clean(value)
+        if re.match(r"(?i)(app|basic|bearer)\s", key):
+            raise ValidationError(_("Enter the key alone, without the word App in front of it."))
+        if re.search(r"\s", key) or not key.isascii():
+            raise ValidationError(_("An API key has no spaces and no special letters: copy it again."))
+        return key
+
+
+class Infobip(Provider):
+    key = "infobip"
+    name = "Infobip"
+    slug = "infobip-sms"
+    aliases = ("infobip",)
+    docs_url = "https://www.infobip.com/docs/sms"
+    keywords = ("infobip", "sms", "short code")
+    coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
+    setup = _(
+        "Delivery reports and replies are switched on by Infobip's support. Choose a webhook user name and a webhook "
+        "password, enter them here, and send this text to support@infobip.com:\n"
+        "\n"
+        "“Please configure our account as follows.\n"
+        "1. Send delivery reports for SMS as JSON by HTTP POST to {reports_url}\n"
+        "2. Forward inbound SMS to our numbers as JSON (MO_JSON_2) by HTTP POST to {inbound_url}\n"
+        "3. Use Basic authentication for both, with the user name and password that we will give you by a safe way.\n"
+        "4. If one of our numbers has an inbound configuration of its own, set it to “follow subscription”, as it "
+        "would win over these settings.”\n"
+        "\n"
+        "The webhook user name and password are for these two addresses only. Never give your portal log-in."
+    )
+    sender_label = _("Phone number or sender ID")
+    sender_help = _(
+        "A number bought at Infobip, with its country code in front and without + or 00, for example 35312345678; or "
+        "your own sender ID, letters as in MyClinic or digits as in 868686. Two-way SMS needs a number."
+    )
+    webhook_check = WebhookCheck.BASIC
+    webhook_check_note = _(
+        "Medium: every callback carries the webhook user name and password, over HTTPS. Nothing signs its content, so "
+        "these two must be known to nobody else; a repeated callback is recognised by its content and counts once."
+    )
+    webhook_secrets = ("webhook_username", "webhook_password")
+    host_patterns = (HOST,)
+    batch_size = 100
+    max_in_flight = 4  # batches: Infobip publishes no limit, and advises against more than a few at once
+    messages_per_second: ClassVar[Mapping[SenderKind, float]] = {
+        SenderKind.NUMBER: 100.0,  # one batch a second
+        SenderKind.SHORT_CODE: 100.0,
+        SenderKind.ALPHANUMERIC: 100.0,
+    }
+    refuses_repeats = True  # by messageId, with status 23
+
+    class Credentials(forms.Form):
+        api_key = ApiKeyField(
+            label=_("Public API key"),
+            help_text=_(
+                "In Infobip, under Developer tools, API keys. Use a key you already have, rather than making a new "
+                "one, if it may send SMS (scope sms:message:send)."
+            ),
+        )
+        webhook_password = SecretField(
+            label=_("Webhook password"),
+            min_length=MIN_PASSWORD,
+            max_length=128,
+            help_text=_(
+                "Choose one for this purpose, with at least 8 characters: Infobip shows it to us with every callback. "
+                "Never use the password of your portal log-in."
+            ),
+        )
+        webhook_username = UserNameField(
+            label=_("Webhook user name"),
+            max_length=64,
+            help_text=_("Choose one for this purpose, of letters and digits without special characters."),
+        )
+        base_url = HostField(
+            label=_("Base URL"),
+            max_length=100,
+            help_text=_(
+                "On the start page after you have logged in to Infobip, without https://, for example "
+                "abc123.api.infobip.com."
+            ),
+        )
+
+    # --- sender -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        value = value.strip()
+        if not re.search("[A-Za-z]", value):
+            return plain_sender(value)
+        suggestion = re.sub(rf"[^{SENDER_CHARACTERS}]", "", value).lstrip("+")[: SENDER_LENGTHS.stop - 1].strip()
+        if len(suggestion) not in SENDER_LENGTHS or not re.search("[A-Za-z]", suggestion):
+            raise ValidationError(_("A sender ID has 3 to 11 characters, one of them a letter, for example MyClinic."))
+        if value != suggestion:
+            raise ValidationError(
+                _("A sender ID has 3 to 11 letters (A–Z), digits and common signs, for example: %(suggestion)s"),
+                params={"suggestion": suggestion},
+            )
+        return value, SenderKind.ALPHANUMERIC
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def _url(self, path: str) -> str:
+        return f"https://{self.credentials['base_url']}{path}"
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"App {self.credentials['api_key']}", "Accept": "application/json"}
+
+    def _message(self, sms: OutboundSms) -> dict[str, Any]:
+        # No webhooks.delivery.url: it would replace the account's subscription, which holds the Basic credentials.
+        # No options.tracking: its defaults would shorten the links in the text.
+        minutes = max(1, min(MAX_VALIDITY, int(sms.validity.total_seconds() // 60)))
+        return {
+            "sender": sms.sender or self.sender,
+            "destinations": [{"to": sms.to.removeprefix("+"), "messageId": sms.reference}],
+            "content": {"text": sms.text},
+            "options": {"validityPeriod": {"amount": minutes, "timeUnit": "MINUTES"}},
+            "webhooks": {"contentType": "application/json", "callbackData": sms.reference},
+        }
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        return self.build_batch([sms])
+
+    def build_batch(self, messages: Sequence[OutboundSms]) -> ApiRequest:
+        content = {
+            "messages": [self._message(sms) for sms in messages],
+            "options": {"includeSmsCountInResponse": True},
+        }
+        return ApiRequest("POST", self._url("/sms/3/messages"), headers=self._headers, json=content)
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        if not 200 <= response.status < 300:
+            raise _error(response)
+        entries = _entries(response)
+        if len(entries) != 1:
+            raise Unclear(f"HTTP {response.status} with {len(entries)} messages instead of one")
+        return _accepted(entries[0], "", repeated=True)
+
+    def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
+        if response.status == 400:
+            return _refused_batch(response, messages)
+        if not 200 <= response.status < 300:
+            raise _error(response)
+        entries = _entries(response)
+        by_id = {_text(entry["messageId"]): entry for entry in entries if _text(entry.get("messageId"))}
+        by_number: dict[str, list[dict[str, Any]]] = {}
+        for entry in entries:
+            if not _text(entry.get("messageId")):
+                number = _text(entry.get("destination")) or _text(entry.get("to"))
+                by_number.setdefault(number.removeprefix("+"), []).append(entry)
+        results: list[SendResult | ProviderError] = []
+        for sms in messages:
+            named = [by_id[sms.reference]] if sms.reference in by_id else by_number.get(sms.to.removeprefix("+"), [])
+            try:
+                if len(named) != 1:
+                    raise Unclear("the answer does not name this message")
+                results.append(_accepted(named[0], sms.reference, repeated=sms.repeated))
+            except ProviderError as error:
+                results.append(error)
+        return results
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_check(self) -> ApiRequest:
+        return ApiRequest("GET", self._url("/account/1/balance"), headers=self._headers)
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        try:
+            data = response.object()
+        except Unclear:
+            data = {}
+        detail = _detail(data, response.status)
+        if response.status == 200 and "balance" in data:
+            balance = f"{data['balance']} {_text(data.get('currency'))}".strip()[:40]
+            return Check(
+                True, _("The key and the base URL are good; the balance is %(balance)s.") % {"balance": balance}
+            )
+        if response.status == 403 and data:  # the balance needs a right of its own, which sending does not
+            return Check(
+                True,
+                _("Infobip knows the key and the base URL."),
+                [_("The key may not read the balance, so it is not known whether it may send: send a test message.")],
+            )
+        explained: Text
+        if response.status == 401:
+            explained = _("Infobip refused the API key (%(detail)s).")
+        elif response.status == 429:
+            explained = _("Infobip takes no more calls just now (%(detail)s). Check again in a minute.")
+        elif response.status >= 500:
+            explained = _("Infobip could not check the key (%(detail)s). Check again later.")
+        else:
+            explained = _("This does not look like Infobip's API (%(detail)s): the base URL is wrong.")
+        return Check(False, explained % {"detail": detail})
+
+    # --- settling an unclear send -------------------------------------------------------------------------------
+
+    def build_lookup(self, sms: OutboundSms, *, attempted_at: datetime) -> ApiRequest:
+        query = urlencode({"messageId": sms.reference})
+        return ApiRequest("GET", self._url(f"/sms/3/logs?{query}"), headers=self._headers)
+
+    def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
+        if response.status == 429:
+            raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
+        if response.status != 200:
+            raise Unclear(f"HTTP {response.status}")
+        results = response.object().get("results")
+        if not isinstance(results, list):
+            raise Unclear("HTTP 200 without results")
+        for entry in results:
+            if isinstance(entry, dict) and entry.get("messageId") == sms.reference:
+                status, category = _outcome(entry)
+                known = Delivery.QUEUED if status is Delivery.UNKNOWN else status
+                return LookUp(True, sms.reference, known, category, _words(entry) if status in FAILURES else "")
+        return LookUp(False)
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        user, password = self.credentials["webhook_username"], self.credentials["webhook_password"]
+        if not user or not password:
+            raise InvalidSignature("this account has no webhook user name or no webhook password")
+        if not request.header("Authorization"):
+            raise InvalidSignature(
+                "the header Authorization is missing: ask Infobip's support for Basic authentication"
+            )
+        given = basic_credentials(request)
+        if given is None:
+            raise InvalidSignature("the header Authorization is not well-formed Basic authentication")
+        if not hmac.compare_digest(given, f"{user}:{password}".encode(errors="replace")):
+            raise InvalidSignature("wrong webhook user name or webhook password")
+
+    def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
+        if kind == "status":
+            state = {"groupId": 3, "groupName": "DELIVERED", "id": 5, "name": "DELIVERED_TO_HANDSET"}
+            entry = {"messageId": self_test_id(now), "to": SELF_TEST_PHONE, "status": state}
+        else:
+            entry = {
+                "messageId": self_test_id(now),
+                "from": SELF_TEST_PHONE,
+                "to": self.sender,
+                "text": SELF_TEST_TEXT,
+                "receivedAt": now.isoformat(),
+            }
+        user, password = self.credentials["webhook_username"], self.credentials["webhook_password"]
+        headers = {"Content-Type": "application/json", "Authorization": basic_authorization(user, password)}
+        return WebhookRequest("POST", url, headers, json.dumps({"results": [entry]}).encode())
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        reports, unusable = [], 0
+        for entry in _results(request):
+            if _is_inbound(entry):
+                continue
+            message_id = _text(entry.get("messageId"))
+            if not message_id or not isinstance(entry.get("status"), dict):
+                unusable += 1  # one bad entry must not cost the others
+                continue
+            status, category = _outcome(entry)
+            reports.append(
+                DeliveryReport(
+                    message_id,
+                    reference=_text(entry.get("callbackData")) or message_id,
+                    status=status,
+                    category=category,
+                    error=_words(entry) if status in FAILURES else "",
+                )
+            )
+        if unusable and not reports:
+            raise Unreadable("results: no entry has a messageId and a status.")
+        return reports
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        messages, unusable = [], 0
+        for entry in _results(request):
+            if "status" in entry:
+                continue  # a delivery report
+            sender = _text(entry.get("from")) or _text(entry.get("sender"))
+            if not sender or not _is_inbound(entry):
+                unusable += 1
+                continue
+            recipient, text = _text(entry.get("to")), _inbound_text(entry)
+            identity = "\0".join((sender, recipient, text, _text(entry.get("receivedAt"))))
+            digest = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:40]
+            messages.append(InboundSms(_text(entry.get("messageId")) or digest, e164(sender), recipient, text))
+        if unusable and not messages:
+            raise Unreadable("results: no entry has a text and from, the number that it comes from.")
+        return messages
+
+
+# --- reading what Infobip sends --------------------------------------------------------------------------------------
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> int | None:
+    return int(_text(value)) if re.fullmatch("[0-9]{1,9}", _text(value)) else None
+
+
+def _outcome(entry: Mapping[str, Any]) -> tuple[Delivery, Category]:
+    """What an entry's status and error mean. The group comes before the id: 87 is in two groups."""
+    status, error = _object(entry.get("status")), _object(entry.get("error"))
+    group = _number(status.get("groupId"))
+    if group is None:
+        group = GROUP_NAMES.get(_text(status.get("groupName")).upper().partition("_")[0])
+    by_group = GROUPS.get(group, Delivery.UNKNOWN) if group is not None else None
+    by_id = STATES.get(_number(status.get("id")) or 0)
+    waits = (Delivery.QUEUED, 1)  # PENDING_ACCEPTED is in the group of those on their way
+    if by_id is not None and (by_group in (None, by_id[0]) or (by_id[0], group) == waits):
+        delivery, category = by_id
+    else:
+        delivery = by_group or Delivery.UNKNOWN
+        category = Category.TRANSIENT if delivery is Delivery.EXPIRED else Category.UNKNOWN
+    if delivery not in FAILURES:
+        return delivery, Category.UNKNOWN if delivery is Delivery.UNKNOWN else Category.NONE
+    code = _number(error.get("id")) or 0  # 0 is "no error"
+    if code and category is Category.UNKNOWN and error.get("permanent") is not True:
+        category = Category.TRANSIENT
+    return delivery, ERRORS.get(code, category)
+
+
+def _words(entry: Mapping[str, Any]) -> str:
+    """The status and the error in Infobip's words."""
+    told = []
+    for name in ("status", "error"):
+        part = _object(entry.get(name))
+        code = _number(part.get("id"))
+        if code:
+            words = _text(part.get("description")) or _text(part.get("name"))
+            told.append(f"{code} {words}".strip()[:150])
+    return "; ".join(told)
+
+
+def _entries(response: ApiResponse) -> list[dict[str, Any]]:
+    """The messages that an answer to a send names. Raises Unclear."""
+    entries = response.object().get("messages")
+    if not isinstance(entries, list):
+        raise Unclear(f"HTTP {response.status} without messages")
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _accepted(entry: Mapping[str, Any], reference: str, *, repeated: bool) -> SendResult:
+    """A good status of the request says nothing about the message: each has its own. Raises Refused or Unclear."""
+    message_id = _text(entry.get("messageId")) or reference
+    status, category = _outcome(entry)
+    if not message_id or status is Delivery.UNKNOWN:
+        raise Unclear("the answer names no message id or no known status")
+    if repeated and _number(_object(entry.get("status")).get("id")) == DUPLICATE and status is Delivery.FAILED:
+        return SendResult(message_id)  # our ids never come twice: the attempt before this one was taken
+    if status in FAILURES:
+        raise Refused(category, _words(entry))
+    count = _object(entry.get("details")).get("messageCount")
+    if count is None:
+        count = entry.get("messageCount", entry.get("smsCount"))
+    segments = _number(count)
+    return SendResult(message_id, segments if segments and segments > 0 else None, status)
+
+
+def _detail(data: Mapping[str, Any], status: int) -> str:
+    """What an error body says, in the shape of version 3 or the older one."""
+    fault = _object(_object(data.get("requestError")).get("serviceException"))
+    code = _text(data.get("errorCode")) or _text(fault.get("messageId"))
+    words = [_text(data.get("description")) or _text(fault.get("text"))]
+    words += [f"{name}: {why}" for name, why in _violations(data)[:3]]
+    told = "; ".join(word for word in words if word)[:300]
+    return ": ".join(part for part in (code or f"HTTP {status}", told) if part)
+
+
+def _violations(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(property, what is wrong with it)."""
+    found = data.get("violations")
+    listed = [_object(violation) for violation in found] if isinstance(found, list) else []
+    pairs = [(_text(violation.get("property")), _text(violation.get("violation"))) for violation in listed]
+    older = _object(_object(_object(data.get("requestError")).get("serviceException")).get("validationErrors"))
+    pairs += [(str(name), _text(why[0] if isinstance(why, list) and why else why)) for name, why in older.items()]
+    return pairs
+
+
+def _violated(name: str) -> Category:
+    return next((category for pattern, category in VIOLATIONS if pattern.search(name)), Category.UNKNOWN)
+
+
+def _error(response: ApiResponse) -> ProviderError:
+    """What an answer other than 2xx means for the whole request."""
+    try:
+        data = response.object()
+    except Unclear:
+        data = {}
+    detail = _detail(data, response.status)
+    if response.status == 429:
+        return NotTaken(detail, retry_after=response.retry_after, category=Category.RATE_LIMITED)
+    if response.status == 503 and response.header("Retry-After"):
+        return NotTaken(detail, retry_after=response.retry_after)
+    if response.status >= 500 or response.status < 400 or response.status == 408:
+        return Unclear(detail)
+    category = HTTP_CATEGORIES.get(response.status, Category.UNKNOWN)
+    if response.status == 400:
+        categories = [_violated(name) for name, _why in _violations(data)]
+        category = next((found for found in categories if found is not Category.UNKNOWN), Category.UNKNOWN)
+    return Refused(category, detail)
+
+
+def _refused_batch(response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
+    """One bad message has the whole batch refused: the others were certainly not taken. Raises Refused."""
+    problem = _error(response)
+    try:
+        violations = _violations(response.object())
+    except Unclear:
+        violations = []
+    blamed: dict[int, Category] = {}
+    for name, _why in violations:
+        place = re.match(r"messages\[([0-9]{1,6})\]", name)
+        if place and int(place[1]) < len(messages):
+            blamed.setdefault(int(place[1]), _violated(name))
+    if not blamed:
+        raise problem
+    detail = problem.detail if isinstance(problem, Refused) else ""
+    return [
+        Refused(blamed[index], detail) if index in blamed else NotTaken("refused together with another message")
+        for index in range(len(messages))
+    ]
+
+
+def _results(request: WebhookRequest) -> list[dict[str, Any]]:
+    """The entries of a callback. Raises Unreadable."""
+    data = request.json()
+    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+        raise Unreadable("results is missing: it should hold a list of reports or messages.")
+    return [entry if isinstance(entry, dict) else {} for entry in data["results"]]
+
+
+def _is_inbound(entry: Mapping[str, Any]) -> bool:
+    """Both kinds of callback have results: a text has no status."""
+    return "status" not in entry and bool({"text", "cleanText", "message", "receivedAt"}.intersection(entry))
+
+
+def _inbound_text(entry: Mapping[str, Any]) -> str:
+    """The whole text; of a multimedia message, the parts that are text."""
+    if entry.get("text") is None and isinstance(entry.get("message"), list):
+        parts = [_object(part) for part in entry["message"]]
+        return "\n".join(_text(part.get("text")) or _text(part.get("value")) or "[…]" for part in parts)
+    return _text(entry.get("text")) or _text(entry.get("cleanText"))

@@ -1,0 +1,560 @@
+"""MessageBird (now Bird): the classic SMS API.
+
+Reference: https://developers.messagebird.com/api/sms-messaging/
+Its owner is replacing it by a new platform. What a change of API would touch is here: the base URL and the
+authorisation below, `verify`, and what `webhook_check_note`, `coverage` and `setup` say.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.http import HttpResponse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from extensions import senders, signed_tokens
+from extensions.contract import (
+    SELF_TEST_PHONE,
+    SELF_TEST_TEXT,
+    ApiRequest,
+    ApiResponse,
+    Category,
+    Check,
+    Delivery,
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    Kind,
+    LookUp,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    ProviderError,
+    Refused,
+    SecretField,
+    SenderKind,
+    SendResult,
+    Text,
+    Unclear,
+    Unreadable,
+    WebhookCheck,
+    WebhookRequest,
+    self_test_id,
+)
+
+BASE_URL = "https://rest.messagebird.com"
+AUTHORIZATION = "AccessKey {}"
+SIGNATURE_HEADER = "MessageBird-Signature-JWT"
+LEGACY_SIGNATURE_HEADER = "MessageBird-Signature"
+LEGACY_TIME_HEADER = "MessageBird-Request-Timestamp"
+ALGORITHMS = ("HS256", "HS384", "HS512")
+LEEWAY = 1  # seconds
+LEGACY_WINDOW = 10  # seconds, before and after
+# Whether the deprecated signature is still sent without the token is not known, so an account may take it.
+TOKEN_ONLY, ALSO_LEGACY = "token", "also-legacy"
+
+# https://developers.messagebird.com/api/#errors
+ERRORS = {
+    2: Category.AUTH_FAILED,
+    9: Category.UNKNOWN,  # missing parameter, or none that is right
+    10: Category.UNKNOWN,  # invalid parameter
+    20: Category.UNKNOWN,  # not found
+    21: Category.UNKNOWN,  # bad request
+    25: Category.INSUFFICIENT_BALANCE,
+    98: Category.UNKNOWN,  # no such endpoint
+    99: Category.TRANSIENT,  # internal
+}
+INTERNAL_ERROR = 99
+STATUS_ERRORS = {
+    401: Category.AUTH_FAILED,
+    402: Category.INSUFFICIENT_BALANCE,
+    403: Category.AUTH_FAILED,
+}
+PARAMETERS = {  # the parameter that an error 9 or 10 names
+    "recipient": Category.INVALID_RECIPIENT,
+    "recipients": Category.INVALID_RECIPIENT,
+    "originator": Category.INVALID_SENDER,
+    "body": Category.REJECTED_CONTENT,
+}
+
+# https://developers.messagebird.com/api/sms-messaging/#sms-statuses
+STATES = {
+    "scheduled": Delivery.QUEUED,
+    "pending": Delivery.QUEUED,
+    "accepted": Delivery.QUEUED,
+    "sent": Delivery.SENT,
+    "buffered": Delivery.SENT,
+    "delivered": Delivery.DELIVERED,
+    "delivery_failed": Delivery.UNDELIVERED,
+    "expired": Delivery.EXPIRED,
+}
+GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED}
+
+# `statusErrorCode`, often absent: 103 is MessageBird's, the rest are causes of the mobile network (GSM MAP).
+# https://docs.bird.com/connectivity-platform/sms/sms-platform-extended-error-codes
+STATUS_ERROR_CODES = {
+    "103": Category.OPTED_OUT,
+    "1": Category.INVALID_RECIPIENT,  # unknown subscriber
+    "2": Category.INVALID_RECIPIENT,
+    "3": Category.INVALID_RECIPIENT,
+    "5": Category.INVALID_RECIPIENT,
+    "6": Category.TRANSIENT,  # absent subscriber
+    "9": Category.INVALID_RECIPIENT,  # illegal subscriber
+    "11": Category.INVALID_RECIPIENT,  # not provisioned
+    "12": Category.INVALID_RECIPIENT,  # illegal equipment
+    "13": Category.INVALID_RECIPIENT,  # call barred
+    "21": Category.INVALID_RECIPIENT,  # facility not supported
+    "27": Category.TRANSIENT,  # absent subscriber
+    "31": Category.TRANSIENT,  # busy
+    "32": Category.TRANSIENT,  # delivery failures
+    "33": Category.TRANSIENT,
+    "34": Category.TRANSIENT,
+    "35": Category.TRANSIENT,
+    "36": Category.TRANSIENT,
+}
+STATUS_REASONS = {  # part of the reason, in lower case with blanks for underscores
+    "opted out": Category.OPTED_OUT,
+    "unknown subscriber": Category.INVALID_RECIPIENT,
+    "received network error": Category.TRANSIENT,
+    "balance": Category.INSUFFICIENT_BALANCE,
+    "carrier rejected": Category.REJECTED_CONTENT,
+    "capacity": Category.RATE_LIMITED,
+}
+RAN_OUT = ("expired", "dlr not received")  # its validity ended without a receipt
+
+LOOKUP_MARGIN = timedelta(minutes=5)  # their clock is not ours
+LOOKUP_LIMIT = 50
+
+
+class MessageBird(Provider):
+    key = "messagebird"
+    name = "MessageBird"
+    slug = "messagebird-sms"
+    aliases = ("twilio-sms",)  # the path in older set-up instructions
+    docs_url = "https://developers.messagebird.com/api/sms-messaging/"
+    keywords = ("Bird",)
+    coverage = _(
+        "SMS to most countries; which numbers and sender IDs are possible differs by region and country. Uses the "
+        "classic API, which its owner, Bird, is replacing: keys of both platforms work side by side through "
+        "31 December 2026."
+    )
+    sender_label = _("Phone number or sender ID")
+    sender_help = _(
+        "A number of your MessageBird account, country code first, without + or 00, for example 35312345678; or an "
+        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. Some countries want a "
+        "sender ID registered."
+    )
+    setup = _(
+        "Before you add the account, so that delivery reports arrive:\n"
+        "1. Log in to MessageBird and open Developers.\n"
+        "2. Open API settings.\n"
+        "3. As URL for status reports, enter {reports_url}\n"
+        "4. Note the signing key, on the same page.\n"
+        "\n"
+        "For two-way surveys as well:\n"
+        "5. Open Flow Builder and choose Create new flow.\n"
+        "6. Choose Templates, then the template Call HTTP endpoint with SMS.\n"
+        "7. As method, choose POST. Either content type will do, JSON or form.\n"
+        "8. As URL, enter {inbound_url}\n"
+        "9. Save the flow, then publish it.\n"
+        "\n"
+        "URLs from older instructions, whose path says twilio-sms, work as well.\n"
+        "\n"
+        "What is known about the future: Bird calls this API the classic one and replaces it by a new platform. Its "
+        "migration page speaks of a dual-key window through 31 December 2026; what happens to the classic API after "
+        "that day, it does not say. New customers may only get the new platform, which this extension does not use."
+    )
+    webhook_check = WebhookCheck.SIGNATURE
+    webhook_secrets = ("signing_key",)
+    webhook_check_note = _(
+        "Each call carries a token signed with your signing key, good for about a minute, that covers the whole "
+        "address and the whole content. Calls without it, altered calls and late calls are refused. The older "
+        "signature, which does not cover the address, is accepted only where the account says so."
+    )
+    webhook_methods = ("GET", "POST")  # reports come by GET
+    host_patterns = (r"rest\.messagebird\.com",)
+    messages_per_second: ClassVar = {
+        SenderKind.NUMBER: 20.0,
+        SenderKind.SHORT_CODE: 20.0,
+        SenderKind.ALPHANUMERIC: 20.0,
+    }
+
+    class Credentials(forms.Form):
+        signing_key = SecretField(
+            label=_("Signing key"),
+            help_text=_("Verifies inbound messages and reports: under Developers, API settings in MessageBird."),
+            validators=[RegexValidator(r"^\S+\Z", _("Enter the key alone: it has no spaces or line breaks in it."))],
+        )
+        access_token = SecretField(
+            label=_("Access token"),
+            help_text=_(
+                "For access to the API, also called access key: on the dashboard, under Developers, API access."
+            ),
+            validators=[
+                RegexValidator(
+                    r"^[!-~]+\Z",
+                    _("Enter the token alone, without AccessKey before it: it has no spaces, line breaks or accents."),
+                )
+            ],
+        )
+        accepted_signatures = forms.ChoiceField(
+            label=_("Accepted signatures"),
+            choices=[(TOKEN_ONLY, _("Only the signed token")), (ALSO_LEGACY, _("Also the older signature"))],
+            required=False,
+            initial=TOKEN_ONLY,
+            help_text=_(
+                "The older signature does not cover the address, and MessageBird is giving it up. Choose it only if "
+                "calls are refused because they have no other."
+            ),
+            error_messages={"invalid_choice": _("%(value)s is not on the list: choose one of the two.")},
+        )
+
+        def clean_accepted_signatures(self) -> str:
+            return self.cleaned_data["accepted_signatures"] or TOKEN_ONLY
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        return senders.plain_sender(value)
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def _request(self, method: str, path: str, content: Any = None) -> ApiRequest:
+        headers = {
+            "Authorization": AUTHORIZATION.format(self.credentials["access_token"]),
+            "Accept": "application/json",
+        }
+        return ApiRequest(method, f"{BASE_URL}{path}", headers=headers, json=content)
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        content: dict[str, Any] = {
+            "originator": sms.sender or self.sender,
+            "recipients": [sms.to.lstrip("+")],
+            "body": sms.text,
+            "datacoding": "auto",  # the default replaces characters outside GSM 03.38
+            "validity": max(1, int(sms.validity.total_seconds())),
+        }
+        if sms.reference:
+            content["reference"] = sms.reference  # without it, no status report comes
+        if sms.status_url:
+            content["reportUrl"] = sms.status_url
+        return self._request("POST", "/messages", content)
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        if error := _http_error(response):
+            raise error
+        data = response.object()
+        recipient = _first_recipient(data)
+        message_id = _plain(data.get("id"))
+        if not message_id or not recipient:
+            raise Unclear(f"HTTP {response.status} without a message ID and a recipient")
+        status, category, words = _state(recipient)
+        if status not in GOOD and status is not Delivery.UNKNOWN:
+            raise Refused(category, words)
+        parts = recipient.get("messagePartCount")
+        return SendResult(
+            message_id,
+            segments=parts if isinstance(parts, int) and not isinstance(parts, bool) and parts > 0 else None,
+            status=status if status in GOOD else Delivery.QUEUED,
+        )
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_check(self) -> ApiRequest:
+        return self._request("GET", "/balance")
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        if response.status == 401:
+            return Check(
+                False,
+                _(
+                    "MessageBird does not know this access token. Check it for typing errors; the signing key is "
+                    "another value."
+                ),
+            )
+        if response.status == 403:
+            return Check(False, _("MessageBird knows the access token but refuses access. Ask MessageBird support."))
+        if response.status == 429:
+            return Check(False, _("MessageBird has had too many requests from this account. Check again in a minute."))
+        try:
+            data = response.object()
+        except Unclear:
+            data = {}
+        amount = data.get("amount")
+        if response.status != 200 or not isinstance(amount, int | float) or isinstance(amount, bool):
+            return Check(
+                False,
+                format_lazy(
+                    _("MessageBird's answer was not understood (HTTP {status}). Check again later."),
+                    status=response.status,
+                ),
+            )
+        warnings: list[Text] = []
+        if data.get("payment") == "prepaid" and amount <= 0:
+            warnings.append(_("The balance is used up: MessageBird will refuse messages until you top it up."))
+        if self.credentials["access_token"].startswith("test_"):
+            warnings.append(_("This is a test token: messages sent with it reach nobody. Use the live token to send."))
+        return Check(
+            True,
+            format_lazy(
+                _(
+                    "The access token is right; the balance is {amount} {unit}. The signing key cannot be checked "
+                    "ahead: the first signed call from MessageBird confirms it."
+                ),
+                amount=f"{amount:.2f}",
+                unit=_plain(data.get("type")),
+            ),
+            warnings,
+        )
+
+    # --- settling an unclear send -------------------------------------------------------------------------------
+
+    def build_lookup(self, sms: OutboundSms, *, attempted_at: datetime) -> ApiRequest | None:
+        """The messages to this person since shortly before the attempt; ours is told by its reference."""
+        since = (attempted_at - LOOKUP_MARGIN).astimezone(UTC)
+        query = {
+            "recipient": sms.to.lstrip("+"),
+            "direction": "mt",
+            "from": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "limit": str(LOOKUP_LIMIT),
+        }
+        return self._request("GET", f"/messages?{urlencode(query)}")
+
+    def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
+        error = _http_error(response)
+        if isinstance(error, NotTaken | Unclear):
+            raise error
+        if error:
+            raise Unclear(f"the look-up failed: {error}"[:200])
+        data = response.object()
+        items = data.get("items")
+        if not isinstance(items, list):
+            raise Unclear("the look-up's answer has no list of messages")
+        for item in items:
+            if isinstance(item, dict) and sms.reference and item.get("reference") == sms.reference:
+                status, category, words = _state(_first_recipient(item))
+                return LookUp(True, _plain(item.get("id")), status=status, category=category, error=words)
+        total = data.get("totalCount")
+        if not isinstance(total, int) or total > len(items):
+            raise Unclear("the look-up's answer does not hold all messages to this person")
+        return LookUp(False)
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def recognises(cls, request: WebhookRequest) -> bool:
+        return any(request.header(name) for name in (SIGNATURE_HEADER, LEGACY_SIGNATURE_HEADER, LEGACY_TIME_HEADER))
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        """https://developers.messagebird.com/api/#verifying-http-requests"""
+        token = request.header(SIGNATURE_HEADER).strip()
+        if token:
+            self._verify_token(token, request, now)
+        elif not request.header(LEGACY_SIGNATURE_HEADER):
+            raise InvalidSignature(f"the call is not signed: it has no {SIGNATURE_HEADER} header")
+        elif self.credentials.get("accepted_signatures") != ALSO_LEGACY:
+            raise InvalidSignature(
+                f"the call has only the legacy signature, which does not cover the address; it needs {SIGNATURE_HEADER}"
+            )
+        else:
+            self._verify_legacy(request, now)
+
+    def _verify_token(self, token: str, request: WebhookRequest, now: datetime) -> None:
+        claims = signed_tokens.claims(token, self.credentials["signing_key"], algorithms=ALGORITHMS)
+        if claims.get("iss") != "MessageBird":
+            raise InvalidSignature("the token was not issued by MessageBird")
+        not_before, expires = signed_tokens.seconds(claims.get("nbf")), signed_tokens.seconds(claims.get("exp"))
+        if not_before is None or expires is None or not _plain(claims.get("jti")):
+            raise InvalidSignature("the token lacks nbf, exp or jti")
+        if not_before > now.timestamp() + LEEWAY:
+            raise InvalidSignature("the token is not valid yet: check the clock of this server")
+        if expires <= now.timestamp() - LEEWAY:
+            raise InvalidSignature("the token has expired")
+        signed_url = _plain(claims.get("url_hash"))
+
+        def fits(url: str) -> bool:
+            return _same(signed_url, hashlib.sha256(_bytes(url)).hexdigest())
+
+        if not fits(request.url):
+            raise InvalidSignature(
+                request.signed_for(fits)
+                or "the address called is not the one that was signed, or its query was changed"
+            )
+        content = _plain(claims.get("payload_hash"))
+        if not request.body and content:
+            raise InvalidSignature("a body was signed, but the call has none")
+        if request.body and not _same(content, hashlib.sha256(request.body).hexdigest()):
+            raise InvalidSignature("the body is not the one that was signed")
+
+    def _verify_legacy(self, request: WebhookRequest, now: datetime) -> None:
+        """Over time, sorted query and body. Raises InvalidSignature."""
+        timestamp = request.header(LEGACY_TIME_HEADER).strip()
+        query = sorted(parse_qsl(urlsplit(request.url).query, keep_blank_values=True), key=lambda pair: pair[0])
+        content = _bytes(f"{timestamp}\n{urlencode(query, errors='surrogatepass')}\n")
+        expected = hmac.digest(
+            _bytes(self.credentials["signing_key"]), content + hashlib.sha256(request.body).digest(), "sha256"
+        )
+        if not _same(request.header(LEGACY_SIGNATURE_HEADER).strip(), base64.b64encode(expected).decode()):
+            raise InvalidSignature
+        if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(now.timestamp() - int(timestamp)) > LEGACY_WINDOW:
+            raise InvalidSignature("the signed time is outside the window")
+
+    def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
+        """A report by GET, as MessageBird makes it; an inbound message by POST."""
+        said = {"id": self_test_id(now)}
+        if kind == "status":
+            said |= {"recipient": SELF_TEST_PHONE, "status": "delivered", "statusDatetime": now.isoformat()}
+        else:
+            said |= {"originator": SELF_TEST_PHONE, "recipient": self.sender, "body": SELF_TEST_TEXT}
+        called, body = (f"{url}?{urlencode(said)}", b"") if kind == "status" else (url, urlencode(said).encode())
+        signed_at = int(now.timestamp())
+        claims = {
+            "iss": "MessageBird",
+            "nbf": signed_at,
+            "exp": signed_at + 60,
+            "jti": self_test_id(now),
+            "url_hash": hashlib.sha256(_bytes(called)).hexdigest(),
+            **({"payload_hash": hashlib.sha256(body).hexdigest()} if body else {}),
+        }
+        headers = {SIGNATURE_HEADER: signed_tokens.make(claims, self.credentials["signing_key"])}
+        if kind == "status":
+            return WebhookRequest("GET", called, headers)
+        return WebhookRequest("POST", called, {**headers, "Content-Type": "application/x-www-form-urlencoded"}, body)
+
+    def dedupe_key(self, request: WebhookRequest) -> str:
+        """The token's id counts: the same short answer twice is two callbacks, although their bodies are equal."""
+        signed = signed_tokens.signed_part(request.header(SIGNATURE_HEADER))
+        return hashlib.sha256(_bytes(f"{signed}\0{super().dedupe_key(request)}")).hexdigest()
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        data = _fields(request)
+        if "status" not in data:
+            return []
+        message_id, reference = data.get("id", ""), data.get("reference", "")
+        if not message_id and not reference:
+            raise Unreadable("id is missing: it must name the message that the report is about.")
+        status, category, words = _state(data)
+        return [DeliveryReport(message_id, reference=reference, status=status, category=category, error=words)]
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        data = _fields(request)
+        texts = ("message", "body", "payload") if "shortcode" in data else ("body", "payload", "message")
+        if "status" in data or not any(name in data for name in texts):
+            return []
+        sender = _first(data, "originator", "sender")
+        if not sender:
+            raise Unreadable("originator is missing: it must be the number of the person who wrote.")
+        recipient, text = _first(data, "recipient", "receiver", "shortcode"), _first(data, *texts)
+        message_id = _first(data, "id", "message_id", "mid")
+        written_at = _first(data, "createddatetime", "receive_datetime", "date_utc", "date").replace(" ", "+")
+        if not message_id and written_at:
+            content = "\0".join((sender, recipient, text, written_at))
+            message_id = hashlib.sha256(_bytes(content)).hexdigest()
+        return [InboundSms(message_id, senders.e164(sender), recipient.removeprefix("+"), text)]
+
+    @classmethod
+    def webhook_response(cls, kind: str) -> HttpResponse:
+        return HttpResponse(b"OK", content_type="text/plain")
+
+
+def _http_error(response: ApiResponse) -> ProviderError | None:
+    """What an answer other than 2xx means; None for 2xx."""
+    if 200 <= response.status < 300:
+        return None
+    if response.status == 429:
+        return NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
+    if response.status == 503 and response.retry_after is not None:
+        return NotTaken("HTTP 503", retry_after=response.retry_after)
+    if not 400 <= response.status < 500:
+        return Unclear(f"HTTP {response.status}")
+    try:
+        errors = response.object().get("errors")
+    except Unclear:
+        errors = None
+    errors = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    if not errors:
+        return Refused(STATUS_ERRORS.get(response.status, Category.UNKNOWN), f"HTTP {response.status}")
+    return _refusal(response.status, errors)
+
+
+def _refusal(status: int, errors: Sequence[dict[str, Any]]) -> ProviderError:
+    """The first error decides, all of them are told."""
+    words = "; ".join(f"{_plain(error.get('code'))}: {_plain(error.get('description'))}" for error in errors)[:200]
+    code = _plain(errors[0].get("code"))
+    number = int(code) if re.fullmatch("[0-9]{1,4}", code) else 0
+    if number == INTERNAL_ERROR:
+        return Unclear(words)
+    category = ERRORS.get(number) or Category.UNKNOWN
+    if category is Category.UNKNOWN:
+        named = PARAMETERS.get(_plain(errors[0].get("parameter")).lower()) if number in (9, 10) else None
+        category = named or STATUS_ERRORS.get(status, Category.UNKNOWN)
+    return Refused(category, words)
+
+
+def _first_recipient(message: dict[str, Any]) -> dict[str, Any]:
+    recipients = message.get("recipients")
+    items = recipients.get("items") if isinstance(recipients, dict) else None
+    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+
+
+def _state(report: dict[str, Any]) -> tuple[Delivery, Category, str]:
+    """What became of the message, why, and in the provider's own words; the latter two only where it went wrong."""
+    word = _plain(report.get("status")).lower()
+    status = STATES.get(word, Delivery.UNKNOWN)
+    if status in GOOD:
+        return status, Category.NONE, ""
+    code = _plain(report.get("statusErrorCode") or report.get("statuserrorcode"))
+    words = _plain(report.get("statusReason") or report.get("statusreason"))
+    reason = words.lower().replace("_", " ")
+    error = ": ".join(filter(None, (code, words or word)))[:200]
+    if reason in RAN_OUT:
+        return Delivery.EXPIRED, Category.UNKNOWN, error
+    category = STATUS_ERROR_CODES.get(code) or next(
+        (category for part, category in STATUS_REASONS.items() if part in reason), Category.UNKNOWN
+    )
+    return status, category, error
+
+
+def _fields(request: WebhookRequest) -> dict[str, str]:
+    """What the call says, in the body if it has one, else in the query; names in lower case, the last of a name wins.
+
+    Raises Unreadable.
+    """
+    if not request.body:
+        pairs: list[tuple[str, Any]] = list(request.query.items())
+    elif "json" in request.content_type or request.body.lstrip().startswith(b"{"):
+        data = request.json()
+        if not isinstance(data, dict):
+            raise Unreadable("The body must be a JSON object.")
+        pairs = list(data.items())
+    else:
+        pairs = list(request.form_pairs())
+    return {name.lower(): _plain(value) for name, value in pairs}
+
+
+def _first(data: dict[str, str], *names: str) -> str:
+    return next((data[name] for name in names if data.get(name)), "")
+
+
+def _plain(value: Any) -> str:
+    """A scalar as text, "" for anything else; numbers come with and without quotes. Halves of characters become "?"."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(_bytes(one), _bytes(other))

@@ -1,0 +1,580 @@
+"""MessageMedia (also Sinch MessageMedia and Sinch Engage): the Messages API v1.
+
+Reference: https://github.com/messagemedia/documentation
+A message's callback URL gets its delivery reports and its replies, so callbacks are told apart by their shape.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache, lru_cache
+from typing import Any, ClassVar
+
+from cryptography.exceptions import InvalidSignature as WrongSignature
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from extensions import senders
+from extensions.contract import (
+    ApiRequest,
+    ApiResponse,
+    Category,
+    Check,
+    Delivery,
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    ProviderError,
+    Refused,
+    SecretField,
+    SenderKind,
+    SendResult,
+    Text,
+    Unclear,
+    Unreadable,
+    WebhookCheck,
+    WebhookRequest,
+)
+
+BASE_URL = "https://api.messagemedia.com"
+OTHER_REGIONS = ("au.app.api.sinch.com", "eu.app.api.sinch.com")  # an account lives on one host only
+SENDER_TYPES = {
+    SenderKind.NUMBER: "INTERNATIONAL",
+    SenderKind.SHORT_CODE: "SHORTCODE",
+    SenderKind.ALPHANUMERIC: "ALPHANUMERIC",
+}
+REFERENCE = "reference"  # the key of our reference in a message's metadata
+MEDIA = "[media message]"  # what is kept of an MMS
+
+STATES = {  # `status` of a delivery report
+    "queued": Delivery.QUEUED,
+    "processing": Delivery.QUEUED,
+    "processed": Delivery.QUEUED,
+    "scheduled": Delivery.QUEUED,
+    "held": Delivery.QUEUED,
+    "enroute": Delivery.QUEUED,
+    "submitted": Delivery.SENT,
+    "delivered": Delivery.DELIVERED,
+    "read": Delivery.READ,
+    "expired": Delivery.EXPIRED,
+    "rejected": Delivery.FAILED,
+    "failed": Delivery.FAILED,  # or undelivered, as its error code says
+    "cancelled": Delivery.FAILED,
+    "undefined": Delivery.UNKNOWN,
+}
+FAILURES = {Delivery.EXPIRED, Delivery.FAILED, Delivery.UNDELIVERED}
+CARRIER_GAVE_UP = {"400", "402", "403", "414"}
+
+# `error_code` of a delivery report: what it means where the status is a failure.
+ERRORS = {
+    "101": (Category.NONE, "processing"),
+    "102": (Category.NONE, "rerouted"),
+    "151": (Category.NONE, "held for screening"),
+    "200": (Category.NONE, "handed to the carrier"),
+    "210": (Category.NONE, "handed to the carrier"),
+    "211": (Category.NONE, "handed to the carrier"),
+    "212": (Category.NONE, "handed to the carrier"),
+    "213": (Category.NONE, "handed to the carrier"),
+    "220": (Category.NONE, "delivered"),
+    "221": (Category.NONE, "delivered to the handset"),
+    "301": (Category.INSUFFICIENT_BALANCE, "usage threshold reached"),
+    "302": (Category.OPTED_OUT, "destination blocked"),
+    "303": (Category.INVALID_SENDER, "source blocked"),
+    "304": (Category.UNKNOWN, "dropped"),
+    "305": (Category.REJECTED_CONTENT, "the same text to the same number within 24 hours"),
+    "320": (Category.TRANSIENT, "expired before it was handed to the carrier"),
+    "330": (Category.TRANSIENT, "gateway failure"),
+    "331": (Category.UNKNOWN, "discarded"),
+    "332": (Category.UNKNOWN, "no route"),
+    "333": (Category.INVALID_SENDER, "source not supported"),
+    "400": (Category.UNKNOWN, "undeliverable"),
+    "401": (Category.TRANSIENT, "expired at the carrier"),
+    "402": (Category.UNKNOWN, "rejected by the carrier"),
+    "403": (Category.UNKNOWN, "skipped by the carrier"),
+    "405": (Category.UNKNOWN, "cancelled by the carrier"),
+    "410": (Category.INVALID_SENDER, "source invalid"),
+    "411": (Category.INVALID_RECIPIENT, "destination invalid"),
+    "412": (Category.OPTED_OUT, "destination blocked"),
+    "413": (Category.INVALID_RECIPIENT, "the destination has no SMS service"),
+    "414": (Category.INVALID_RECIPIENT, "destination unreachable"),
+}
+FIELD_ERRORS = {  # the field that a 400 names
+    "destination_number": Category.INVALID_RECIPIENT,
+    "source_number": Category.INVALID_SENDER,
+    "source_number_type": Category.INVALID_SENDER,
+    "content": Category.REJECTED_CONTENT,
+    "media": Category.REJECTED_CONTENT,
+    "subject": Category.REJECTED_CONTENT,
+}
+POINTER = re.compile(r"/messages/([0-9]{1,3})/([a-z_]+)")  # "/messages/0/destination_number: …"
+
+# https://github.com/messagemedia/enterprise-webhooks-python
+DIGESTS: dict[str, hashes.HashAlgorithm] = {
+    "SHA224": hashes.SHA224(),
+    "SHA256": hashes.SHA256(),
+    "SHA512": hashes.SHA512(),
+}
+SIGNATURE_HEADER = "X-MessageMedia-Signature"
+DIGEST_HEADER = "X-MessageMedia-Digest-Type"
+CIPHER_HEADER = "X-MessageMedia-Cipher-Type"
+TIME_WINDOW = timedelta(seconds=900)  # either way
+SMALLEST_KEY = 1024  # bits
+
+
+class MessageMedia(Provider):
+    key = "messagemedia"
+    name = "MessageMedia"
+    slug = "messagemedia"
+    aliases = ("messagemedia-sms",)
+    docs_url = "https://support.messagemedia.com/"
+    keywords = ("Sinch MessageMedia", "Sinch Engage", "Message Media")
+    coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
+    sender_label = _("Phone number or alphanumeric sender")
+    sender_help = _(
+        "A number of your MessageMedia account, country code first, for example 35312345678; a short code; or an "
+        "alphanumeric sender of 3 to 11 letters, digits, hyphens and underscores. It must be registered for your "
+        "account. Two-way surveys need a number."
+    )
+    setup = _(
+        "1. Log in to MessageMedia and create an API key under Basic authentication. Keep the key and the secret: the "
+        "key is the username of the form, the secret its password.\n"
+        "2. Send this to your account representative or the support: “Please switch on secure callbacks (enterprise "
+        "webhooks) for our account, with a signature key of cipher RSA and digest SHA256, enable that key and send us "
+        "its public key. Please also create a webhook with the method POST, the encoding JSON and your sample template "
+        "for the events RECEIVED_SMS and OPT_OUT_SMS: {inbound_url} ”\n"
+        "3. Enter the public key in the form. Until calls are signed with it, they are refused and listed here.\n"
+        "4. Delivery reports, and replies to a message, need no webhook. Every message names its own address: "
+        "{reports_url}"
+    )
+    webhook_check = WebhookCheck.SIGNATURE
+    webhook_secrets = ("webhook_public_key",)
+    webhook_check_note = _(
+        "Strong: each call is signed by MessageMedia with a private key that nobody else has (RSA over the address, "
+        "the date and the body), and checked with the public key you enter. Unsigned or altered calls, and those dated "
+        "more than 15 minutes from now, are refused."
+    )
+    mixes_routes = True
+    host_patterns = (r"api\.messagemedia\.com",)
+    batch_size = 100
+    max_in_flight = 4  # requests; no limit is published, five a second is our own rule
+    messages_per_second: ClassVar = {
+        SenderKind.NUMBER: 100.0,
+        SenderKind.SHORT_CODE: 100.0,
+        SenderKind.ALPHANUMERIC: 100.0,
+    }
+
+    class Credentials(forms.Form):
+        username = forms.CharField(
+            label=_("Username (API key)"),
+            max_length=128,
+            help_text=_("Your MessageMedia API key, created under Basic authentication."),
+            widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        )
+        password = SecretField(
+            label=_("Password (API secret)"),
+            help_text=_("The secret of the same API key, shown when the key is created."),
+        )
+        webhook_public_key = forms.CharField(
+            label=_("Enterprise webhook public key"),
+            max_length=8192,
+            help_text=_(
+                "The public key that verifies callbacks and replies: several lines, or one long line of letters and "
+                "digits. Ask your MessageMedia representative for it."
+            ),
+            widget=forms.Textarea(attrs={"rows": 5, "autocomplete": "off", "spellcheck": "false"}),
+        )
+
+        def clean_username(self) -> str:
+            """Basic authentication ends the user name at the first colon."""
+            value: str = self.cleaned_data["username"]
+            suggestion = re.sub(r"[^A-Za-z0-9._~-]", "", value)
+            if value == suggestion:
+                return value
+            if not suggestion:
+                raise forms.ValidationError(_("An API key has letters and digits only."))
+            raise forms.ValidationError(
+                _("An API key has letters and digits only: %(suggestion)s"), params={"suggestion": suggestion}
+            )
+
+        def clean_webhook_public_key(self) -> str:
+            """The key in PEM, however it was given."""
+            return _clean_public_key(self.cleaned_data["webhook_public_key"])
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        value = value.strip()
+        if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{3,11}", value):
+            return value, SenderKind.ALPHANUMERIC
+        if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,2}", value):
+            raise forms.ValidationError(_("An alphanumeric sender has 3 to 11 characters, for example MyClinic."))
+        return senders.plain_sender(value)
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def _request(self, method: str, path: str, content: Any = None) -> ApiRequest:
+        return ApiRequest(
+            method,
+            f"{BASE_URL}{path}",
+            headers={"Accept": "application/json"},
+            auth=(self.credentials["username"], self.credentials["password"]),
+            json=content,
+        )
+
+    def _message(self, sms: OutboundSms) -> dict[str, Any]:
+        sender = sms.sender or self.sender
+        kind = _kind_of(sender)
+        return {
+            "content": sms.text,
+            "destination_number": sms.to,
+            "source_number": f"+{sender}" if kind is SenderKind.NUMBER else sender,
+            "source_number_type": SENDER_TYPES[kind],
+            "format": "SMS",
+            "delivery_report": True,  # without it, no report comes
+            "callback_url": sms.status_url,
+            "message_expiry_timestamp": _expiry(sms.validity),
+            "metadata": {REFERENCE: sms.reference},
+        }
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        return self.build_batch([sms])
+
+    def build_batch(self, messages: Sequence[OutboundSms]) -> ApiRequest:
+        return self._request("POST", "/v1/messages", {"messages": [self._message(sms) for sms in messages]})
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        _raise_unless_answered(response)
+        if response.status == 400:
+            faults = _faults(response)
+            category, words = faults.get(0, (Category.UNKNOWN, _words(response)))
+            raise Refused(category, words)
+        messages = _messages(response)
+        if len(messages) != 1:
+            raise Unclear(f"HTTP {response.status} with {len(messages)} messages")
+        return _result(messages[0])
+
+    def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
+        """All or nothing: one bad message keeps the whole request from being taken. The others may go again at once."""
+        _raise_unless_answered(response)
+        if response.status == 400:
+            faults = {index: fault for index, fault in _faults(response).items() if index < len(messages)}
+            if not faults:
+                raise Refused(Category.UNKNOWN, _words(response))
+            return [
+                Refused(*faults[index])
+                if index in faults
+                else NotTaken("another message of the same request was refused", retry_after=0.0)
+                for index in range(len(messages))
+            ]
+        answers = {_reference(answer): answer for answer in _messages(response)}
+        results: list[SendResult | ProviderError] = []
+        for sms in messages:
+            try:
+                if not sms.reference or sms.reference not in answers:
+                    raise Unclear("the answer does not name this message")
+                results.append(_result(answers[sms.reference]))
+            except ProviderError as error:
+                results.append(error)
+        return results
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_check(self) -> ApiRequest:
+        return self._request("GET", "/v1/webhooks/messages?page=0&page_size=1")
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        words = _words(response)
+        if response.status == 200 and _object(response):
+            return Check(ok=True, detail=_("The API key and the secret are right."))
+        if response.status == 403:
+            return Check(
+                ok=True,
+                detail=_("The API key and the secret are right."),
+                warnings=[
+                    _("The account has no webhooks (%(words)s): ask MessageMedia to switch them on.") % {"words": words}
+                ],
+            )
+        why: dict[int, Text] = {
+            401: _(
+                "MessageMedia refuses the API key or the secret. They may also belong to another region: this works "
+                "with accounts on api.messagemedia.com, not with those on %(others)s."
+            )
+            % {"others": ", ".join(OTHER_REGIONS)},
+            404: _("The address of MessageMedia's API was not found: verify again later."),
+            429: _("MessageMedia is being asked too often: verify again in a minute."),
+        }
+        sentence = why.get(response.status, _("MessageMedia could not answer now: verify again later."))
+        return Check(ok=False, detail=_("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": words})
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        """RSA over request line, Date header and raw body, glued together with nothing between them.
+
+        The request line is rebuilt as HTTP/1.1, as it was signed: a proxy may have changed the version on the way.
+        """
+        signature = request.header(SIGNATURE_HEADER)
+        digest = DIGESTS.get(request.header(DIGEST_HEADER).strip().upper().replace("-", ""))
+        date = request.header("Date")
+        if not signature:
+            raise InvalidSignature("not signed: secure callbacks are off, or no signature key is enabled")
+        if digest is None:
+            raise InvalidSignature(f"signed with another digest than {', '.join(DIGESTS)}")
+        if request.header(CIPHER_HEADER).strip().upper() != "RSA":
+            raise InvalidSignature("signed with another cipher than RSA")
+        if not date:
+            raise InvalidSignature("the Date header is missing: does the proxy forward it?")
+        try:
+            signed_by_them = base64.b64decode(signature.strip(), validate=True)
+            key = _load_public_key(self.credentials["webhook_public_key"])
+        except ValueError as error:
+            raise InvalidSignature("the signature is not base64, or the account's public key cannot be read") from error
+
+        @cache
+        def signs(target: str) -> bool:
+            request_line = f"{request.method} {target} HTTP/1.1"
+            data = f"{request_line}{date}".encode(errors="replace") + request.body
+            try:
+                key.verify(signed_by_them, data, padding.PKCS1v15(), digest)
+            except WrongSignature:
+                return False
+            return True
+
+        if not signs(_target(request.url)):
+            raise InvalidSignature(
+                request.signed_for(lambda url: signs(_target(url)))
+                or "wrong signature: made with another key, or the call or its address was altered"
+            )
+        if abs(_moment(date) - now) > TIME_WINDOW:
+            raise InvalidSignature(f"dated more than {TIME_WINDOW.seconds} seconds from now")
+
+    def dedupe_key(self, request: WebhookRequest) -> str:
+        """The vendor's own id: the same reply may come by the message's address and by the account's webhook."""
+        try:
+            data, kind = _event(request)
+        except Unreadable:
+            return super().dedupe_key(request)
+        return hashlib.sha256(json.dumps([kind, data[kind]]).encode()).hexdigest()
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        data, kind = _event(request)
+        if kind != REPORT:
+            return []
+        message_id = _text(data.get("message_id"))
+        if not message_id:
+            raise Unreadable("message_id is missing.")
+        word, code = _text(data.get("status")).lower(), _text(data.get("error_code"))
+        status, category, error = STATES.get(word, Delivery.UNKNOWN), Category.NONE, ""
+        if status is Delivery.FAILED and word == "failed" and code in CARRIER_GAVE_UP:
+            status = Delivery.UNDELIVERED
+        if status in FAILURES:
+            category, meaning = ERRORS.get(code, (Category.UNKNOWN, ""))
+            if category is Category.NONE:
+                category = Category.TRANSIENT if status is Delivery.EXPIRED else Category.UNKNOWN
+            error = ": ".join(filter(None, (code or word, meaning)))
+        elif status is Delivery.UNKNOWN:
+            error = f"status {word} {code}".strip()
+        return [DeliveryReport(message_id, _reference(data), status, category, error)]
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        data, kind = _event(request)
+        if kind == REPORT:
+            return []
+        sender = _text(data.get("source_number"))
+        if not sender:
+            raise Unreadable("source_number is missing.")
+        content = data.get("content")
+        return [
+            InboundSms(
+                message_id=_text(data[kind]),
+                sender=sender,
+                recipient=_text(data.get("destination_number")),
+                text=content if isinstance(content, str) else MEDIA if data.get("attachments") else "",
+                in_reply_to=_text(data.get("message_id")),
+                opt_out=True if kind == OPT_OUT else None,
+            )
+        ]
+
+
+REPORT, REPLY, OPT_OUT = "delivery_report_id", "reply_id", "notification_id"  # the field that tells the kind
+
+
+def _text(value: Any) -> str:
+    """Text, or a number in a place where text is expected: an account's template may leave out the quotes."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
+def _object(response: ApiResponse) -> dict[str, Any]:
+    try:
+        return response.object()
+    except Unclear:
+        return {}
+
+
+def _kind_of(sender: str) -> SenderKind:
+    """What a sender is, as clean_sender stores it."""
+    if not re.fullmatch("[0-9]+", sender):
+        return SenderKind.ALPHANUMERIC
+    return SenderKind.NUMBER if len(sender) in senders.NUMBER_LENGTHS else SenderKind.SHORT_CODE
+
+
+def _expiry(validity: timedelta) -> str:
+    """The API takes a moment, not a duration: from now, in whole minutes."""
+    moment = (datetime.now(UTC) + validity).replace(second=0, microsecond=0)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+# --- the key and what it signs ---------------------------------------------------------------------------------------
+
+
+def _clean_public_key(value: str) -> str:
+    """The public key in PEM. Raises ValidationError that says what is wrong with what was given."""
+    if "PRIVATE KEY" in value:
+        raise forms.ValidationError(_("This is a private key: keep it to yourself and enter the public key."))
+    if "CERTIFICATE" in value:
+        raise forms.ValidationError(_("This is a certificate: enter the public key alone."))
+    if re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
+        raise forms.ValidationError(_("This is the ID of a key: enter the key itself, a much longer text."))
+    try:
+        der = _der(value)
+    except ValueError as error:
+        raise forms.ValidationError(
+            _("This is no public key: enter it from -----BEGIN PUBLIC KEY----- to the end, or its one line of base64.")
+        ) from error
+    try:
+        key = serialization.load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise forms.ValidationError(_("This public key cannot be read: part of it may be missing.")) from error
+    if not isinstance(key, RSAPublicKey):
+        raise forms.ValidationError(_("This is a public key of another type: callbacks are signed with RSA."))
+    if key.key_size < SMALLEST_KEY:
+        raise forms.ValidationError(
+            _("This RSA key has %(size)d bits: at least %(bits)d are needed, and 2048 are usual."),
+            params={"size": key.key_size, "bits": SMALLEST_KEY},
+        )
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode().strip()
+
+
+def _der(value: str) -> bytes:
+    """The bytes of a key with or without armour. Raises ValueError."""
+    bare = re.sub(r"-----(?:BEGIN|END) [A-Z ]+-----|\s", "", value)
+    der = base64.b64decode(bare.encode("ascii"), validate=True)
+    if not der:
+        raise ValueError("no key")
+    return der
+
+
+@lru_cache(maxsize=256)
+def _load_public_key(value: str) -> RSAPublicKey:
+    """Raises ValueError."""
+    try:
+        key = serialization.load_der_public_key(_der(value))
+    except UnsupportedAlgorithm as error:
+        raise ValueError("unsupported key") from error
+    if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_KEY:
+        raise ValueError("no RSA key of the needed size")
+    return key
+
+
+def _target(url: str) -> str:
+    """Path and query as they were sent, still percent-encoded."""
+    _scheme, _colon, rest = url.partition("://")
+    _host, slash, target = rest.partition("/")
+    return slash + target or "/"
+
+
+def _moment(date: str) -> datetime:
+    """The time in a Date header. Raises InvalidSignature."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InvalidSignature("the Date header is no date") from error
+
+
+# --- answers and callbacks -------------------------------------------------------------------------------------------
+
+
+def _words(response: ApiResponse) -> str:
+    data = _object(response)
+    details = data.get("details")
+    words = [_text(data.get("message")), *map(_text, details[:3] if isinstance(details, list) else ())]
+    return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
+
+
+def _raise_unless_answered(response: ApiResponse) -> None:
+    """Raises Refused, NotTaken or Unclear for the whole request, except for 2xx and 400, which tell more."""
+    status = response.status
+    if 200 <= status < 300 or status == 400:
+        return
+    words = _words(response)
+    if status == 429:
+        raise NotTaken(words, retry_after=response.retry_after, category=Category.RATE_LIMITED)
+    if status == 503 and response.retry_after is not None:
+        raise NotTaken(words, retry_after=response.retry_after)
+    if status >= 500 or status == 408:
+        raise Unclear(words)
+    raise Refused(Category.AUTH_FAILED if status in (401, 403) else Category.UNKNOWN, words)
+
+
+def _faults(response: ApiResponse) -> dict[int, tuple[Category, str]]:
+    """What a 400 says of single messages, by their place in the request: (category, words)."""
+    details = _object(response).get("details")
+    found: dict[int, list[tuple[Category, str]]] = defaultdict(list)
+    for detail in details if isinstance(details, list) else ():
+        if pointer := POINTER.match(_text(detail)):
+            category = FIELD_ERRORS.get(pointer[2], Category.UNKNOWN)
+            found[int(pointer[1])].append((category, f"HTTP 400 {_text(detail)[:190]}"))
+    known = (Category.UNKNOWN,)
+    return {index: min(faults, key=lambda fault: fault[0] in known) for index, faults in found.items()}
+
+
+def _messages(response: ApiResponse) -> list[dict[str, Any]]:
+    messages = response.object().get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise Unclear(f"HTTP {response.status} with an unreadable body")
+    return messages
+
+
+def _result(answer: dict[str, Any]) -> SendResult:
+    """What the answer says of one message. Raises Refused or Unclear."""
+    message_id, word = _text(answer.get("message_id")), _text(answer.get("status")).lower()
+    if STATES.get(word) in FAILURES:
+        raise Refused(Category.UNKNOWN, word)
+    if not message_id:
+        raise Unclear("accepted, but without a message ID")
+    return SendResult(message_id)
+
+
+def _reference(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata")
+    return _text(metadata.get(REFERENCE)) if isinstance(metadata, dict) else ""
+
+
+def _event(request: WebhookRequest) -> tuple[dict[str, Any], str]:
+    """The callback's content and the name of the field that tells its kind. Raises Unreadable."""
+    data = request.json()
+    if not isinstance(data, dict):
+        raise Unreadable("The body is not a JSON object.")
+    for kind in (REPORT, REPLY, OPT_OUT):
+        if _text(data.get(kind)):
+            return data, kind
+    raise Unreadable(
+        f"None of {REPORT}, {REPLY} and {OPT_OUT} is there: the webhook's template needs MessageMedia's field names."
+    )

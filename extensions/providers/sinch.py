@@ -1,0 +1,545 @@
+"""Sinch: SMS through the Conversation API. Reference: https://developers.sinch.com/docs/conversation/api-reference/
+
+The API is regional: the app lives in one data centre, and its neighbour answers 404 to the right credentials.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import re
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from extensions import senders
+from extensions.contract import (
+    SELF_TEST_PHONE,
+    SELF_TEST_TEXT,
+    ApiRequest,
+    ApiResponse,
+    Category,
+    Check,
+    Delivery,
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    Kind,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    Refused,
+    SecretField,
+    SenderKind,
+    SendResult,
+    Text,
+    Token,
+    Unclear,
+    Unreadable,
+    WebhookCheck,
+    WebhookRequest,
+    self_test_id,
+)
+
+logger = logging.getLogger(__name__)
+
+TOKEN_URL = "https://auth.sinch.com/oauth2/token"  # noqa: S105 (an address, not a secret)
+BASE_URLS = {
+    "eu": "https://eu.conversation.api.sinch.com",
+    "us": "https://us.conversation.api.sinch.com",
+}
+LONGEST_TEXT = 1600  # characters
+MOST_PARTS = 10
+SHORTEST_TTL = 3  # seconds
+
+# `status` of a message delivery report. https://developers.sinch.com/docs/conversation/callbacks/
+STATES = {
+    "QUEUED_ON_CHANNEL": Delivery.SENT,
+    "DELIVERED": Delivery.DELIVERED,
+    "READ": Delivery.READ,
+    "FAILED": Delivery.FAILED,  # or what its reason says
+    "SWITCHING_CHANNEL": Delivery.QUEUED,
+}
+# `reason.code` of a failure. https://developers.sinch.com/docs/conversation/callbacks/
+REASONS = {
+    "RECIPIENT_INVALID_CHANNEL_IDENTITY": (Delivery.FAILED, Category.INVALID_RECIPIENT),
+    "NO_CHANNEL_IDENTITY_FOR_CONTACT": (Delivery.FAILED, Category.INVALID_RECIPIENT),
+    "CONTACT_NOT_FOUND": (Delivery.FAILED, Category.INVALID_RECIPIENT),
+    "RECIPIENT_NOT_REACHABLE": (Delivery.UNDELIVERED, Category.INVALID_RECIPIENT),  # documented as permanent
+    "RECIPIENT_NOT_OPTED_IN": (Delivery.FAILED, Category.OPTED_OUT),
+    "CHANNEL_BAD_CONFIGURATION": (Delivery.FAILED, Category.INVALID_SENDER),
+    "CHANNEL_CONFIGURATION_MISSING": (Delivery.FAILED, Category.INVALID_SENDER),
+    "DELIVERY_REJECTED_DUE_TO_POLICY": (Delivery.FAILED, Category.REJECTED_CONTENT),
+    "OUTSIDE_ALLOWED_SENDING_WINDOW": (Delivery.FAILED, Category.REJECTED_CONTENT),
+    "RATE_LIMITED": (Delivery.FAILED, Category.RATE_LIMITED),
+    "INTERNAL_ERROR": (Delivery.FAILED, Category.TRANSIENT),
+    "CHANNEL_FAILURE": (Delivery.FAILED, Category.TRANSIENT),
+    "DELIVERY_TIMED_OUT": (Delivery.EXPIRED, Category.TRANSIENT),
+    "UNKNOWN_APP": (Delivery.FAILED, Category.AUTH_FAILED),
+    "NO_PERMISSION": (Delivery.FAILED, Category.AUTH_FAILED),
+    "UNKNOWN": (Delivery.FAILED, Category.UNKNOWN),
+    "CHANNEL_REJECT": (Delivery.FAILED, Category.UNKNOWN),
+    "BAD_REQUEST": (Delivery.FAILED, Category.UNKNOWN),
+    "NO_CHANNELS_LEFT": (Delivery.FAILED, Category.UNKNOWN),
+    "NO_PROFILE_AVAILABLE": (Delivery.FAILED, Category.UNKNOWN),
+    "UNSUPPORTED_OPERATION": (Delivery.FAILED, Category.UNKNOWN),
+}
+# `reason.sub_code` says more than the code it comes with.
+SUB_REASONS = (
+    (re.compile("INACTIVE_SENDER"), Category.INVALID_SENDER),
+    (re.compile("ATTACHMENT_REJECTED|MEDIA_.*|TEMPLATE_.*"), Category.REJECTED_CONTENT),
+)
+TEXT_CHANNELS = {"", "SMS", "MMS"}  # an app may carry other channels too: not ours
+PLACEHOLDERS = {  # what is kept of a message that is no text
+    "media_message": "[media message]",
+    "choice_response_message": "[choice]",
+    "fallback_message": "[unreadable message]",
+}
+
+SIGNATURE_HEADER = "x-sinch-webhook-signature"
+ALGORITHM = "HmacSHA256"  # pinned: the caller does not choose
+TIME_WINDOW = 300  # seconds, either way
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+PLAIN_INPUT: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class Sinch(Provider):
+    key = "sinch"
+    name = "Sinch"
+    slug = "sinch"
+    aliases = ("sinch-sms",)
+    docs_url = "https://developers.sinch.com/docs/conversation/"
+    keywords = ("Sinch LiveLink", "LiveLink", "Conversation API")
+    coverage = _("Global coverage, and local numbers in Japan; what is possible differs by region and country.")
+    sender_label = _("Phone number or sender ID")
+    sender_help = _(
+        "A number of your Sinch account, always with the country code first, for example 35312345678; or an "
+        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number."
+    )
+    setup = _(
+        "1. Make up a secret token, long and random. Both webhooks below and the form use this one token.\n"
+        "2. Log in to the Sinch dashboard, open your Conversation API app and go to its Webhooks section.\n"
+        "3. For delivery reports, choose Add webhook: target type HTTP, triggers EVENT_DELIVERY and MESSAGE_DELIVERY, "
+        "the secret token, and as target URL {reports_url}\n"
+        "4. For two-way surveys, choose Add webhook again: target type HTTP, trigger MESSAGE_INBOUND, the same secret "
+        "token, and as target URL {inbound_url}\n"
+        "5. Under Access keys, create a key: its ID is the OAuth client ID, its secret the OAuth client secret. Sinch "
+        "shows the secret only once.\n"
+        "6. Note the project ID, the app ID and the region of the app: EU or US.\n"
+        "7. Check that the app has an active SMS channel; the sender must belong to its service plan."
+    )
+    webhook_check = WebhookCheck.SIGNATURE
+    webhook_secrets = ("webhook_secret",)
+    webhook_check_note = _(
+        "Strong: each call is signed with your secret token (HMAC-SHA256 over the whole body) and carries its time. "
+        "Calls without a signature, altered calls and calls more than 5 minutes old are refused. A webhook that "
+        "was created at Sinch without a secret token sends no signature, so its calls are refused too."
+    )
+    host_patterns = (r"auth\.sinch\.com", r"(?:eu|us)\.conversation\.api\.sinch\.com")
+    max_in_flight = 10
+    messages_per_second: ClassVar = {  # an app's queue is drained at 20 to 25 messages a second unless raised by Sinch
+        SenderKind.NUMBER: 20.0,
+        SenderKind.SHORT_CODE: 20.0,
+        SenderKind.ALPHANUMERIC: 20.0,
+    }
+    needs_token = True
+
+    class Credentials(forms.Form):
+        client_id = forms.CharField(
+            label=_("OAuth client ID"),
+            max_length=128,
+            help_text=_("The ID of an access key, created in the Sinch dashboard under Access keys."),
+            widget=forms.TextInput(attrs=PLAIN_INPUT),
+        )
+        client_secret = SecretField(
+            label=_("OAuth client secret"),
+            help_text=_("The secret of the same access key; Sinch shows it only when the key is created."),
+        )
+        region = forms.ChoiceField(
+            label=_("Account data centre (EU or US)"),
+            choices=[("eu", "EU"), ("us", "US")],
+            error_messages={
+                "invalid_choice": _("%(value)s is no data centre that can be chosen here: choose EU or US.")
+            },
+            help_text=_("The region of your Conversation API app; the app's page in the Sinch dashboard shows it."),
+        )
+        project_id = forms.CharField(
+            label=_("Project ID"),
+            max_length=256,
+            help_text=_("On the Sinch dashboard, for example 0d9a3b52-7c11-4e6a-8f20-5b7c9d1e3f40."),
+            widget=forms.TextInput(attrs=PLAIN_INPUT),
+        )
+        app_id = forms.CharField(
+            label=_("Conversation app ID"),
+            max_length=256,
+            help_text=_("On the page of your Conversation API app, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A."),
+            widget=forms.TextInput(attrs=PLAIN_INPUT),
+        )
+        webhook_secret = SecretField(
+            label=_("Webhook secret token"),
+            help_text=_("The secret token that you entered at both webhooks in the Sinch dashboard."),
+        )
+
+        def clean_client_id(self) -> str:
+            """Basic authentication ends the user name at the first colon."""
+            value: str = self.cleaned_data["client_id"]
+            suggestion = re.sub(r"[^A-Za-z0-9._~-]", "", value)
+            if value == suggestion:
+                return value
+            if not suggestion:
+                raise forms.ValidationError(_("The client ID has letters, digits and hyphens only."))
+            raise forms.ValidationError(
+                _("The client ID has letters, digits and hyphens only: %(suggestion)s"),
+                params={"suggestion": suggestion},
+            )
+
+        def clean_project_id(self) -> str:
+            value: str = self.cleaned_data["project_id"]
+            if re.fullmatch(r"[0-9A-Za-z-]{1,64}", value):
+                return value
+            found = UUID.search(value)
+            if found is None:
+                raise forms.ValidationError(
+                    _(
+                        "The project ID has up to 64 letters, digits and hyphens, for example "
+                        "0d9a3b52-7c11-4e6a-8f20-5b7c9d1e3f40."
+                    )
+                )
+            raise forms.ValidationError(
+                _("Enter the project ID alone: %(suggestion)s"), params={"suggestion": found.group()}
+            )
+
+        def clean_app_id(self) -> str:
+            value: str = self.cleaned_data["app_id"]
+            if re.fullmatch(r"[0-9A-Za-z]{1,64}", value):
+                return value
+            if UUID.fullmatch(value):
+                raise forms.ValidationError(
+                    _(
+                        "This looks like the project ID. The app ID has no hyphens, for example "
+                        "01K8A0PP5Y3T8M2N5P7R9S1V3A."
+                    )
+                )
+            found = re.search(r"\b[0-9A-Za-z]{26}\b", value)
+            if found is None:
+                raise forms.ValidationError(
+                    _("The app ID has up to 64 letters and digits, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A.")
+                )
+            raise forms.ValidationError(
+                _("Enter the app ID alone: %(suggestion)s"), params={"suggestion": found.group()}
+            )
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        return senders.plain_sender(value)
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    @property
+    def _project_url(self) -> str:
+        return f"{BASE_URLS[self.credentials['region']]}/v1/projects/{quote(self.credentials['project_id'], safe='')}"
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        """No callback URL: calls to one would be signed with another secret than the two webhooks.
+
+        Raises Refused if the text is longer than the API is known to take.
+        """
+        if len(sms.text) > LONGEST_TEXT:
+            raise Refused(Category.REJECTED_CONTENT, f"{len(sms.text)} characters; at most {LONGEST_TEXT} can be sent")
+        ttl = max(SHORTEST_TTL, int(sms.validity.total_seconds()))
+        identity = {"channel": "SMS", "identity": sms.to.lstrip("+")}
+        return ApiRequest(
+            "POST",
+            f"{self._project_url}/messages:send",
+            headers=self._headers(),
+            json={
+                "app_id": self.credentials["app_id"],
+                "recipient": {"identified_by": {"channel_identities": [identity]}},
+                "message": {"text_message": {"text": sms.text}},
+                "channel_priority_order": ["SMS"],
+                "channel_properties": {
+                    "SMS_SENDER": sms.sender or self.sender,
+                    "SMS_MAX_NUMBER_OF_MESSAGE_PARTS": str(MOST_PARTS),
+                },
+                "ttl": f"{ttl}s",
+                "message_metadata": sms.reference,
+                "correlation_id": sms.reference,
+            },
+        )
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        status = response.status
+        if status == 429:
+            raise NotTaken(_words(response), retry_after=_retry_after(response), category=Category.RATE_LIMITED)
+        if status == 503 and (wait := _retry_after(response)) is not None:
+            raise NotTaken(_words(response), retry_after=wait)
+        if status != 501 and (status >= 500 or status == 408):
+            raise Unclear(_words(response))
+        if not 200 <= status < 300:
+            raise Refused(_category(status, response), _words(response))
+        message_id = response.object().get("message_id")
+        if not isinstance(message_id, str) or not message_id:
+            raise Unclear("accepted, but without a message ID")
+        return SendResult(message_id)
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_token(self) -> ApiRequest:
+        return ApiRequest(
+            "POST",
+            TOKEN_URL,
+            headers={"Accept": "application/json"},
+            auth=(self.credentials["client_id"], self.credentials["client_secret"]),
+            form={"grant_type": "client_credentials"},
+        )
+
+    def parse_token(self, response: ApiResponse) -> Token:
+        """Nothing is sent without a token: whatever goes wrong here, the message is certainly not taken."""
+        if response.status in (400, 401, 403):
+            raise Refused(
+                Category.AUTH_FAILED,
+                str(
+                    _("The OAuth client ID or the OAuth client secret is wrong (%(words)s).")
+                    % {"words": _words(response)}
+                ),
+            )
+        if response.status == 429:
+            raise NotTaken(_words(response), retry_after=_retry_after(response), category=Category.RATE_LIMITED)
+        if response.status != 200:
+            raise NotTaken(_words(response), retry_after=_retry_after(response))
+        data = _answer(response)
+        value, expires_in = data.get("access_token"), data.get("expires_in")
+        if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,8192}", value):
+            raise NotTaken("an answer without an access token")
+        if not isinstance(expires_in, int | float) or not 0 < expires_in <= 365 * 24 * 3600:
+            raise NotTaken("an access token without its time of expiry")
+        return Token(value, float(expires_in))
+
+    def build_check(self) -> ApiRequest:
+        app_id = quote(self.credentials["app_id"], safe="")
+        return ApiRequest("GET", f"{self._project_url}/apps/{app_id}", headers=self._headers())
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        region = str(self.credentials["region"]).upper()
+        if response.status == 200 and (app := _answer(response, {})):
+            return Check(
+                ok=True,
+                detail=_("The access key, the project, the app and the data centre %(region)s fit together.")
+                % {"region": region},
+                warnings=_sms_channel_warnings(app),
+            )
+        why: dict[int, Text] = {
+            401: _("Sinch refuses the access key: the OAuth client ID or secret is wrong, or the key was revoked."),
+            403: _("The access key is right but has no access to this project: create a key inside the project."),
+            404: _(
+                "Sinch knows no such app in data centre %(region)s. Either the app's region is the other one "
+                "(%(other)s), or the project ID or the app ID is wrong: compare all three with the app's page in the "
+                "Sinch dashboard."
+            )
+            % {"region": region, "other": "US" if region == "EU" else "EU"},
+            429: _("Sinch is being asked too often: verify again in a minute."),
+        }
+        unknown = _("Sinch could not answer now: verify again later.")
+        sentence = why.get(response.status, unknown)
+        return Check(ok=False, detail=_("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": _words(response)})
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        """https://developers.sinch.com/docs/conversation/callbacks/"""
+        secret = self.credentials["webhook_secret"]
+        signature = request.header(SIGNATURE_HEADER)
+        nonce = request.header(f"{SIGNATURE_HEADER}-nonce")
+        timestamp = request.header(f"{SIGNATURE_HEADER}-timestamp")
+        algorithm = request.header(f"{SIGNATURE_HEADER}-algorithm")
+        if not secret:
+            raise InvalidSignature("the account has no webhook secret token")
+        if not (signature and nonce and timestamp and algorithm):
+            raise InvalidSignature("not signed: the webhook needs a secret token")
+        if algorithm != ALGORITHM:
+            raise InvalidSignature(f"signed with another algorithm than {ALGORITHM}")
+        if not re.fullmatch(r"[0-9]{1,12}", timestamp):
+            raise InvalidSignature("the signature's timestamp is no number")
+        expected = _sign(secret, request.body, nonce, timestamp)
+        if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
+            raise InvalidSignature("wrong signature: the webhook has another secret token, or the call was altered")
+        if abs(now.timestamp() - int(timestamp)) > TIME_WINDOW:
+            raise InvalidSignature(f"signed more than {TIME_WINDOW} seconds from now")
+
+    def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
+        person = {"channel": "SMS", "identity": SELF_TEST_PHONE}
+        event: dict[str, Any] = {name: self.credentials[name] for name in ("project_id", "app_id")}
+        if kind == "status":
+            event["message_delivery_report"] = {
+                "message_id": self_test_id(now),
+                "status": "DELIVERED",
+                "channel_identity": person,
+            }
+        else:
+            event["message"] = {
+                "id": self_test_id(now),
+                "direction": "TO_APP",
+                "contact_message": {"text_message": {"text": SELF_TEST_TEXT}},
+                "channel_identity": person,
+                "sender_id": self.sender,
+            }
+        body = json.dumps(event).encode()
+        nonce, timestamp = self_test_id(now), str(int(now.timestamp()))
+        headers = {
+            "Content-Type": "application/json",
+            SIGNATURE_HEADER: _sign(self.credentials["webhook_secret"], body, nonce, timestamp),
+            f"{SIGNATURE_HEADER}-nonce": nonce,
+            f"{SIGNATURE_HEADER}-timestamp": timestamp,
+            f"{SIGNATURE_HEADER}-algorithm": ALGORITHM,
+        }
+        return WebhookRequest("POST", url, headers, body)
+
+    def _event(self, request: WebhookRequest) -> dict[str, Any]:
+        """The callback's content; {} if it is about another project or app. Raises Unreadable."""
+        data = request.json()
+        if not isinstance(data, dict):
+            raise Unreadable("The body is not a JSON object.")
+        for name in ("project_id", "app_id"):
+            if (value := _text(data.get(name))) and value != self.credentials[name]:
+                logger.warning("A callback of another %s was ignored", name)
+                return {}
+        return data
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        """Told by shape, not by URL: other triggers, such as EVENT_DELIVERY, tell nothing about a message."""
+        data = self._event(request)
+        report = data.get("message_delivery_report")
+        if report is None:
+            return []
+        message_id = _text(_within(report, "message_id"))
+        if not message_id:
+            raise Unreadable("message_delivery_report.message_id is missing.")
+        if _text(_within(report, "channel_identity", "channel")) not in TEXT_CHANNELS:
+            return []
+        word = _text(_within(report, "status"))
+        status, category, error = STATES.get(word, Delivery.UNKNOWN), Category.NONE, ""
+        if status is Delivery.FAILED:
+            status, category, error = _failure(_within(report, "reason"))
+        elif status is Delivery.UNKNOWN:
+            error = f"status {word}"
+        places = (data.get("correlation_id"), data.get("message_metadata"), _within(report, "metadata"))
+        reference = next(filter(None, map(_text, places)), "")
+        return [DeliveryReport(message_id, reference, status, category, error)]
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        message = self._event(request).get("message")
+        content = _within(message, "contact_message")
+        if message is None or (isinstance(message, dict) and content is None):
+            return []
+        message_id = _text(_within(message, "id"))
+        sender = _text(_within(message, "channel_identity", "identity"))
+        if not message_id or not sender:
+            raise Unreadable("message.id or message.channel_identity.identity is missing.")
+        if _text(_within(message, "channel_identity", "channel")) not in TEXT_CHANNELS:
+            return []
+        text = _within(content, "text_message", "text")
+        if not isinstance(text, str):
+            text = next((words for kind, words in PLACEHOLDERS.items() if _within(content, kind) is not None), "")
+        return [
+            InboundSms(
+                message_id=message_id,
+                sender=f"+{sender}" if sender[0] in "123456789" else sender,
+                recipient=_text(_within(message, "sender_id")),
+                text=text,
+                in_reply_to=_text(_within(content, "reply_to", "message_id")),
+            )
+        ]
+
+
+def _sign(secret: str, body: bytes, nonce: str, timestamp: str) -> str:
+    signed = b".".join((body, nonce.encode(errors="replace"), timestamp.encode()))
+    return base64.b64encode(hmac.digest(secret.encode(errors="replace"), signed, hashlib.sha256)).decode()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _within(value: Any, *names: str) -> Any:
+    """The value at this place of nested objects, None if there is no such place."""
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _answer(response: ApiResponse, default: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The answer's JSON object, else the default; without one, NotTaken is raised."""
+    try:
+        return response.object()
+    except Unclear as error:
+        if default is None:
+            raise NotTaken(error.detail) from error
+        return default
+
+
+def _words(response: ApiResponse) -> str:
+    """What the API, or the token endpoint in its own form, says of an error."""
+    data = _answer(response, {})
+    error = data.get("error")
+    if isinstance(error, dict):
+        words = (error.get("status"), error.get("message"))
+    else:
+        words = (error, data.get("error_description"))
+    return " ".join([f"HTTP {response.status}", *filter(None, map(_text, words))])[:200]
+
+
+def _retry_after(response: ApiResponse) -> float | None:
+    """Seconds to wait, from the header or from the RetryInfo in the body."""
+    if response.retry_after is not None:
+        return response.retry_after
+    details = _within(_answer(response, {}), "error", "details")
+    for detail in details if isinstance(details, list) else ():
+        if delay := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s", _text(_within(detail, "retryDelay"))):
+            return float(delay[1])
+    return None
+
+
+def _category(status: int, response: ApiResponse) -> Category:
+    """https://developers.sinch.com/docs/conversation/api-reference/"""
+    error = str(_within(_answer(response, {}), "error")).lower()
+    if status == 400:
+        if "sms_sender" in error:
+            return Category.INVALID_SENDER
+        return Category.INVALID_RECIPIENT if re.search("recipient|identity", error) else Category.UNKNOWN
+    if status == 403 and re.search("billing|limit|credit", error):
+        return Category.INSUFFICIENT_BALANCE
+    return Category.AUTH_FAILED if status in (401, 403, 404) else Category.UNKNOWN  # 404: wrong project, app or region
+
+
+def _failure(reason: Any) -> tuple[Delivery, Category, str]:
+    code, sub_code = _text(_within(reason, "code")), _text(_within(reason, "sub_code"))
+    status, category = REASONS.get(code, (Delivery.FAILED, Category.UNKNOWN))
+    for pattern, better in SUB_REASONS:
+        if pattern.fullmatch(sub_code):
+            category = better
+    named = code if sub_code in ("", "UNSPECIFIED_SUB_CODE") else f"{code}/{sub_code}"
+    return status, category, ": ".join(filter(None, (named, _text(_within(reason, "description")))))
+
+
+def _sms_channel_warnings(app: dict[str, Any]) -> list[Text]:
+    channels = app.get("channel_credentials")
+    sms = [
+        channel for channel in (channels if isinstance(channels, list) else ()) if _within(channel, "channel") == "SMS"
+    ]
+    if not sms:
+        return [_("The app has no SMS channel: add one in the Sinch dashboard, or every message will fail.")]
+    if not any(_within(channel, "state", "status") == "ACTIVE" for channel in sms):
+        return [_("The app's SMS channel is not active: messages will fail until it is.")]
+    return []

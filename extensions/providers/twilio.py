@@ -1,0 +1,648 @@
+"""Twilio, Programmable Messaging. API reference: https://www.twilio.com/docs/messaging/api/message-resource"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from extensions.contract import (
+    SELF_TEST,
+    SELF_TEST_PHONE,
+    SELF_TEST_TEXT,
+    ApiRequest,
+    ApiResponse,
+    Category,
+    Check,
+    Delivery,
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    Kind,
+    LookUp,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    ProviderError,
+    Refused,
+    SecretField,
+    SenderKind,
+    SendResult,
+    Text,
+    Unclear,
+    Unreadable,
+    WebhookRequest,
+    self_test_id,
+)
+
+API = "https://api.twilio.com/2010-04-01/Accounts"
+MAX_VALIDITY = 36_000  # seconds in Twilio's queue
+LOOK_BACK = timedelta(minutes=1)  # the difference that our clock and Twilio's may have
+PAGE_SIZE = 100
+EXPLAINED = 8_192  # characters of a callback up to which a wrong signature is tried with other addresses
+
+# Connection overrides of the status callback: Twilio repeats it three times after an error of ours or a time-out. The
+# fragment is neither sent nor signed. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+RETRIES = "#rc=3&rp=5xx,ct,rt"
+
+REPORT_STATES = {  # https://www.twilio.com/docs/messaging/api/message-resource#message-status-values
+    "accepted": Delivery.QUEUED,
+    "scheduled": Delivery.QUEUED,
+    "queued": Delivery.QUEUED,
+    "sending": Delivery.QUEUED,
+    "sent": Delivery.SENT,
+    "delivered": Delivery.DELIVERED,
+    "undelivered": Delivery.UNDELIVERED,
+    "failed": Delivery.FAILED,
+    "canceled": Delivery.FAILED,
+    "read": Delivery.READ,
+    "partially_delivered": Delivery.UNKNOWN,
+}
+INBOUND_STATES = {"receiving", "received"}
+FAILURES = {Delivery.UNDELIVERED, Delivery.FAILED, Delivery.EXPIRED}
+
+ERRORS: Mapping[int, Category] = {  # https://www.twilio.com/docs/api/errors
+    code: category
+    for category, codes in {
+        Category.AUTH_FAILED: (20003, 20403, 20404),
+        Category.INSUFFICIENT_BALANCE: (10001, 20005, 30002),
+        Category.INVALID_RECIPIENT: (21211, 21214, 21217, 21408, 21604, 21608, 21614, 30005, 30006),
+        Category.OPTED_OUT: (21610, 30004),
+        Category.INVALID_SENDER: (
+            *(21212, 21601, 21603, 21606, 21607, 21612, 21659, 21701, 21703, 21704, 21705, 21709),
+            *(30018, 30024, 30032, 30034),
+        ),
+        Category.RATE_LIMITED: (14107, 20429, 21611, 30001, 30022, 30023, 30027, 63017, 63018),
+        Category.REJECTED_CONTENT: (21602, 21617, 21618, 21620, 30007, 30450, 30610, 30640),
+        Category.TRANSIENT: (30003, 30008, 30017, 30020, 30021, 30036, 30410),
+        Category.UNKNOWN: (20001, 20422, 21609, 21619, 21624, 21626),
+    }.items()
+    for code in codes
+}
+STATUS_CATEGORIES = {401: Category.AUTH_FAILED, 403: Category.AUTH_FAILED, 404: Category.AUTH_FAILED}
+VALIDITY_RAN_OUT = 30036
+BLOCKED = 30004  # by the carrier or the handset: not the person's word to us
+
+# The words for which Twilio blocks further messages by itself, whatever our own list says.
+# https://help.twilio.com/articles/223134027
+STOP_WORDS = {"stop", "stopall", "unsubscribe", "end", "quit", "cancel", "revoke", "optout"}
+START_WORDS = {"start", "unstop"}  # "yes" is one too, but more often an answer
+
+ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
+SHORT_CODE_LENGTHS = range(3, 7)
+NUMBER_LENGTHS = range(7, 16)  # E.164
+ALPHANUMERIC_LENGTH = 11
+
+
+class AccountSidField(forms.CharField):
+    """Refuses what is not an Account SID, and says what it is instead."""
+
+    def clean(self, value: Any) -> str:
+        sid: str = super().clean(value)
+        if ACCOUNT_SID.fullmatch(sid):
+            return sid
+        compact = re.sub(r"\s", "", sid)
+        suggestion = f"AC{compact[2:].lower()}"
+        if ACCOUNT_SID.fullmatch(suggestion) and compact[:2].lower() == "ac":
+            raise ValidationError(_("An Account SID is written %(suggestion)s."), params={"suggestion": suggestion})
+        if compact[:2].upper() == "SK":
+            raise ValidationError(
+                _("This is the SID of an API key. Enter the Account SID: it begins with AC and is on the dashboard.")
+            )
+        raise ValidationError(
+            _(
+                "An Account SID is AC followed by 32 characters 0–9 and a–f, for example "
+                "AC00000000000000000000000000000001; this has %(count)d characters."
+            ),
+            params={"count": len(sid)},
+        )
+
+
+class AuthTokenField(SecretField):
+    """Refuses what is clearly another secret. The token itself is proved by the credential check."""
+
+    def clean(self, value: Any) -> str:
+        token: str = super().clean(value)
+        if re.search(r"\s", token):
+            raise ValidationError(_("The Auth Token has no spaces: copy it again, with the button beside it."))
+        if re.fullmatch(r"[A-Z]{2}[0-9a-f]{32}", token):
+            raise ValidationError(_("This is a SID. The Auth Token is the value below the Account SID."))
+        if re.fullmatch(r"[0-9A-Za-z]{32}", token) and not re.fullmatch(r"[0-9a-fA-F]{32}", token):
+            raise ValidationError(
+                _(
+                    "This looks like the secret of an API key. Enter the primary Auth Token: webhooks are signed with "
+                    "it and nothing else."
+                )
+            )
+        return token
+
+
+class Twilio(Provider):
+    key = "twilio"
+    name = "Twilio"
+    slug = "twilio-sms"
+    docs_url = "https://www.twilio.com/docs/messaging"
+    keywords = ("twilio", "sms", "messaging service", "short code")
+    coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
+    setup = _(
+        "For every message the status callback is set by us, so delivery reports ({reports_url}) need no set-up. "
+        "For two-way SMS, Twilio must know where replies go.\n"
+        "\n"
+        "For a number:\n"
+        "1. In the Twilio Console, choose Manage numbers, then Active numbers.\n"
+        "2. Choose the number you entered here.\n"
+        "3. Under Messaging, choose to configure with webhooks.\n"
+        "4. Set “A message comes in” to Webhook and its URL to {inbound_url}\n"
+        "5. Make sure that its method is HTTP POST.\n"
+        "6. “Primary handler fails” may have the same URL and method: a message that comes twice counts once.\n"
+        "\n"
+        "For a messaging service:\n"
+        "1. In the Twilio Console, choose Programmable Messaging, then Messaging services.\n"
+        "2. Choose the service you entered here, or make a new one.\n"
+        "3. Choose Integration.\n"
+        "4. Under Incoming messages, choose to send a webhook and set the request URL to {inbound_url}\n"
+        "5. Make sure that its method is HTTP POST.\n"
+        "6. The fallback URL may be the same URL with the same method."
+    )
+    sender_label = _("Phone number, sender ID or Twilio messaging service ID")
+    sender_help = _(
+        "A number bought in this Twilio account, with its country code in front, for example 13531234567. Or a short "
+        "code; or an alphanumeric sender ID such as MyClinic, which must be set up in Twilio; or the ID of a messaging "
+        "service. It begins with MG and is found under Properties of the messaging service, and it gives the most "
+        "control over regional numbers and routing."
+    )
+    webhook_check_note = _(
+        "Strong: every callback is signed with the account's Auth Token, over its address and all its fields. The "
+        "signature names no time, so a repeated callback is recognised by its content and counts once."
+    )
+    webhook_secrets = ("auth_token",)
+    host_patterns = (r"api\.twilio\.com",)
+    max_in_flight = 10
+    # Twilio queues what a number cannot carry yet (1 a second in the US and Canada, about 10 elsewhere).
+    messages_per_second: ClassVar[Mapping[SenderKind, float]] = {
+        SenderKind.NUMBER: 10.0,
+        SenderKind.SHORT_CODE: 100.0,
+        SenderKind.ALPHANUMERIC: 10.0,
+        SenderKind.SERVICE: 10.0,  # the sum of its numbers, which we do not know
+    }
+
+    class Credentials(forms.Form):
+        account_sid = AccountSidField(
+            label=_("Account SID"),
+            max_length=64,
+            help_text=_(
+                "On the dashboard after you have logged in to Twilio; it begins with AC. We recommend a sub-account "
+                "made for this purpose."
+            ),
+        )
+        auth_token = AuthTokenField(
+            label=_("Auth Token"),
+            help_text=_("On the dashboard after you have logged in to Twilio, below the Account SID: the primary one."),
+        )
+
+    # --- sender -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        value = value.strip()
+        if SERVICE_SID.fullmatch(value):
+            return value, SenderKind.SERVICE
+        if re.fullmatch(r"[A-Za-z]{2}[0-9a-fA-F]{20,}", value):
+            raise ValidationError(
+                _("A messaging service ID begins with MG, followed by 32 characters 0–9 and a–f; this is another ID.")
+            )
+        compact = re.sub(r"[\s().\-/]", "", value)
+        if re.fullmatch(r"\+?[0-9]+", compact):
+            return cls._clean_number(value, compact)
+        suggestion = re.sub(r" +", " ", re.sub(r"[^A-Za-z0-9 ]", "", value))[:ALPHANUMERIC_LENGTH].strip()
+        if not re.search("[A-Za-z]", suggestion):
+            raise ValidationError(
+                _(
+                    "Enter a number with its country code, for example 13531234567, a short code, a sender ID such as "
+                    "MyClinic or a messaging service ID that begins with MG."
+                )
+            )
+        if value != suggestion:
+            raise ValidationError(
+                _("A sender ID has at most 11 letters (A–Z), digits and spaces, for example: %(suggestion)s"),
+                params={"suggestion": suggestion},
+            )
+        return value, SenderKind.ALPHANUMERIC
+
+    @classmethod
+    def _clean_number(cls, value: str, compact: str) -> tuple[str, SenderKind]:
+        digits = compact.removeprefix("+").removeprefix("00")
+        if digits.startswith("0") or not digits:
+            raise ValidationError(_("Begin with the country code instead of 0, for example 13531234567."))
+        short = len(digits) in SHORT_CODE_LENGTHS
+        if not short and len(digits) not in NUMBER_LENGTHS:
+            raise ValidationError(
+                _("%(digits)s has %(count)d digits: a number has 7 to 15 with its country code, a short code 3 to 6."),
+                params={"digits": digits[:20], "count": len(digits)},
+            )
+        if value not in (digits, f"+{digits}") or (short and value != digits):
+            raise ValidationError(
+                _("Write the number as digits only, with its country code: %(suggestion)s"),
+                params={"suggestion": digits},
+            )
+        return digits, SenderKind.SHORT_CODE if short else SenderKind.NUMBER
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    @property
+    def _account_url(self) -> str:
+        return f"{API}/{quote(self.credentials['account_sid'], safe='')}"
+
+    @property
+    def _auth(self) -> tuple[str, str]:
+        return self.credentials["account_sid"], self.credentials["auth_token"]
+
+    def _from(self, sms: OutboundSms) -> tuple[str, str]:
+        """The parameter that names the sender, and its value."""
+        sender = sms.sender or self.sender
+        if SERVICE_SID.fullmatch(sender):
+            return "MessagingServiceSid", sender
+        is_number = re.fullmatch("[0-9]+", sender) and len(sender) not in SHORT_CODE_LENGTHS
+        return "From", f"+{sender}" if is_number else sender  # stored without the plus that Twilio wants
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        validity = max(1, min(MAX_VALIDITY, int(sms.validity.total_seconds())))
+        form = [("To", sms.to), self._from(sms), ("Body", sms.text), ("ValidityPeriod", str(validity))]
+        if sms.status_url:  # the message itself has no field for our id: it comes back in the callback's query
+            form.append(("StatusCallback", f"{sms.status_url}?{urlencode({'mid': sms.reference})}{RETRIES}"))
+        return ApiRequest("POST", f"{self._account_url}/Messages.json", auth=self._auth, form=form)
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        if not 200 <= response.status < 300:
+            raise _error(response)
+        data = response.object()
+        sid = data.get("sid")
+        if not isinstance(sid, str) or not sid:
+            raise Unclear(f"HTTP {response.status} without a message SID")
+        status = REPORT_STATES.get(_text(data.get("status")), Delivery.QUEUED)
+        if status in FAILURES:
+            code = _code(data.get("error_code"))
+            raise Refused(
+                ERRORS.get(code or 0, Category.UNKNOWN),
+                _detail(code, data.get("error_message"), "failed at once"),
+                blocked=code == BLOCKED,
+            )
+        segments = _code(data.get("num_segments"))  # "0" until a messaging service has chosen the number
+        return SendResult(sid, segments or None, Delivery.QUEUED if status is Delivery.UNKNOWN else status)
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_check(self) -> ApiRequest:
+        return ApiRequest("GET", f"{self._account_url}.json", auth=self._auth)
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        if response.status != 200:
+            return _failed_check(response)
+        try:
+            data = response.object()
+        except Unclear:
+            return Check(False, _("Twilio answered with something that is not an account."))
+        name, status = _text(data.get("friendly_name")), _text(data.get("status"))
+        if status != "active":
+            return Check(
+                False,
+                _("Twilio knows the account “%(name)s”, but it is %(status)s: see the Twilio Console.")
+                % {"name": name, "status": status or "?"},
+            )
+        warnings: list[Text] = []
+        if data.get("type") == "Trial":
+            warnings.append(_("This is a trial account: it reaches only numbers that were verified in Twilio."))
+        primary = data.get("auth_token")
+        if isinstance(primary, str) and primary and not _same(primary, self.credentials["auth_token"]):
+            warnings.append(
+                _(
+                    "The Auth Token entered is not the primary one. Callbacks are signed with the primary token, so "
+                    "delivery reports and replies will be refused: add the account again with the primary token."
+                )
+            )
+        owner = data.get("owner_account_sid")
+        detail: Text = _("Twilio account “%(name)s” is active.") % {"name": name}
+        if isinstance(owner, str) and owner and owner != data.get("sid"):
+            detail = _("Twilio sub-account “%(name)s” is active.") % {"name": name}
+        return Check(True, detail, warnings)
+
+    # --- settling an unclear send -------------------------------------------------------------------------------
+
+    def build_lookup(self, sms: OutboundSms, *, attempted_at: datetime) -> ApiRequest:
+        """Lists what went to this number since the attempt."""
+        since = (attempted_at - LOOK_BACK).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"To": sms.to, "DateSent>": since, "PageSize": str(PAGE_SIZE)}
+        name, sender = self._from(sms)
+        if name == "From":  # a messaging service has chosen a number that we do not know
+            query["From"] = sender
+        return ApiRequest("GET", f"{self._account_url}/Messages.json?{urlencode(query)}", auth=self._auth)
+
+    def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
+        """Found if a message with this very text went to this number."""
+        if response.status == 429:
+            raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
+        if response.status != 200:
+            raise Unclear(f"HTTP {response.status}")
+        data = response.object()
+        messages = data.get("messages")
+        if not isinstance(messages, list):
+            raise Unclear("HTTP 200 without a list of messages")
+        for message in messages:
+            if not isinstance(message, dict) or message.get("body") != sms.text or message.get("to") != sms.to:
+                continue
+            sid = _text(message.get("sid"))
+            if sid and not _text(message.get("direction")).startswith("inbound"):
+                code = _code(message.get("error_code"))
+                status = _delivery(_text(message.get("status")), code)
+                return LookUp(
+                    True,
+                    sid,
+                    Delivery.QUEUED if status is Delivery.UNKNOWN else status,
+                    _category(status, code),
+                    _detail(code, message.get("error_message")) if status in FAILURES else "",
+                )
+        if data.get("next_page_uri"):
+            raise Unclear(f"more than {PAGE_SIZE} messages went to this number")
+        return LookUp(False)
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        """https://www.twilio.com/docs/usage/webhooks/webhooks-security#validating-signatures-from-twilio"""
+        given = request.header("X-Twilio-Signature").strip()
+        if not given:
+            raise InvalidSignature("the header X-Twilio-Signature is missing")
+        algorithm = _algorithm(request)
+        digest = hashlib.sha1 if algorithm == "HMAC_SHA1" else hashlib.sha256
+        fields = _signed_fields(request)
+        key = self.credentials["auth_token"].encode()
+        good = [
+            _same(_sign(key, url + fields, digest), given) for url in _signed_urls(request.url)
+        ]  # all are computed: the time taken tells nothing
+        if not any(good):
+            if algorithm != "HMAC_SHA1":
+                raise InvalidSignature(
+                    "signed with a shared key (HMAC_SHA256), which this account does not have: in Twilio, switch "
+                    "webhook signing back to the Auth Token"
+                )
+            raise InvalidSignature(
+                self._signed_for(request, fields, given)
+                or "wrong signature: not made with this account's primary Auth Token for this address"
+            )
+        try:
+            owner = _values(request).get("AccountSid")
+        except Unreadable:  # authentic all the same: parsing it says what is wrong
+            owner = None
+        if owner is not None and not _same(owner, self.credentials["account_sid"]):
+            raise InvalidSignature("AccountSid is not this account's")
+
+    def _signed_for(self, request: WebhookRequest, fields: str, given: str) -> str:
+        """The other address that a call was signed for, as a reason; "" if that is not what is wrong."""
+        key = self.credentials["auth_token"].encode()
+
+        def fits(other: str) -> bool:
+            return any(_same(_sign(key, url + fields, hashlib.sha1), given) for url in _signed_urls(other))
+
+        return request.signed_for(fits) if len(fields) <= EXPLAINED else ""
+
+    def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
+        state = {"MessageStatus": "delivered"} if kind == "status" else {"SmsStatus": "received"}
+        ours, theirs = f"+{self.sender}" if self.sender.isdigit() else self.sender, f"+{SELF_TEST_PHONE}"
+        form = {
+            "MessageSid": self_test_id(now),
+            **state,
+            "From": ours if kind == "status" else theirs,
+            "To": theirs if kind == "status" else ours,
+            "AccountSid": self.credentials["account_sid"],
+            **({"Body": SELF_TEST_TEXT} if kind == "message" else {}),
+        }
+        called = f"{url}?mid={SELF_TEST}" if kind == "status" else url
+        key = self.credentials["auth_token"].encode()
+        signature = _sign(key, called + "".join(name + form[name] for name in sorted(form)), hashlib.sha1)
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
+        return WebhookRequest("POST", called, headers, urlencode(form).encode())
+
+    def dedupe_key(self, request: WebhookRequest) -> str:
+        """One key per message and status: Twilio repeats a callback, and calls the fallback URL with more fields."""
+        try:
+            values = _values(request)
+        except Unreadable:
+            return super().dedupe_key(request)
+        sid = values.get("MessageSid") or values.get("SmsSid")
+        status = values.get("MessageStatus") or values.get("SmsStatus")
+        if not sid or not status:
+            return super().dedupe_key(request)
+        error = "" if status in INBOUND_STATES else values.get("ErrorCode", "")
+        parts = "\0".join((sid, status, error, request.query.get("mid", "")))
+        return hashlib.sha256(parts.encode(errors="replace")).hexdigest()
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        values = _values(request)
+        word = values.get("MessageStatus") or values.get("SmsStatus") or ""
+        if word in INBOUND_STATES:
+            return []
+        message_id = values.get("MessageSid") or values.get("SmsSid")
+        if not message_id:
+            raise Unreadable("MessageSid is missing: it should hold the message's SID.")
+        if not word:
+            raise Unreadable("MessageStatus is missing: it should hold a status such as delivered.")
+        code = _code(values.get("ErrorCode"))
+        status = _delivery(word, code)
+        return [
+            DeliveryReport(
+                message_id,
+                reference=request.query.get("mid", ""),
+                status=status,
+                category=_category(status, code),
+                error=_detail(code, values.get("ErrorMessage"), word if word == "canceled" else ""),
+                blocked=code == BLOCKED,
+            )
+        ]
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        values = _values(request)
+        word = values.get("MessageStatus") or values.get("SmsStatus") or ""
+        if word and word not in INBOUND_STATES:
+            return []
+        message_id = values.get("MessageSid") or values.get("SmsMessageSid") or values.get("SmsSid")
+        if not message_id:
+            raise Unreadable("MessageSid is missing: it should hold the message's SID.")
+        if not values.get("From"):
+            raise Unreadable("From is missing: it should hold the number that the text comes from.")
+        text = _decoded(values.get("Body", ""))
+        return [
+            InboundSms(
+                message_id,
+                sender=values["From"],
+                recipient=values.get("To", ""),
+                text=text,
+                opt_out=_opt_out(values.get("OptOutType", ""), text),
+            )
+        ]
+
+    @classmethod
+    def webhook_response(cls, kind: str) -> HttpResponse:
+        """An empty TwiML document for a reply: any plain text would be sent to the person as an SMS."""
+        if kind == "message":
+            return HttpResponse(b'<?xml version="1.0" encoding="UTF-8"?><Response/>', content_type="text/xml")
+        return HttpResponse(b"", content_type="text/plain")
+
+
+# --- reading what Twilio sends ---------------------------------------------------------------------------------------
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _code(value: object) -> int | None:
+    """A number that Twilio may write as a number or as text."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or not re.fullmatch("[0-9]{1,9}", str(value)):
+        return None
+    return int(value)
+
+
+def _detail(code: int | None, message: object, otherwise: str = "") -> str:
+    parts = [str(code) if code else "", _text(message)[:300]]
+    return ": ".join(part for part in parts if part) or otherwise
+
+
+def _error(response: ApiResponse) -> ProviderError:
+    """What an answer other than 2xx means: the classic error body, or RFC 9457's."""
+    try:
+        data = response.object()
+    except Unclear:
+        data = {}
+    code = _code(data.get("code"))
+    message = data.get("message") or data.get("detail") or data.get("title")
+    detail = _detail(code, message, f"HTTP {response.status}")
+    if response.status == 429 or (ERRORS.get(code or 0) is Category.RATE_LIMITED and response.status < 500):
+        return NotTaken(detail, retry_after=response.retry_after, category=Category.RATE_LIMITED)
+    if response.status == 503 and response.header("Retry-After"):
+        return NotTaken(detail, retry_after=response.retry_after)
+    if response.status >= 500 or response.status < 400 or response.status == 408:
+        return Unclear(detail)
+    category = ERRORS.get(code or 0) or STATUS_CATEGORIES.get(response.status, Category.UNKNOWN)
+    return Refused(category, detail, blocked=code == BLOCKED)
+
+
+def _failed_check(response: ApiResponse) -> Check:
+    problem = _error(response)
+    detail = str(getattr(problem, "detail", ""))
+    if response.status == 401:
+        explained: Text = _("Twilio refused the Account SID or the Auth Token (%(detail)s).")
+    elif response.status == 404:
+        explained = _("Twilio knows no account with this Account SID (%(detail)s).")
+    elif response.status == 403:
+        explained = _("Twilio refused access: the account is suspended or closed (%(detail)s).")
+    elif isinstance(problem, NotTaken):
+        explained = _("Twilio takes no more calls just now (%(detail)s). Check again in a minute.")
+    else:
+        explained = _("Twilio could not check the account (%(detail)s). Check again later.")
+    return Check(False, explained % {"detail": detail})
+
+
+def _delivery(word: str, code: int | None) -> Delivery:
+    status = REPORT_STATES.get(word, Delivery.UNKNOWN)
+    return Delivery.EXPIRED if status in FAILURES and code == VALIDITY_RAN_OUT else status
+
+
+def _category(status: Delivery, code: int | None) -> Category:
+    return ERRORS.get(code or 0, Category.UNKNOWN) if status in FAILURES else Category.NONE
+
+
+def _values(request: WebhookRequest) -> dict[str, str]:
+    """The callback's fields: a form, or JSON or the query where a customer's set-up says so. Raises Unreadable."""
+    if request.method.upper() == "GET":
+        return request.query
+    if request.content_type != "application/json":
+        return request.form()
+    data = request.json()
+    if not isinstance(data, dict):
+        raise Unreadable("The body is no JSON object: it should hold fields such as MessageSid.")
+    return {name: str(value) for name, value in data.items() if isinstance(value, str | int)}
+
+
+def _decoded(body: str) -> str:
+    """Long texts in several parts sometimes arrive in base64: decoded only where that is beyond doubt."""
+    if len(body) < 60 or len(body) % 4 or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", body):
+        return body
+    try:
+        text = base64.b64decode(body, validate=True).decode()
+    except ValueError:
+        return body
+    return text if all(character.isprintable() or character in "\r\n\t" for character in text) else body
+
+
+def _opt_out(kind: str, text: str) -> bool | None:
+    word = kind.strip().lower() or text.strip().lower()
+    if word in STOP_WORDS:
+        return True
+    return False if word in START_WORDS else None
+
+
+# --- signatures ------------------------------------------------------------------------------------------------------
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
+
+
+def _sign(key: bytes, signed: str, digest: Any) -> str:
+    return base64.b64encode(hmac.new(key, signed.encode(errors="replace"), digest).digest()).decode()
+
+
+def _algorithm(request: WebhookRequest) -> str:
+    """HMAC_SHA1 with the Auth Token unless the settings header names another. Raises InvalidSignature."""
+    for part in request.header("X-Twilio-Webhooks-Signature-Settings").split(","):
+        name, _equals, value = part.partition("=")
+        if name.strip() == "algorithm" and value.strip():
+            algorithm = value.strip().upper()
+            if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
+                raise InvalidSignature("signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256")
+            return algorithm
+    return "HMAC_SHA1"
+
+
+def _signed_urls(url: str) -> list[str]:
+    """Twilio signs the URL with or without the port: both spellings."""
+    try:
+        parts = urlsplit(url)._replace(fragment="")
+        port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    except ValueError as error:
+        raise InvalidSignature("the address that was called cannot be read") from error
+    bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
+    return [url.partition("#")[0], _url(parts, bare), _url(parts, f"{bare}:{port}")]
+
+
+def _url(parts: SplitResult, netloc: str) -> str:
+    return parts._replace(netloc=netloc).geturl()
+
+
+def _signed_fields(request: WebhookRequest) -> str:
+    """What is signed after the URL. Raises InvalidSignature for a body that the signature would not cover."""
+    if request.method.upper() == "GET":
+        return ""
+    if request.content_type == "application/x-www-form-urlencoded":
+        try:
+            pairs = request.form_pairs()
+        except Unreadable as error:
+            raise InvalidSignature("the body is not a form in UTF-8") from error
+        return "".join(name + value for name, value in sorted(set(pairs)))
+    expected = parse_qs(urlsplit(request.url).query).get("bodySHA256", [""])[0]
+    if not request.body and not expected:
+        return ""
+    if not _same(hashlib.sha256(request.body).hexdigest(), expected.lower()):
+        raise InvalidSignature("the body is not a form, and bodySHA256 in the query does not fit it")
+    return ""

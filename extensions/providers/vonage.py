@@ -1,0 +1,652 @@
+"""Vonage (formerly Nexmo): the SMS API, and the callbacks of the SMS API and of the Messages API.
+
+Reference: https://developer.vonage.com/en/api/sms
+A dashboard switch of the customer's decides which of the two APIs' formats the callbacks have, so both are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from extensions import senders, signed_tokens
+from extensions.contract import (
+    SELF_TEST_PHONE,
+    SELF_TEST_TEXT,
+    ApiRequest,
+    ApiResponse,
+    Category,
+    Check,
+    Delivery,
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    Kind,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    Refused,
+    SecretField,
+    SenderKind,
+    SendResult,
+    Text,
+    Unclear,
+    Unreadable,
+    WebhookCheck,
+    WebhookRequest,
+    self_test_id,
+)
+
+BASE_URL = "https://rest.nexmo.com"
+
+# Without type=unicode, characters outside the GSM 03.38 alphabet arrive damaged.
+# https://developer.vonage.com/en/messaging/sms/guides/concatenation-and-encoding
+GSM_ONLY = re.compile(
+    r"[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà\f^{}\\\[~\]|€]*"
+)
+CALLBACK_LENGTH = 100  # characters; a longer URL is refused with error 23
+CLIENT_REF_LENGTH = 40
+TTL = range(20_000, 604_800_001)  # milliseconds
+
+# `status` of each part in the answer to a send. https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms
+ACCEPTED = "0"
+SEND_ERRORS = {
+    "1": (Category.RATE_LIMITED, "throttled"),
+    "2": (Category.UNKNOWN, "missing parameter"),
+    "3": (Category.UNKNOWN, "invalid parameter"),
+    "4": (Category.AUTH_FAILED, "bad credentials"),
+    "5": (Category.TRANSIENT, "internal error"),
+    "6": (Category.INVALID_RECIPIENT, "message cannot be processed"),
+    "7": (Category.OPTED_OUT, "number barred"),
+    "8": (Category.AUTH_FAILED, "account barred"),
+    "9": (Category.INSUFFICIENT_BALANCE, "not enough credit"),
+    "10": (Category.RATE_LIMITED, "too many connections"),
+    "11": (Category.AUTH_FAILED, "account not enabled for HTTP"),
+    "12": (Category.REJECTED_CONTENT, "message too long"),
+    "14": (Category.AUTH_FAILED, "bad signature"),
+    "15": (Category.INVALID_SENDER, "sender not allowed"),
+    "22": (Category.INVALID_RECIPIENT, "bad network code"),
+    "23": (Category.UNKNOWN, "callback URL too long or illegal"),
+    "29": (Category.INVALID_RECIPIENT, "demo account: number not on its list"),
+    "32": (Category.AUTH_FAILED, "signature and API secret both sent"),
+    "33": (Category.INVALID_RECIPIENT, "number deactivated"),
+}
+NOT_TAKEN = {"1", "5", "10"}
+BARRED = "7"  # by the platform, not by the person
+INVALID_PARAMETER = "3"
+NAMED_PARAMETER = re.compile(
+    r"\b(?:invalid|missing|parameter|param|value)\W+(to|from)\b|\b(to|from)\W+(?:param|address)"
+)
+WAIT = re.compile(r"\[\s*(\d{1,9})\s*\]")  # "please wait [ 250 ] and retry", in milliseconds
+
+# `err-code` of a delivery receipt. https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
+RECEIPT_ERRORS = {
+    "0": (Category.NONE, ""),
+    "1": (Category.UNKNOWN, "unknown"),
+    "2": (Category.TRANSIENT, "absent subscriber, temporary"),
+    "3": (Category.INVALID_RECIPIENT, "absent subscriber, permanent"),
+    "4": (Category.OPTED_OUT, "call barred by user"),
+    "5": (Category.INVALID_RECIPIENT, "portability error"),
+    "6": (Category.REJECTED_CONTENT, "anti-spam rejection"),
+    "7": (Category.TRANSIENT, "handset busy"),
+    "8": (Category.TRANSIENT, "network error"),
+    "9": (Category.OPTED_OUT, "the recipient asked not to get messages"),
+    "10": (Category.REJECTED_CONTENT, "illegal message"),
+    "11": (Category.INVALID_RECIPIENT, "unroutable"),
+    "12": (Category.INVALID_RECIPIENT, "destination unreachable"),
+    "13": (Category.REJECTED_CONTENT, "subscriber age restriction"),
+    "14": (Category.INVALID_RECIPIENT, "number blocked by carrier"),
+    "15": (Category.TRANSIENT, "the recipient's prepaid credit is used up"),
+    "16": (Category.RATE_LIMITED, "gateway quota exceeded"),
+    "50": (Category.INVALID_SENDER, "entity filter"),
+    "51": (Category.INVALID_SENDER, "header filter"),
+    "52": (Category.REJECTED_CONTENT, "content filter"),
+    "53": (Category.OPTED_OUT, "consent filter"),
+    "54": (Category.REJECTED_CONTENT, "regulation"),
+    "99": (Category.UNKNOWN, "general error"),
+}
+# Error numbers of the Messages API. https://developer.vonage.com/en/api-errors/messages
+MESSAGES_ERRORS = {
+    "1000": Category.RATE_LIMITED,
+    "1010": Category.UNKNOWN,
+    "1020": Category.UNKNOWN,
+    "1030": Category.TRANSIENT,
+    "1040": Category.INVALID_RECIPIENT,
+    "1050": Category.OPTED_OUT,
+    "1060": Category.AUTH_FAILED,
+    "1070": Category.INSUFFICIENT_BALANCE,
+    "1080": Category.AUTH_FAILED,
+    "1090": Category.REJECTED_CONTENT,
+    "1100": Category.TRANSIENT,
+    "1120": Category.INVALID_SENDER,
+    "1140": Category.AUTH_FAILED,
+    "1150": Category.UNKNOWN,
+    "1170": Category.INVALID_RECIPIENT,
+    "1190": Category.INVALID_RECIPIENT,
+    "1210": Category.REJECTED_CONTENT,
+    "1230": Category.TRANSIENT,
+    "1240": Category.OPTED_OUT,
+    "1250": Category.INVALID_RECIPIENT,
+    "1260": Category.INVALID_RECIPIENT,
+    "1331": Category.TRANSIENT,
+}
+BLOCKED = {"4", "1050"}  # an OPTED_OUT that is not the person's wish
+
+RECEIPT_STATES = {  # of the SMS API
+    "accepted": Delivery.SENT,
+    "buffered": Delivery.SENT,
+    "delivered": Delivery.DELIVERED,
+    "expired": Delivery.EXPIRED,
+    "failed": Delivery.UNDELIVERED,
+    "rejected": Delivery.FAILED,
+    "unknown": Delivery.UNKNOWN,
+}
+MESSAGES_STATES = {  # https://developer.vonage.com/en/messages/concepts/message-status
+    "submitted": Delivery.SENT,
+    "delivered": Delivery.DELIVERED,
+    "rejected": Delivery.UNDELIVERED,  # covers expired, failed and rejected
+    "undeliverable": Delivery.FAILED,
+    "read": Delivery.READ,
+}
+GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED, Delivery.READ}
+
+# How the `sig` parameter is made. https://developer.vonage.com/en/getting-started/concepts/signing-messages
+AUTO = "auto"
+SIGNATURE_METHODS = {  # name -> length of the signature in hexadecimal digits
+    "md5hash": 32,
+    "md5": 32,
+    "sha1": 40,
+    "sha256": 64,
+    "sha512": 128,
+}
+OLDEST = 24 * 3600 + 300  # seconds; a call is repeated for 24 hours, perhaps with its first timestamp
+AHEAD = 300
+
+
+class Vonage(Provider):
+    key = "vonage"
+    name = "Vonage"
+    slug = "vonage-sms"
+    aliases = ("vonage",)
+    docs_url = "https://developer.vonage.com/en/messaging/sms/overview"
+    keywords = ("Nexmo",)
+    coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
+    sender_label = _("Phone number, sender ID or message service ID")
+    sender_help = _(
+        "A number of your Vonage account, country code first, without + or 00, for example 35312345678; or an "
+        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. A sender ID must be "
+        "allowed in the countries you send to."
+    )
+    setup = _(
+        "1. Log in to the Vonage dashboard and open API settings.\n"
+        "2. Under SMS settings, either format of the webhooks will do: SMS API or Messages API.\n"
+        "3. As delivery receipts webhook (status URL), enter {reports_url}\n"
+        "4. As inbound SMS webhook, which two-way surveys need, enter {inbound_url}\n"
+        "5. If your number has a webhook of its own under Numbers, enter the same URL there.\n"
+        "6. Choose POST-JSON as webhook format; GET and POST are understood as well.\n"
+        "7. Save. Vonage calls both addresses once to try them.\n"
+        "8. Copy the signature secret and note the signature method, both on the same page.\n"
+        "9. Signatures on SMS webhooks are off by default: ask Vonage support to switch them on for your account. "
+        "Until then its calls are refused and shown on this page."
+    )
+    webhook_check = WebhookCheck.SIGNATURE
+    webhook_secrets = ("signature_secret",)
+    webhook_check_note = _(
+        "Each call is signed with your signature secret and carries its time. Calls that are not signed, were altered, "
+        "are more than 24 hours old or come from another Vonage account are refused. HMAC with SHA-256 or SHA-512 is "
+        "the strongest signature method; MD5 hash is the weakest."
+    )
+    host_patterns = (r"rest\.nexmo\.com",)
+    webhook_methods = ("GET", "HEAD", "POST")  # as the account's webhook format says
+    max_in_flight = 5  # more parallel connections earn error 10
+    messages_per_second: ClassVar = {  # 30 requests a second for all uses of the API key together; room for others
+        SenderKind.NUMBER: 25.0,
+        SenderKind.SHORT_CODE: 25.0,
+        SenderKind.ALPHANUMERIC: 25.0,
+    }
+
+    class Credentials(forms.Form):
+        account_sid = forms.CharField(
+            label=_("Account SID"),
+            max_length=64,
+            help_text=_(
+                "Your Vonage account ID, called API key in the dashboard's API settings, for example a1b2c3d4."
+            ),
+            widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        )
+        auth_token = SecretField(
+            label=_("Auth token"),
+            help_text=_("For access to the API: called API secret in the dashboard, under API settings."),
+            validators=[
+                RegexValidator(
+                    r"^[!-~]+\Z", _("Enter the token alone: it has no spaces, line breaks or accents in it.")
+                )
+            ],
+        )
+        signature_secret = SecretField(
+            label=_("Signature secret"),
+            help_text=_("The secret that your webhook signatures are made with: under API settings in the dashboard."),
+            validators=[RegexValidator(r"^\S+\Z", _("Enter the secret alone: it has no spaces or line breaks in it."))],
+        )
+        signature_method = forms.ChoiceField(
+            label=_("Signature method"),
+            choices=[
+                (AUTO, _("Find out from the signature")),
+                ("md5hash", _("MD5 hash")),
+                ("md5", _("MD5 HMAC")),
+                ("sha1", _("SHA-1 HMAC")),
+                ("sha256", _("SHA-256 HMAC")),
+                ("sha512", _("SHA-512 HMAC")),
+            ],
+            required=False,
+            initial=AUTO,
+            help_text=_(
+                "As under API settings in the dashboard. Choosing the method is safer than having it found out: then "
+                "no weaker one is accepted."
+            ),
+        )
+
+        def clean_account_sid(self) -> str:
+            value: str = self.cleaned_data["account_sid"]
+            suggestion = re.sub(r"[^A-Za-z0-9]", "", value)
+            if value == suggestion:
+                return value
+            if not suggestion:
+                raise forms.ValidationError(_("The account SID has letters and digits only, for example a1b2c3d4."))
+            raise forms.ValidationError(
+                _("The account SID has letters and digits only: %(suggestion)s"), params={"suggestion": suggestion}
+            )
+
+        def clean_signature_method(self) -> str:
+            return self.cleaned_data["signature_method"] or AUTO
+
+    @classmethod
+    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
+        return senders.plain_sender(value)
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def build_send(self, sms: OutboundSms) -> ApiRequest:
+        ttl = int(sms.validity.total_seconds() * 1000)
+        form = {
+            "from": sms.sender or self.sender,
+            "to": sms.to.lstrip("+"),
+            "text": sms.text,
+            "type": "text" if GSM_ONLY.fullmatch(sms.text) else "unicode",
+            "status-report-req": "1",
+            "ttl": str(min(max(ttl, TTL[0]), TTL[-1])),
+        }
+        if sms.reference:
+            form["client-ref"] = sms.reference[:CLIENT_REF_LENGTH]
+        if sms.status_url and len(sms.status_url) <= CALLBACK_LENGTH:  # else the account's own status URL is used
+            form["callback"] = sms.status_url
+        return ApiRequest(
+            "POST",
+            f"{BASE_URL}/sms/json",
+            headers={"Accept": "application/json"},
+            auth=(self.credentials["account_sid"], self.credentials["auth_token"]),
+            form=form,
+        )
+
+    def parse_send(self, response: ApiResponse) -> SendResult:
+        """A long text is answered with one entry per part; the first part's id stands for the message."""
+        if response.status == 429:
+            raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
+        if response.status == 503 and response.retry_after is not None:
+            raise NotTaken("HTTP 503", retry_after=response.retry_after)
+        if response.status >= 500:
+            raise Unclear(f"HTTP {response.status}")
+        parts = self._parts(response)
+        states = [_plain(part.get("status")) for part in parts]
+        refused = [part for part, state in zip(parts, states, strict=True) if state != ACCEPTED]
+        if not refused:
+            message_id = _plain(parts[0].get("message-id"))
+            if not message_id:
+                raise Unclear("accepted, but without a message ID")
+            count = _plain(response.object().get("message-count"))
+            return SendResult(message_id, segments=int(count) if re.fullmatch("[1-9][0-9]{0,3}", count) else len(parts))
+        if len(refused) < len(parts):
+            raise Unclear(
+                f"{len(parts) - len(refused)} of {len(parts)} parts accepted, the others refused: {_words(refused[0])}"
+            )
+        raise self._send_error(refused[0])
+
+    @staticmethod
+    def _parts(response: ApiResponse) -> list[dict[str, Any]]:
+        """The entries of the answer, one per part. Raises Refused where the whole request failed, and Unclear."""
+        try:
+            data = response.object()
+        except Unclear:
+            if 400 <= response.status < 500:
+                data = {}
+            else:
+                raise
+        parts = data.get("messages")
+        if isinstance(parts, list) and parts and all(isinstance(part, dict) for part in parts):
+            if not 200 <= response.status < 300 and any(_plain(part.get("status")) == ACCEPTED for part in parts):
+                raise Unclear(f"HTTP {response.status}, yet parts are accepted")
+            return parts
+        if not 400 <= response.status < 500:
+            raise Unclear(f"HTTP {response.status} with an unreadable body")
+        words = ": ".join(filter(None, (_plain(data.get(name)) for name in ("title", "detail", "error-code-label"))))
+        detail = f"HTTP {response.status} {words}".strip()[:200]
+        if response.status == 402 or _plain(data.get("type")).endswith("#low-balance"):
+            raise Refused(Category.INSUFFICIENT_BALANCE, detail)
+        raise Refused(Category.AUTH_FAILED if response.status in (401, 403) else Category.UNKNOWN, detail)
+
+    @staticmethod
+    def _send_error(part: dict[str, Any]) -> Refused | NotTaken | Unclear:
+        """What the `status` of a part that was not accepted means."""
+        code = _plain(part.get("status"))
+        words = _words(part)
+        if not code or part.get("message-id"):
+            return Unclear(f"neither accepted nor refused: {words}")
+        category, _label = SEND_ERRORS.get(code, (Category.UNKNOWN, ""))
+        if code in NOT_TAKEN:
+            wait = WAIT.search(words)
+            return NotTaken(words, retry_after=int(wait[1]) / 1000 if wait else None, category=category)
+        if code == INVALID_PARAMETER and (named := NAMED_PARAMETER.search(words.lower())):
+            category = Category.INVALID_RECIPIENT if "to" in named.groups() else Category.INVALID_SENDER
+        return Refused(category, words, blocked=code == BARRED)
+
+    # --- credentials --------------------------------------------------------------------------------------------
+
+    def build_check(self) -> ApiRequest:
+        return ApiRequest(
+            "GET",
+            f"{BASE_URL}/account/get-balance",
+            headers={"Accept": "application/json"},
+            auth=(self.credentials["account_sid"], self.credentials["auth_token"]),
+        )
+
+    def parse_check(self, response: ApiResponse) -> Check:
+        if response.status == 401:
+            return Check(
+                False, _("Vonage does not know this account SID with this auth token. Check both for typing errors.")
+            )
+        if response.status == 403:
+            return Check(
+                False, _("Vonage knows the account but refuses access: it may be suspended. Ask Vonage support.")
+            )
+        if response.status == 429:
+            return Check(False, _("Vonage has had too many requests from this account. Check again in a minute."))
+        try:
+            data = response.object()
+        except Unclear:
+            data = {}
+        balance = data.get("value")
+        if response.status != 200 or not isinstance(balance, int | float) or isinstance(balance, bool):
+            return Check(
+                False,
+                format_lazy(
+                    _("Vonage's answer was not understood (HTTP {status}). Check again later."), status=response.status
+                ),
+            )
+        warnings: list[Text] = []
+        if balance <= 0 and data.get("autoReload") is not True:
+            warnings.append(_("The balance is used up: Vonage will refuse messages until you top it up."))
+        return Check(
+            True,
+            format_lazy(
+                _(
+                    "The account SID and the auth token are right; the balance is {balance} EUR. The signature secret "
+                    "cannot be checked ahead: the first signed call from Vonage confirms it."
+                ),
+                balance=f"{balance:.2f}",
+            ),
+            warnings,
+        )
+
+    # --- callbacks ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def is_probe(cls, request: WebhookRequest) -> bool:
+        """Saving the address in the dashboard makes Vonage call it once, empty."""
+        return not request.body and not request.query
+
+    def verify(self, request: WebhookRequest, *, now: datetime) -> None:
+        if _token(request):
+            self._verify_token(request, now)
+        else:
+            self._verify_parameters(request, now)
+
+    def _verify_token(self, request: WebhookRequest, now: datetime) -> None:
+        """Messages API. https://developer.vonage.com/en/messages/concepts/signed-webhooks"""
+        claims = signed_tokens.claims(_token(request), self.credentials["signature_secret"], algorithms=["HS256"])
+        if not request.body or request.query:
+            raise InvalidSignature("the token signs the body only: the call must have a body and no query")
+        if claims.get("iss") != "Vonage":
+            raise InvalidSignature("the token was not issued by Vonage")
+        if not _same(_plain(claims.get("payload_hash")), hashlib.sha256(request.body).hexdigest()):
+            raise InvalidSignature("the body is not the one that was signed")
+        self._judge(_plain(claims.get("api_key")), signed_tokens.seconds(claims.get("iat")), now)
+
+    def _verify_parameters(self, request: WebhookRequest, now: datetime) -> None:
+        """SMS API: the parameter `sig`, over all other parameters. Host and path are not signed."""
+        try:
+            parameters = _parameters(request)
+            content = _string_to_sign(parameters)
+        except Unreadable as error:
+            raise InvalidSignature("the call cannot be read, so its signature cannot be checked") from error
+        signature = _plain(parameters.get("sig")).lower()
+        if not signature:
+            raise InvalidSignature("the call is not signed: Vonage support switches signatures on for an account")
+        if request.body and request.query:
+            raise InvalidSignature("parameters in the query and in the body: only one of them is signed")
+        pinned = self.credentials.get("signature_method") or AUTO
+        methods = [pinned] if pinned != AUTO else list(SIGNATURE_METHODS)
+        methods = [method for method in methods if SIGNATURE_METHODS.get(method) == len(signature)]
+        if not methods:
+            raise InvalidSignature("the signature's length does not fit the signature method of the account")
+        matches = [_same(signature, self._sign(content, method)) for method in methods]
+        if not any(matches):
+            raise InvalidSignature
+        timestamp = _plain(parameters.get("timestamp"))
+        self._judge(
+            _plain(parameters.get("api-key")), int(timestamp) if re.fullmatch("[0-9]{1,12}", timestamp) else None, now
+        )
+
+    def _sign(self, content: bytes, method: str) -> str:
+        secret = self.credentials["signature_secret"].encode()
+        if method == "md5hash":
+            return hashlib.md5(content + secret, usedforsecurity=False).hexdigest()  # what the provider's default is
+        return hmac.new(secret, content, method).hexdigest()
+
+    def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
+        """By POST-JSON, as the set-up steps recommend."""
+        parameters = {
+            "messageId": self_test_id(now),
+            "msisdn": SELF_TEST_PHONE,
+            "to": self.sender,
+            **({"status": "delivered", "err-code": "0"} if kind == "status" else {"text": SELF_TEST_TEXT}),
+            "api-key": self.credentials["account_sid"],
+            "timestamp": str(int(now.timestamp())),
+            "nonce": self_test_id(now),
+        }
+        pinned = self.credentials.get("signature_method") or AUTO
+        parameters["sig"] = self._sign(_string_to_sign(parameters), "sha256" if pinned == AUTO else pinned)
+        return WebhookRequest("POST", url, {"Content-Type": "application/json"}, json.dumps(parameters).encode())
+
+    def _judge(self, api_key: str, signed_at: float | None, now: datetime) -> None:
+        """What must be true of a signed call besides its signature."""
+        if signed_at is None:
+            raise InvalidSignature("the signed time is missing")
+        if not -AHEAD <= now.timestamp() - signed_at <= OLDEST:
+            raise InvalidSignature("the signed time is outside the window of 24 hours")
+        if not _same(api_key, self.credentials["account_sid"]):
+            raise InvalidSignature("the call is for another Vonage account (api-key)")
+
+    def dedupe_key(self, request: WebhookRequest) -> str:
+        """Over what is signed, nonce or token id included, so that an unsigned change makes no new callback of it."""
+        if token := _token(request):
+            return hashlib.sha256(_bytes(signed_tokens.signed_part(token)) + b"\0" + request.body).hexdigest()
+        try:
+            return hashlib.sha256(_string_to_sign(_parameters(request))).hexdigest()
+        except Unreadable:
+            return super().dedupe_key(request)
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        data = _parameters(request)
+        if "status" not in data or not _is_sms(data):
+            return []
+        if "message_uuid" in data:
+            return [self._messages_report(data)]
+        status = _plain(data.get("status")).lower()
+        message_id, reference = _plain(data.get("messageId")), _plain(data.get("client-ref"))
+        if not message_id and not reference:
+            raise Unreadable("messageId is missing: it must name the message part that the receipt is about.")
+        delivery = RECEIPT_STATES.get(status, Delivery.UNKNOWN)
+        code = _plain(data.get("err-code"))
+        category, label = RECEIPT_ERRORS.get(code, (Category.UNKNOWN, ""))
+        if code == "0" and delivery in (Delivery.UNDELIVERED, Delivery.FAILED):
+            category = Category.UNKNOWN
+        bad = delivery not in GOOD
+        return [
+            DeliveryReport(
+                message_id,
+                reference=reference,
+                status=delivery,
+                category=category if bad else Category.NONE,
+                error=_sentence(status, code if code != "0" else "", label) if bad else "",
+                part=message_id,
+                blocked=bad and code in BLOCKED,
+            )
+        ]
+
+    @staticmethod
+    def _messages_report(data: dict[str, Any]) -> DeliveryReport:
+        status = _plain(data.get("status")).lower()
+        delivery = MESSAGES_STATES.get(status, Delivery.UNKNOWN)
+        error = data.get("error")
+        error = error if isinstance(error, dict) else {}
+        named = (_plain(error.get(name)) for name in ("title", "code", "type"))
+        code = next((found[1] for text in named if (found := re.search(r"(?:^|#)(1[0-9]{3})\b", text))), "")
+        bad = delivery not in GOOD
+        return DeliveryReport(
+            _plain(data.get("message_uuid")),
+            reference=_plain(data.get("client_ref")),
+            status=delivery,
+            category=MESSAGES_ERRORS.get(code, Category.UNKNOWN) if bad else Category.NONE,
+            error=_sentence(status, code, _plain(error.get("detail") or error.get("reason"))) if bad else "",
+            blocked=bad and code in BLOCKED,
+        )
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        data = _parameters(request)
+        if "status" in data or not _is_sms(data):
+            return []
+        if "message_uuid" in data:
+            return [self._messages_inbound(data)]
+        if not {"msisdn", "text", "messageId"} & data.keys():
+            return []
+        message_id, sender = _plain(data.get("messageId")), _plain(data.get("msisdn"))
+        if not message_id or not sender:
+            raise Unreadable(f"{'msisdn' if message_id else 'messageId'} is missing.")
+        sms = InboundSms(message_id, senders.e164(sender), _plain(data.get("to")), _plain(data.get("text")))
+        if _plain(data.get("concat")).lower() != "true":
+            return [sms]
+        part, total = _count(data, "concat-part"), _count(data, "concat-total")
+        if not 1 <= part <= total:
+            raise Unreadable(f"concat-part is {part} of {total}: it must be between 1 and concat-total.")
+        return [
+            InboundSms(
+                sms.message_id,
+                sms.sender,
+                sms.recipient,
+                sms.text,
+                concat_ref=_plain(data.get("concat-ref")),
+                concat_part=part,
+                concat_total=total,
+            )
+        ]
+
+    @staticmethod
+    def _messages_inbound(data: dict[str, Any]) -> InboundSms:
+        sender, recipient, text = data.get("from"), data.get("to"), data.get("text")
+        if isinstance(sender, dict) and isinstance(recipient, dict):  # the older shape, v0.1
+            sender, recipient = sender.get("number"), recipient.get("number")
+            message = data.get("message")
+            content = message.get("content") if isinstance(message, dict) else None
+            text = content.get("text") if isinstance(content, dict) else None
+        message_id, sender = _plain(data.get("message_uuid")), _plain(sender)
+        if not message_id or not sender:
+            raise Unreadable(f"{'from' if message_id else 'message_uuid'} is missing.")
+        return InboundSms(message_id, senders.e164(sender), _plain(recipient), _plain(text))
+
+
+def _parameters(request: WebhookRequest) -> dict[str, Any]:
+    """The call's parameters: what the body says if there is one, else the query. Raises Unreadable.
+
+    Verification and reading must look at the same place, or an unsigned query could stand in for a signed body.
+    """
+    if not request.body:
+        return dict(request.query)
+    if "json" not in request.content_type and not request.body.lstrip().startswith(b"{"):
+        return dict(request.form())
+    data = request.json()
+    if not isinstance(data, dict):
+        raise Unreadable("The body must be a JSON object.")
+    return data
+
+
+def _string_to_sign(parameters: dict[str, Any]) -> bytes:
+    """All parameters but `sig`, sorted; in the values, & and = are replaced. Raises Unreadable."""
+    content = ""
+    for name, value in sorted(parameters.items()):
+        if name == "sig":
+            continue
+        if isinstance(value, dict | list) or "&" in name or "=" in name:  # could be written so as to hide another
+            raise Unreadable("A signed parameter must be plain text under a name without & and =.")
+        content += f"&{name}={str(value).replace('&', '_').replace('=', '_')}"
+    return _bytes(content)
+
+
+def _token(request: WebhookRequest) -> str:
+    scheme, _space, token = request.header("Authorization").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(_bytes(one), _bytes(other))
+
+
+def _plain(value: Any) -> str:
+    """A scalar as text, "" for anything else; both spellings, "0" and 0, occur. Halves of characters become "?"."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _count(data: dict[str, Any], name: str) -> int:
+    value = _plain(data.get(name))
+    if not re.fullmatch("[0-9]{1,3}", value):
+        raise Unreadable(f"{name} must be a number of one to three digits.")
+    return int(value)
+
+
+def _is_sms(data: dict[str, Any]) -> bool:
+    """The Messages API sends other channels' callbacks to the same addresses."""
+    return data.get("channel", "sms") == "sms"
+
+
+def _words(part: dict[str, Any]) -> str:
+    code = _plain(part.get("status"))
+    _category, label = SEND_ERRORS.get(code, (Category.UNKNOWN, ""))
+    return f"{code}: {_plain(part.get('error-text')) or label}"[:200]
+
+
+def _sentence(status: str, code: str, label: str) -> str:
+    return ": ".join(filter(None, (code or status, label)))[:200]

@@ -1,0 +1,193 @@
+"""Which account carries an organisation's messages: one rule for launch, screens and API.
+
+One account per organisation is in use, across all extensions: the first in the list that may carry traffic (R21, R22).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+
+from extensions import registry, rights, services
+from extensions.forms import AccountForm
+from extensions.models import ProviderAccount
+from organizations.models import Organization
+
+logger = logging.getLogger(__name__)
+
+
+class Standing(enum.Enum):
+    """Where an account stands in its organisation's list."""
+
+    IN_USE = "in_use"
+    WAITING = "waiting"  # may carry traffic, but another one comes first
+    UNFINISHED = "unfinished"  # its set-up lacks a step
+    SWITCHED_OFF = "switched_off"  # its extension is not (or no longer) enabled
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An account's place in the list, and the sentence that explains it."""
+
+    account: ProviderAccount
+    standing: Standing
+    reason: str
+
+    @property
+    def in_use(self) -> bool:
+        return self.standing is Standing.IN_USE
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The account that carries a message. `is_default` means the installation's own account (R8, R9)."""
+
+    account: ProviderAccount
+    is_default: bool
+
+
+class NoRoute(Exception):
+    """No account may carry this organisation's messages; `reason` names the unfinished step (R10)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def places(organization: Organization, enabled: frozenset[str] | None = None) -> list[Place]:
+    """Every living account in the order of the list, with the one in use marked and why the others are not.
+
+    `enabled` saves a query where the caller has `enabled_keys` already. The licence is not looked at.
+    """
+    enabled = rights.enabled_keys(organization) if enabled is None else enabled
+    accounts = ProviderAccount.objects.alive().filter(organization=organization).select_related("state")
+    first: ProviderAccount | None = None
+    found = []
+    for account in accounts.defer("credentials"):
+        standing, reason = _stand(account, first, enabled)
+        if standing is Standing.IN_USE:
+            first = account
+        found.append(Place(account, standing, reason))
+    return found
+
+
+def _stand(account: ProviderAccount, first: ProviderAccount | None, enabled: frozenset[str]) -> tuple[Standing, str]:
+    if account.provider not in enabled or registry.find(account.provider) is None:
+        return Standing.SWITCHED_OFF, _("This extension is not enabled for your organisation.")
+    if account.granted_at is None:
+        return Standing.UNFINISHED, missing_step(account)
+    if first is not None:
+        return Standing.WAITING, _("Waiting: “%(name)s” comes first in the list. Only one account is in use.") % {
+            "name": first.name
+        }
+    return Standing.IN_USE, _("All SMS distributions of your organisation are sent through this account.")
+
+
+def missing_step(account: ProviderAccount) -> str:
+    """The next step without which this account carries no traffic (R34), as a request to the administrator."""
+    if account.check_ok is None:
+        return _("Next: verify the credentials, then grant access to all users.")
+    if not account.check_ok:
+        return _("The provider refused the credentials. Replace the account, or verify again.")
+    return _("Next: grant access to all users.")
+
+
+def account_in_use(organization: Organization) -> ProviderAccount | None:
+    """The one account that carries this organisation's messages, None if there is none (R21–R23)."""
+    if not rights.has_sms(organization):
+        return None
+    return next((place.account for place in places(organization) if place.in_use), None)
+
+
+def route_for(organization: Organization) -> Route:
+    """What carries this organisation's messages now: its own account, else the installation's (R8).
+
+    Raises NoRoute, naming the unfinished step, if there is neither (R10).
+    """
+    if not rights.has_sms(organization):
+        raise NoRoute(_("SMS is an add-on, and your organisation's licence does not have it."))
+    standing = places(organization)
+    for place in standing:
+        if place.in_use:
+            return Route(place.account, is_default=False)
+    default = installation_account()
+    if default is not None:
+        return Route(default, is_default=True)
+    raise NoRoute(_unfinished(standing))
+
+
+def _unfinished(standing: Sequence[Place]) -> str:
+    if not standing:
+        return _("No SMS account has been added yet. An administrator adds one under Extensions.")
+    place = next((place for place in standing if place.standing is Standing.UNFINISHED), standing[0])
+    return _("The set-up of the account “%(name)s” (%(provider)s) is not finished. %(step)s") % {
+        "name": place.account.name,
+        "provider": place.account.provider_name,
+        "step": place.reason,
+    }
+
+
+# --- the installation's own account -----------------------------------------------------------------------------------
+
+
+def installation_account() -> ProviderAccount | None:
+    """The account that DEFAULT_PROVIDER describes, None if it is empty or wrong (which is logged).
+
+    Its row is kept in step with the setting: the id is made from the setting's values, so a changed setting is a new
+    account, the former one is deleted and keeps verifying its callbacks, and messages sent keep naming it.
+    """
+    chosen = settings.DEFAULT_PROVIDER
+    if not chosen:
+        return None
+    public_id = _fingerprint(chosen)
+    account = ProviderAccount.objects.alive().filter(organization=None, public_id=public_id).first()
+    return account or _install(chosen, public_id)
+
+
+def _fingerprint(chosen: Mapping[str, Any]) -> str:
+    text = json.dumps(chosen, sort_keys=True)
+    return "ACC_" + salted_hmac("extensions.routing.installation_account", text).hexdigest()[:20]
+
+
+def _install(chosen: Mapping[str, Any], public_id: str) -> ProviderAccount | None:
+    provider = registry.find(str(chosen.get("provider", "")))
+    if provider is None:
+        logger.error("DEFAULT_PROVIDER names no provider of this installation; nothing is sent through it.")
+        return None
+    credentials = chosen.get("credentials")
+    fields = credentials if isinstance(credentials, dict) else {}
+    form = AccountForm(
+        provider,
+        {**fields, "name": provider.name, "sender": chosen.get("sender", ""), "confirm_one_way": "on"},
+    )
+    if not form.is_valid():
+        logger.error("DEFAULT_PROVIDER is wrong in: %s; nothing is sent through it.", ", ".join(sorted(form.errors)))
+        return None
+    own = ProviderAccount.objects.filter(organization=None)
+    try:
+        with transaction.atomic():
+            own.alive().exclude(public_id=public_id).update(deleted_at=timezone.now())
+            if own.filter(public_id=public_id).update(deleted_at=None):  # the setting was changed back
+                return own.get(public_id=public_id)
+            return services.create_account(
+                None,
+                provider,
+                name=form.name,
+                sender=form.sender,
+                sender_kind=form.sender_kind,
+                values=form.values,
+                public_id=public_id,
+                granted_at=timezone.now(),
+            )
+    except IntegrityError:  # another process installed it in the same moment
+        return own.get(public_id=public_id)

@@ -1,0 +1,392 @@
+"""The webhook self-test: we call our own public address as the provider would, and say what the answer means.
+
+`run` makes the call. It carries a header, signed with SECRET_KEY, that tells the door (webhooks/views.py) what was
+sent; `examine` compares that with what arrived, so that what a proxy changes on the way can be named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from django.core import signing
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from extensions import client, panels
+from extensions.client import NoAnswer, Trouble
+from extensions.contract import ApiResponse, InvalidSignature, Kind, Provider, Unreadable, WebhookRequest
+from extensions.diagnosis import Fault, explain, fault_of
+from extensions.models import ProviderAccount
+from extensions.urls_public import webhook_url
+
+ASKING = "X-Switchboard-Self-Test"  # in the call: which account, and what was sent
+OUTCOME = "X-Switchboard"  # in every answer of the door: what became of the call
+FINDING = "X-Switchboard-Finding"  # in the door's answer to a self-test
+KEPT = "kept"
+
+LIFE = 60  # seconds for which the header of a call is believed
+CLOCKS_APART = timedelta(seconds=60)
+SHOWN = 120  # characters of an answer
+_SALT = "extensions.selftest"
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """`finding` says in a sentence what is right or wrong, `detail` what came back, in the words of the machine."""
+
+    kind: Kind
+    url: str
+    ok: bool
+    finding: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the door says to a self-test: `altered` are the parts that arrived otherwise than they were sent."""
+
+    altered: tuple[str, ...] = ()
+    reason: str = ""  # for which the call is refused
+
+    def as_header(self) -> str:
+        return quote(json.dumps([self.altered, self.reason]))
+
+    @classmethod
+    def from_header(cls, value: str) -> Finding | None:
+        """None if there is none."""
+        try:
+            altered, reason = json.loads(unquote(value))
+        except ValueError:
+            return None
+        return cls(tuple(map(str, altered)), str(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a self-test has sent and what it expects."""
+
+    provider: type[Provider]
+    kind: Kind
+    url: str
+    is_signed: bool  # else only our refusal can be expected
+    now: datetime
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def run(account: ProviderAccount, kind: Kind, *, now: datetime | None = None) -> SelfTest:
+    """Call the account's own address for `kind`. `now` is the time at which the call claims to be made."""
+    assert account.organization is not None
+    now = now or timezone.now()
+    url = webhook_url(kind, account.provider_class, account.organization)
+    sample = account.open().sample_callback(kind, url, now=now)
+    expected = Expected(account.provider_class, kind, url, sample is not None, now)
+    if sample is None:
+        sample = WebhookRequest("POST", url, {"Content-Type": "application/json"}, b"{}")
+    began, clock = timezone.now(), time.monotonic()
+    try:
+        answer = client.call_ourselves(replace(sample, headers={**sample.headers, ASKING: _asking(account, sample)}))
+    except NoAnswer as problem:
+        return SelfTest(kind, url, ok=False, finding=_no_answer(problem.trouble, url), detail=problem.words)
+    detail = _detail(answer, round((time.monotonic() - clock) * 1000))
+    finding = Finding.from_header(answer.header(FINDING)) or Finding(reason=_newest_reason(account, kind, began))
+    ok, sentence = judge(expected, answer, finding)
+    return SelfTest(kind, url, ok, sentence, detail)
+
+
+def _detail(answer: ApiResponse, milliseconds: int) -> str:
+    first = next(iter(answer.body.decode(errors="replace").strip().splitlines()), "")
+    shown = f"“{first[:SHOWN]}{'…' if len(first) > SHOWN else ''}”" if first else ""
+    location = answer.header("Location")
+    told = (f"HTTP {answer.status}", f"→ {location[:SHOWN]}" if location else "", shown, f"{milliseconds} ms")
+    return " · ".join(filter(None, told))
+
+
+def _newest_reason(account: ProviderAccount, kind: Kind, since: datetime) -> str:
+    """For which the call was refused, where a proxy took our header away: then it was counted like any other."""
+    assert account.organization is not None
+    refusals = panels.refusals(account.organization, account.provider_class)
+    return next((row["reason"] for row in refusals if row["kind"] == kind and row["last_at"] >= since), "")
+
+
+# --- at the door ------------------------------------------------------------------------------------------------------
+
+
+def _parts(request: WebhookRequest, headers: Iterable[str]) -> dict[str, str]:
+    """What of a call must arrive unchanged, each part as a keyed digest; `headers` are those that count."""
+    parts = {
+        "method": request.method,
+        "path": request.path,
+        "query": urlsplit(request.url).query,
+        "body": hashlib.sha256(request.body).hexdigest(),
+        **{f"header {name}": _value(request, name) for name in headers},
+    }
+    return {name: salted_hmac(_SALT, value, algorithm="sha256").hexdigest()[:16] for name, value in parts.items()}
+
+
+def _value(request: WebhookRequest, name: str) -> str:
+    """A header's value as it counts: the character set of a content type does not."""
+    return request.content_type if name == "Content-Type" else request.header(name).strip()
+
+
+def _asking(account: ProviderAccount, sample: WebhookRequest) -> str:
+    headers = list(sample.headers)
+    return signing.dumps([account.public_id, headers, _parts(sample, headers)], salt=_SALT)
+
+
+def examine(request: WebhookRequest, kind: str) -> Finding | None:
+    """What is wrong with a call of `run`; None for every other call. Only we can make one: SECRET_KEY signs it."""
+    asking = request.header(ASKING)
+    if not asking:
+        return None
+    try:
+        public_id, headers, sent = signing.loads(asking, salt=_SALT, max_age=LIFE)
+    except signing.BadSignature:
+        return None
+    arrived = _parts(request, headers)
+    altered = tuple(part for part, digest in sent.items() if arrived[part] != digest)
+    try:
+        account = ProviderAccount.objects.select_related("organization").filter(public_id=public_id).first()
+    except (DatabaseError, InterfaceError):
+        return None  # whoever is to keep the call will find that too, and say so
+    if account is None:
+        return Finding(altered, "no account of this provider")
+    provider = account.open()
+    try:
+        provider.verify(request, now=timezone.now())
+        (provider.parse_reports if kind == "status" else provider.parse_inbound)(request)
+    except (InvalidSignature, Unreadable) as refusal:
+        return Finding(altered, refusal.reason)
+    return Finding(altered)
+
+
+# --- what it means ----------------------------------------------------------------------------------------------------
+
+
+def judge(expected: Expected, answer: ApiResponse, finding: Finding) -> tuple[bool, str]:
+    """Whether all is well, and a sentence that says so or what is probably wrong."""
+    outcome = answer.header(OUTCOME)
+    if not outcome:
+        return False, _stranger(expected, answer)
+    if finding.altered:
+        return False, _altered(finding.altered)
+    if clocks := _clocks(expected, answer):
+        return False, clocks
+    if outcome == KEPT:
+        return _kept(expected, answer)
+    if outcome in ("refused", "unreadable"):
+        return _refused(expected, finding.reason)
+    sentences = {
+        "unknown": _(
+            "Switchboard has the call but does not know the address: another installation of Switchboard answers at "
+            "%(host)s, or a proxy has changed the organisation ID in the path."
+        ),
+        "probe": _("The call arrived empty: a proxy takes away its body. It must pass calls on as they are."),
+        "wrong method": _("The call arrived with another method than it was made with: a proxy changes it."),
+        "too large": _(
+            "The call arrived larger than it was sent: a proxy changes it. It must pass calls on as they are."
+        ),
+        "busy": _("Switchboard has the call but cannot store it: is its database running?"),
+    }
+    return False, sentences.get(outcome, _("Switchboard gave an answer that this test does not know.")) % {
+        "host": expected.host
+    }
+
+
+def _kept(expected: Expected, answer: ApiResponse) -> tuple[bool, str]:
+    if answer.body != expected.provider.webhook_response(expected.kind).content:
+        return False, _(
+            "The call was kept, but our answer came back changed: a proxy rewrites it. %(provider)s needs it as it is."
+        ) % {"provider": expected.provider.name}
+    return True, _(
+        "The address works: a call signed with this account's secrets arrived unchanged and was kept. Whether "
+        "%(provider)s has the same address and the same secrets, its first call will show."
+    ) % {"provider": expected.provider.name}
+
+
+def _refused(expected: Expected, reason: str) -> tuple[bool, str]:
+    fault = fault_of(reason) if reason else Fault.UNKNOWN
+    if not expected.is_signed and fault is Fault.UNSIGNED:
+        return True, _(
+            "The address can be reached: Switchboard answered, and refused an unsigned call as it should. Only "
+            "%(provider)s can sign, so the signature is proved by its first real call."
+        ) % {"provider": expected.provider.name}
+    if fault is Fault.CLOCK:
+        return False, _(
+            "The call was refused for its time: the clocks of the machines that Switchboard runs on differ. Have all "
+            "of them set by the network (NTP)."
+        )
+    if fault is Fault.UNSIGNED:
+        return False, _(
+            "The call arrived without its signature: a proxy takes a header away (%(reason)s). It must pass on all "
+            "headers."
+        ) % {"reason": reason}
+    if fault is Fault.SECRET:
+        return False, _(
+            "Our own signed call was refused (%(reason)s): a proxy changes the address, the content or a header."
+        ) % {"reason": reason}
+    if not reason:
+        return False, _("Our own signed call was refused: a proxy changes the address, the content or a header.")
+    return False, f"{explain(reason, expected.provider)} ({reason})"
+
+
+def _altered(parts: tuple[str, ...]) -> str:
+    words = {
+        "method": _("the method"),
+        "path": _("the path"),
+        "query": _("the query after the question mark"),
+        "header Content-Type": _("the content type"),
+        "body": _("the body"),
+    }
+    header = _("the header %(name)s")
+    named = ", ".join(words.get(part) or header % {"name": part.removeprefix("header ")} for part in parts)
+    return _(
+        "The call reached Switchboard, but not as it was sent. A proxy on the way changes or takes away: %(parts)s. "
+        "It must pass calls on as they are."
+    ) % {"parts": named}
+
+
+def _clocks(expected: Expected, answer: ApiResponse) -> str:
+    """By the Date header, which the server nearest to the provider sets."""
+    try:
+        apart = parsedate_to_datetime(answer.header("Date")) - expected.now
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return ""
+    if abs(apart) <= CLOCKS_APART:
+        return ""
+    seconds = round(abs(apart).total_seconds())
+    return ngettext(
+        "The clock of the server that answers and the clock here differ by %(count)d second. Most signatures carry "
+        "the time, so that calls are refused: have both clocks set by the network (NTP).",
+        "The clock of the server that answers and the clock here differ by %(count)d seconds. Most signatures carry "
+        "the time, so that calls are refused: have both clocks set by the network (NTP).",
+        seconds,
+    ) % {"count": seconds}
+
+
+def _no_answer(trouble: Trouble, url: str) -> str:
+    sentences = {
+        Trouble.NAME: _(
+            "The name %(host)s cannot be resolved: PUBLIC_URL has the wrong host, or its DNS entry is missing."
+        ),
+        Trouble.REFUSED: _(
+            "Nobody listens at %(host)s: PUBLIC_URL has the wrong host or port, the web server or proxy is not "
+            "running, or a firewall refuses."
+        ),
+        Trouble.UNREACHABLE: _(
+            "Nobody answers at %(host)s: PUBLIC_URL has the wrong host, or a firewall is in the way. Some networks do "
+            "not let a server reach its own public address; then this test cannot tell."
+        ),
+        Trouble.NO_TLS: _(
+            "Wrong scheme: PUBLIC_URL begins with https://, but %(host)s does not speak TLS. Set up a certificate "
+            "there, at best at a proxy in front of Switchboard."
+        ),
+        Trouble.CERTIFICATE: _(
+            "The certificate of %(host)s is not trusted: it may be self-signed, out of date or for another name, or "
+            "the certificates between it and its authority are missing. Providers will not call."
+        ),
+        Trouble.NO_HTTP: _(
+            "%(host)s ended the connection without an answer. Probably the scheme is wrong: PUBLIC_URL begins with "
+            "%(scheme)s://."
+        ),
+        Trouble.SLOW: _(
+            "%(host)s took the call but gave no answer in %(seconds)d seconds: the proxy does not reach Switchboard, "
+            "or all of its web workers are busy."
+        ),
+        Trouble.LARGE: _("%(host)s answered with a page that is not Switchboard's: another server answers there."),
+    }
+    parts = urlsplit(url)
+    return sentences[trouble] % {"host": parts.netloc, "scheme": parts.scheme, "seconds": client.OWN_TIMEOUT}
+
+
+def _stranger(expected: Expected, answer: ApiResponse) -> str:
+    """The answer is not from the door: what stands in front of it has spoken, or another server."""
+    status, page = answer.status, answer.body.decode(errors="replace")
+    if 300 <= status < 400:
+        return _redirected(expected.url, urljoin(expected.url, answer.header("Location")))
+    if status == 400 and "HTTPS port" in page:
+        return _no_answer(Trouble.NO_HTTP, expected.url)
+    if status == 400 and "Bad Request (400)" in page:
+        return _(
+            "Switchboard refuses the host name under which the proxy passes the call on: have the proxy keep the Host "
+            "header, or add its host to ALLOWED_HOSTS."
+        )
+    by_status = {
+        401: _(
+            "Something in front of Switchboard asks for a log-in (HTTP %(status)d). Providers have none: leave "
+            "/distribution-providers/ open there; Switchboard checks every call itself."
+        ),
+        403: _(
+            "Something in front of Switchboard refuses the call (HTTP %(status)d): a firewall or a list of allowed "
+            "addresses. Leave /distribution-providers/ open there; Switchboard checks every call itself."
+        ),
+        404: _(
+            "The path is not known where the call arrived (HTTP %(status)d): a proxy takes away or rewrites part of "
+            "it, or another server answers at %(host)s. All that begins with /distribution-providers/ must be passed "
+            "on unchanged."
+        ),
+        405: _(
+            "The call may not use its method there (HTTP %(status)d): another server answers at %(host)s, or a proxy "
+            "allows too little. GET and POST are needed."
+        ),
+        413: _("A proxy refuses the call as too large (HTTP %(status)d): let it pass bodies of up to 256 KB."),
+        415: _("A proxy refuses the content type of the call (HTTP %(status)d): let it pass calls on as they are."),
+        429: _(
+            "A proxy refuses the call because there are too many (HTTP %(status)d): providers call as often as "
+            "messages are sent, so take /distribution-providers/ out of the limit."
+        ),
+        500: _("The server that answers has failed (HTTP %(status)d): see the logs of Switchboard and of the proxy."),
+        502: _(
+            "The proxy answers but does not reach Switchboard (HTTP %(status)d): is its web process running, at the "
+            "address that the proxy knows?"
+        ),
+    }
+    by_status |= dict.fromkeys((407, 511), by_status[401]) | dict.fromkeys((451,), by_status[403])
+    by_status |= dict.fromkeys((410, 421), by_status[404]) | dict.fromkeys((503, 504, 522, 523), by_status[502])
+    other = _(
+        "Another server than Switchboard answers at %(host)s (HTTP %(status)d): PUBLIC_URL has the wrong host, or the "
+        "proxy passes this path on to something else."
+    )
+    sentence = by_status.get(status, by_status[500] if status > 500 else other)
+    return sentence % {"status": status, "host": expected.host}
+
+
+def _redirected(url: str, location: str) -> str:
+    said, here = urlsplit(location), urlsplit(url)
+    same_path = said.path.rstrip("/") == here.path.rstrip("/")
+    if same_path and said.hostname == here.hostname and said.scheme != here.scheme:
+        sentence = _(
+            "Wrong scheme: calls to %(here)s:// are redirected to %(there)s://. PUBLIC_URL must begin with "
+            "%(there)s://, because providers sign the address that they call."
+        )
+    elif same_path and said.hostname != here.hostname:
+        sentence = _(
+            "Wrong host: calls are redirected to %(host)s. PUBLIC_URL must name the host that answers, because "
+            "providers sign the address that they call."
+        )
+    elif same_path and said.path != here.path:
+        sentence = _(
+            "A proxy redirects the call to the same path with or without a slash at its end. A redirect costs a "
+            "callback its content and its signature: the path must be passed on as it is."
+        )
+    else:
+        sentence = _(
+            "The call is redirected to another page (%(path)s), for example a log-in. Leave /distribution-providers/ "
+            "open there; Switchboard checks every call itself."
+        )
+    return sentence % {"here": here.scheme, "there": said.scheme, "host": said.netloc, "path": said.path[:SHOWN]}

@@ -1,0 +1,315 @@
+"""What an administrator does to an account: add, verify, grant, try, replace, delete. Each leaves an audit event.
+
+No transaction is open while a provider is being called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import phonenumbers
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from config.logs import mask_number
+from extensions import client, health, rights, selftest, tokens
+from extensions.contract import (
+    Check,
+    Delivery,
+    Kind,
+    NotTaken,
+    OutboundSms,
+    Provider,
+    ProviderError,
+    Refused,
+    SenderKind,
+)
+from extensions.models import AccountState, ProviderAccount, PumpSeat, TestMessage
+from extensions.urls_public import webhook_url
+from organizations import audit
+from organizations.ids import new_id
+from organizations.models import Organization, User
+
+VERIFIED = gettext_noop("verified")
+GRANTED = gettext_noop("granted access to")
+REPLACED = gettext_noop("replaced")
+TESTED = gettext_noop("sent a test message through")
+CALLED = gettext_noop("tested the webhooks of")
+
+SEATS = 2  # pumps that may work for one account at once
+
+
+def create_account(
+    organization: Organization | None,
+    provider: type[Provider],
+    *,
+    name: str,
+    sender: str,
+    sender_kind: SenderKind,
+    values: Mapping[str, str],
+    user: User | None = None,
+    **fields: object,
+) -> ProviderAccount:
+    """Save an account together with the rows the send engine keeps for it. No rights are checked here."""
+    with transaction.atomic():
+        account = ProviderAccount.objects.create(
+            organization=organization,
+            provider=provider.key,
+            name=name,
+            sender=sender,
+            sender_kind=sender_kind.value,
+            credentials=ProviderAccount.seal(organization, dict(values)),
+            created_by=user,
+            **fields,
+        )
+        AccountState.objects.create(account=account)
+        PumpSeat.objects.bulk_create(PumpSeat(account=account, number=number) for number in range(SEATS))
+    return account
+
+
+def add_account(
+    organization: Organization,
+    user: User,
+    provider: type[Provider],
+    *,
+    name: str,
+    sender: str,
+    sender_kind: SenderKind,
+    values: Mapping[str, str],
+    replaces: ProviderAccount | None = None,
+    request: HttpRequest | None = None,
+) -> ProviderAccount:
+    """Add an account. It carries no traffic until access is granted (R34).
+
+    With `replaces` it takes that account's place in the list; the former is deleted by the first successful
+    verification, so a mistyped secret interrupts nothing. Raises PermissionDenied where the licence or the vendor's
+    switch is missing, or `replaces` is another organisation's or deleted.
+    """
+    require_extension(organization, provider)
+    if replaces is not None and (replaces.organization_id != organization.pk or replaces.deleted_at is not None):
+        raise PermissionDenied(_("The account to be replaced does not exist any more."))
+    with transaction.atomic():
+        account = create_account(
+            organization,
+            provider,
+            name=name,
+            sender=sender,
+            sender_kind=sender_kind,
+            values=values,
+            user=user,
+            replaces=replaces,
+            **({} if replaces is None else {"listed_at": replaces.listed_at}),
+        )
+        audit.record(
+            audit.ADDED,
+            organization=organization,
+            actor=user,
+            request=request,
+            target=account,
+            provider=provider.key,
+            **({"replaces": replaces.public_id} if replaces else {}),
+        )
+    return account
+
+
+def require_extension(organization: Organization, provider: type[Provider]) -> None:
+    """Raises PermissionDenied unless licence and vendor allow this organisation to use `provider` (R12, R14)."""
+    if not rights.has_sms(organization):
+        raise PermissionDenied(_("SMS is an add-on, and your organisation's licence does not have it."))
+    if provider.key not in rights.enabled_keys(organization):
+        raise PermissionDenied(_("This extension is not enabled for your organisation."))
+
+
+def grant(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> None:
+    """Grant access to all users: the last step of set-up (R29). A second grant changes nothing.
+
+    Raises PermissionDenied where the licence or the vendor's switch is missing.
+    """
+    assert account.organization is not None
+    require_extension(account.organization, account.provider_class)
+    now = timezone.now()
+    with transaction.atomic():
+        granted = ProviderAccount.objects.alive().filter(pk=account.pk, granted_at=None)
+        if granted.update(granted_at=now, granted_by=user):
+            account.granted_at, account.granted_by = now, user
+            audit.record(GRANTED, organization=account.organization, actor=user, request=request, target=account)
+
+
+def delete(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> None:
+    """Take an account out of use. It verifies callbacks for CALLBACK_GRACE_DAYS more, and history names it (R26)."""
+    now = timezone.now()
+    with transaction.atomic():
+        if ProviderAccount.objects.alive().filter(pk=account.pk).update(deleted_at=now):
+            account.deleted_at = now
+            audit.record(audit.DELETED, organization=account.organization, actor=user, request=request, target=account)
+
+
+# --- calls to the provider --------------------------------------------------------------------------------------------
+
+
+def verify(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> Check:
+    """Ask the provider whether the credentials are good, and keep its answer.
+
+    If they are, an account that had stopped sends again, and a replacement is completed.
+    `check_ok` is None afterwards if the provider could not be asked: that says nothing about the credentials.
+    """
+    ok: bool | None
+    try:
+        check = _check(account)
+        ok = check.ok
+    except Refused as refusal:
+        check, ok = Check(ok=False, detail=refusal.detail), False
+    except ProviderError as problem:
+        check, ok = Check(ok=False, detail=_("The provider could not be asked: %(why)s") % {"why": problem}), None
+    detail = " ".join(str(part) for part in (check.detail, *check.warnings))
+    now = timezone.now()
+    with transaction.atomic():
+        ProviderAccount.objects.filter(pk=account.pk).update(checked_at=now, check_ok=ok, check_detail=detail)
+        account.checked_at, account.check_ok, account.check_detail = now, ok, detail
+        audit.record(
+            VERIFIED,
+            organization=account.organization,
+            actor=user,
+            request=request,
+            target=account,
+            result={True: "good", False: "refused", None: "not asked"}[ok],
+        )
+        if ok:
+            health.resume(account)
+            _complete_replacement(account, user, request)
+    return check
+
+
+def _check(account: ProviderAccount) -> Check:
+    tokens.forget(account)  # a token from before would prove nothing about the credentials now
+    provider = _open(account)
+    return provider.parse_check(client.call(provider, provider.build_check()))
+
+
+def _open(account: ProviderAccount) -> Provider:
+    return account.open(tokens.token_for(account))
+
+
+def _complete_replacement(account: ProviderAccount, user: User, request: HttpRequest | None) -> None:
+    """The new credentials work: the former account goes, and the new one keeps its grant, so nothing is interrupted."""
+    former = account.replaces
+    if former is None or former.deleted_at is not None:
+        return
+    if former.granted_at is not None:
+        grant(account, user, request=request)
+    delete(former, user, request=request)
+    audit.record(
+        REPLACED,
+        organization=account.organization,
+        actor=user,
+        request=request,
+        target=former,
+        by=account.public_id,
+    )
+
+
+def try_webhooks(
+    account: ProviderAccount, user: User, *, request: HttpRequest | None = None
+) -> list[selftest.SelfTest]:
+    """Call our own public addresses as the provider would: each route that this account uses."""
+    routes: tuple[Kind, ...] = ("status", "message") if account.capabilities.two_way else ("status",)
+    results = [selftest.run(account, kind) for kind in routes]
+    audit.record(
+        CALLED,
+        organization=account.organization,
+        actor=user,
+        request=request,
+        target=account,
+        result=", ".join(f"{result.kind}: {'good' if result.ok else 'not good'}" for result in results),
+    )
+    return results
+
+
+def read_number(text: str, organization: Organization) -> str:
+    """A number as an administrator types it, in E.164. Raises ValidationError that says what would be right."""
+    try:
+        number = phonenumbers.parse(text, organization.default_region)
+    except phonenumbers.NumberParseException:
+        number = None
+    possible = phonenumbers.ValidationResult.IS_POSSIBLE  # not IS_POSSIBLE_LOCAL_ONLY: a number without its area code
+    if number is None or phonenumbers.is_possible_number_with_reason(number) != possible:
+        example = phonenumbers.example_number_for_type(organization.default_region, phonenumbers.PhoneNumberType.MOBILE)
+        shown = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164) if example else "+447400123456"
+        raise ValidationError(
+            _("This is not a phone number. Write it with the country code, for example %(example)s."),
+            params={"example": shown},
+        )
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def send_test(
+    account: ProviderAccount, user: User | None, to: str, text: str, *, request: HttpRequest | None = None
+) -> TestMessage:
+    """Send one message through `account`, whether it is in use or not, and keep what the provider answered.
+
+    `to` is E.164; `user` is None from the command line. Raises PermissionDenied where the licence or the
+    vendor's switch is missing.
+    """
+    organization = account.organization
+    assert organization is not None
+    require_extension(organization, account.provider_class)
+    test = TestMessage(account=account, reference=new_id("t", 15), to=mask_number(to), status=Delivery.UNKNOWN)
+    test.save()  # before the call: a report may come before the provider's answer
+    sms = OutboundSms(
+        to=to,
+        text=text,
+        reference=test.reference,
+        status_url=webhook_url("status", account.provider_class, organization),
+        sender=account.sender,
+    )
+    answer: dict[str, str] = {}
+    try:
+        provider = _open(account)
+        result = provider.parse_send(client.call(provider, provider.build_send(sms)))
+    except (Refused, NotTaken) as problem:
+        status, detail = Delivery.FAILED, problem.detail
+    except ProviderError as problem:
+        status, detail = Delivery.UNKNOWN, _("The answer was not clear: %(why)s") % {"why": problem}
+    else:
+        status, detail = Delivery.QUEUED, ""
+        answer = {"provider_message_id": result.message_id}
+    with transaction.atomic():
+        mine = TestMessage.objects.filter(pk=test.pk)
+        mine.update(**answer)
+        mine.filter(status=Delivery.UNKNOWN).update(status=status, detail=detail[:255])  # unless a report was faster
+        audit.record(
+            TESTED,
+            organization=organization,
+            actor=user,
+            request=request,
+            target=account,
+            result=status.value,
+        )
+    test.refresh_from_db()
+    return test
+
+
+# What a report may still change: a later word never takes back an earlier final one.
+_OPEN = (Delivery.UNKNOWN, Delivery.QUEUED, Delivery.SENT)
+
+
+def record_test_report(
+    account: ProviderAccount, reference: str, status: Delivery, detail: str = "", *, message_id: str = ""
+) -> bool:
+    """Note what became of a test message of `account`, found by our reference or the provider's id.
+
+    False if it is none of ours. An unknown word or a late one changes nothing.
+    """
+    tests = TestMessage.objects.filter(account=account)
+    found = tests.filter(reference=reference).first() if reference else None
+    if found is None and message_id:
+        found = tests.filter(provider_message_id=message_id).first()
+    if found is None:
+        return False
+    if status not in (Delivery.UNKNOWN, Delivery.QUEUED):
+        tests.filter(pk=found.pk, status__in=_OPEN).update(status=status, detail=detail[:255])
+    return True

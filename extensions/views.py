@@ -1,0 +1,390 @@
+"""The pages behind Admin → Extensions: catalogue, extension, add account, account.
+
+They hold no rules: rights are in `services` and `rights`, the order of accounts in `routing`, the steps in `checklist`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from unfold.widgets import INPUT_CLASSES
+
+from extensions import catalogue, checklist, panels, registry, rights, routing, services
+from extensions.contract import Capabilities, Provider, SenderKind
+from extensions.diagnosis import explain, summarise
+from extensions.forms import KINDS, AccountForm
+from extensions.models import AccountState, ProviderAccount
+from extensions.selftest import SelfTest
+from extensions.urls_public import webhook_url
+from organizations.admin_base import current_user
+from organizations.models import Organization, User
+
+View = Callable[..., HttpResponse]
+MOST_REFUSALS = 10  # on one page
+
+
+class TestForm(forms.Form):
+    """A number of the administrator's own, and what to write there."""
+
+    __test__ = False
+    use_required_attribute = False
+
+    to = forms.CharField(
+        label=gettext_lazy("Your phone number"),
+        max_length=30,
+        widget=forms.TextInput(
+            attrs={"class": " ".join(INPUT_CLASSES), "inputmode": "tel", "autocomplete": "tel", "type": "tel"}
+        ),
+    )
+
+    def __init__(self, organization: Organization, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.organization = organization
+
+    def clean_to(self) -> str:
+        return services.read_number(self.cleaned_data["to"], self.organization)
+
+
+# --- who comes in -----------------------------------------------------------------------------------------------------
+
+
+def for_administrators(view: View) -> View:
+    """Only administrators of an organisation (R11); without the SMS add-on they are told whom to ask (R12, R13)."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user = current_user(request)
+        if not user.is_administrator or user.organization is None:
+            raise PermissionDenied(_("Only administrators of an organisation can set up extensions."))
+        if not rights.has_sms(user.organization):
+            return page(request, "no_licence", title=_("Extensions"), status=403)
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def organization_of(request: HttpRequest) -> Organization:
+    organization = current_user(request).organization
+    assert organization is not None  # for_administrators has seen to it
+    return organization
+
+
+def page(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+    """A page in the admin's frame; a fragment (its name starts with an underscore) without it."""
+    user: User = current_user(request)
+    context.setdefault("organization", user.organization)
+    if not template.startswith("_"):
+        context = {**admin.site.each_context(request), **context}
+    return TemplateResponse(request, f"admin/extensions/{template}.html", context, status=status)
+
+
+def account_of(request: HttpRequest, public_id: str) -> ProviderAccount:
+    """The organisation's own living account. Raises Http404 for any other."""
+    accounts = ProviderAccount.objects.alive().visible_to(current_user(request))
+    account = accounts.select_related("organization", "state", "replaces").filter(public_id=public_id).first()
+    if account is None:
+        raise Http404(_("There is no such account; it may have been deleted."))
+    return account
+
+
+# --- catalogue and extension ------------------------------------------------------------------------------------------
+
+
+@require_GET
+@for_administrators
+def show_catalogue(request: HttpRequest) -> HttpResponse:
+    organization = organization_of(request)
+    query = request.GET.get("q", "").strip()[:100]
+    enabled = rights.enabled_keys(organization)
+    places = routing.places(organization, enabled)
+    cards = [
+        catalogue.card(provider, places, enabled) for provider in registry.all() if catalogue.matches(provider, query)
+    ]
+    fragment = request.headers.get("HX-Target") == "extension-cards"
+    return page(
+        request,
+        "_cards" if fragment else "catalogue",
+        title=_("Extensions"),
+        query=query,
+        cards=cards,
+        total=len(registry.all()),
+        in_use=next((place.account for place in places if place.in_use), None),
+        places=places,
+        default=routing.installation_account(),
+    )
+
+
+@require_GET
+@for_administrators
+def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
+    organization = organization_of(request)
+    enabled = rights.enabled_keys(organization)
+    places = routing.places(organization, enabled)
+    mine = [place for place in places if place.account.provider == provider.key]
+    return page(
+        request,
+        "extension",
+        title=provider.name,
+        card=catalogue.card(provider, places, enabled),
+        enabled=provider.key in enabled,
+        places=mine,
+        elsewhere=next((p.account for p in places if p.in_use and p.account.provider != provider.key), None),
+        refusals=explained(panels.refusals(organization, provider), provider),
+        **set_up(provider, organization),
+    )
+
+
+def explained(refusals: Sequence[panels.Refusal], provider: type[Provider]) -> list[dict[str, Any]]:
+    """The latest refused calls, each with what is likely wrong."""
+    return [
+        {
+            **refusal,
+            "summary": summarise(refusal["reason"]),
+            "advice": explain(refusal["reason"], provider),
+        }
+        for refusal in refusals[:MOST_REFUSALS]
+    ]
+
+
+def set_up(provider: type[Provider], organization: Organization) -> dict[str, Any]:
+    """What the administrator enters at the provider: the two addresses, and the steps with them filled in."""
+    reports_url = webhook_url("status", provider, organization)
+    inbound_url = webhook_url("message", provider, organization)
+    text = str(provider.setup).replace("{reports_url}", reports_url).replace("{inbound_url}", inbound_url)
+    return {
+        "provider": provider({}),  # without credentials: a template would call a class
+        "reports_url": reports_url,
+        "inbound_url": inbound_url,
+        "datacenter_id": settings.DATACENTER_ID,
+        "set_up_text": text,
+        "set_up_blocks": catalogue.blocks(text, (reports_url, inbound_url)),
+    }
+
+
+# --- add an account ---------------------------------------------------------------------------------------------------
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+@for_administrators
+def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
+    """The provider's own form; with ?replaces=… it takes over name and sender of that account, never a secret."""
+    organization = organization_of(request)
+    services.require_extension(organization, provider)
+    wanted = request.GET.get("replaces")
+    replaces = account_of(request, wanted) if wanted else None
+    if replaces is not None and replaces.provider != provider.key:
+        raise Http404
+    if request.method == "POST":
+        form = AccountForm(provider, request.POST)
+        if form.is_valid():
+            account = services.add_account(
+                organization,
+                current_user(request),
+                provider,
+                name=form.name,
+                sender=form.sender,
+                sender_kind=form.sender_kind,
+                values=form.values,
+                replaces=replaces,
+                request=request,
+            )
+            messages.success(request, _("“%(name)s” has been added.") % {"name": account.name})
+            return redirect("admin:extensions_account", account.public_id)
+    else:
+        initial = {"name": replaces.name, "sender": replaces.sender} if replaces else None
+        form = AccountForm(provider, initial=initial)
+    form.common.fields["sender"].widget.attrs.update(
+        {
+            "hx-post": reverse("admin:extensions_sender", args=[provider]),
+            "hx-trigger": "input changed delay:300ms",
+            "hx-target": "#sender-preview",
+            "hx-params": "sender",  # secrets stay in the form
+        }
+    )
+    return page(
+        request,
+        "add_account",
+        title=_("Replace account") if replaces else _("Add account"),
+        form=form,
+        replaces=replaces,
+        grace_days=settings.CALLBACK_GRACE_DAYS,
+        failed=request.method == "POST",
+        preview=preview(provider, form.common["sender"].value() or "", form.common["confirm_one_way"]),
+        status=422 if request.method == "POST" else 200,
+        **set_up(provider, organization),
+    )
+
+
+@require_POST
+@for_administrators
+def preview_sender(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
+    """What a sender means, before anything is saved. Only the sender is posted here, never a credential."""
+    form = AccountForm(provider)
+    return page(
+        request, "_sender", preview=preview(provider, request.POST.get("sender", ""), form.common["confirm_one_way"])
+    )
+
+
+def preview(provider: type[Provider], value: str, confirmation: forms.BoundField) -> dict[str, Any]:
+    """The kind of a sender and its consequences; `error` says what would be right, {} for an empty value."""
+    value = value.strip()
+    if not value:
+        return {}
+    try:
+        cleaned, kind = provider.clean_sender(value)
+    except ValidationError as error:
+        return {"error": error.messages[0]}
+    able: Capabilities = provider.capabilities(kind)
+    return {
+        "value": cleaned,
+        "kind": KINDS[kind],
+        "able": able,
+        "provider": provider({}),
+        "warn": kind is SenderKind.ALPHANUMERIC,
+        "confirmation": confirmation,
+    }
+
+
+# --- one account ------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+@for_administrators
+def show_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    return _account_page(request, account_of(request, public_id))
+
+
+def _account_page(
+    request: HttpRequest,
+    account: ProviderAccount,
+    *,
+    form: TestForm | None = None,
+    news: str = "",
+    self_tests: Sequence[SelfTest] = (),
+    status: int = 200,
+) -> HttpResponse:
+    """The account's page; only its check-list where HTMX asks for that. `news` is the step that was just done."""
+    organization = organization_of(request)
+    provider = account.provider_class
+    fragment = request.headers.get("HX-Target") == "check-list"
+    state = AccountState.objects.filter(account=account).first() or AccountState(account=account)
+    test = account.test_messages.first()
+    place = next(p for p in routing.places(organization) if p.account.pk == account.pk)
+    refusals = panels.refusals(organization, provider)
+    steps = checklist.steps(account, state, refusals, test)
+    former = account.replaces if account.replaces and account.replaces.deleted_at is None else None
+    return page(
+        request,
+        "_checklist" if fragment else "account",
+        title=account.name,
+        account=account,
+        state=state,
+        place=place,
+        steps=steps,
+        news=next((step for step in steps if step.key == news), None),
+        listening=any(step.mark is checklist.Mark.UNDER_WAY for step in steps),
+        refusals=explained(refusals, provider),
+        self_tests=self_tests,
+        former=former,
+        kind=KINDS[SenderKind(account.sender_kind)],
+        able=account.capabilities,
+        test_form=form or TestForm(organization),
+        status=status,
+        **set_up(provider, organization),
+    )
+
+
+def _done(request: HttpRequest, account: ProviderAccount, step: str) -> HttpResponse:
+    """The check-list in place for HTMX, else back to the account's page."""
+    if request.headers.get("HX-Target") == "check-list":
+        return _account_page(request, account_of(request, account.public_id), news=step)
+    return redirect("admin:extensions_account", account.public_id)
+
+
+@require_POST
+@for_administrators
+def verify_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    account = account_of(request, public_id)
+    services.verify(account, current_user(request), request=request)
+    return _done(request, account, "verify")
+
+
+@require_POST
+@for_administrators
+def grant_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    account = account_of(request, public_id)
+    services.grant(account, current_user(request), request=request)
+    return _done(request, account, "grant")
+
+
+@require_POST
+@for_administrators
+def test_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    account = account_of(request, public_id)
+    organization = organization_of(request)
+    form = TestForm(organization, request.POST)
+    if not form.is_valid():
+        return _account_page(request, account, form=form, status=422)
+    text = _("Test message from %(organization)s, sent by Switchboard. It arrived: the account works.") % {
+        "organization": organization.name
+    }
+    services.send_test(account, current_user(request), form.cleaned_data["to"], text, request=request)
+    return _done(request, account, "test")
+
+
+@require_POST
+@for_administrators
+def test_webhooks(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The result in its place for HTMX, else the account's page with it. Nothing is kept of it."""
+    account = account_of(request, public_id)
+    results = services.try_webhooks(account, current_user(request), request=request)
+    if request.headers.get("HX-Target") == "self-test":
+        return page(request, "_self_test", self_tests=results)
+    return _account_page(request, account, self_tests=results)
+
+
+@require_http_methods(["GET", "POST"])
+@for_administrators
+def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Asks first and names what will follow."""
+    account = account_of(request, public_id)
+    organization = organization_of(request)
+    if request.method == "POST":
+        services.delete(account, current_user(request), request=request)
+        messages.success(request, _("“%(name)s” has been deleted.") % {"name": account.name})
+        return redirect("admin:extensions_extension", account.provider_class)
+    places = routing.places(organization)
+    return page(
+        request,
+        "delete",
+        title=_("Delete account"),
+        account=account,
+        place=next(place for place in places if place.account.pk == account.pk),
+        next_in_line=next((place.account for place in places if place.standing is routing.Standing.WAITING), None),
+        default=routing.installation_account(),
+        grace_days=settings.CALLBACK_GRACE_DAYS,
+    )
+
+
+@require_GET
+@for_administrators
+def replace_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    """“Create new” is the add form, filled in with what is no secret (R24)."""
+    account = account_of(request, public_id)
+    url = reverse("admin:extensions_add_account", args=[account.provider_class])
+    return redirect(f"{url}?replaces={account.public_id}")

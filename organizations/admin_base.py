@@ -1,0 +1,226 @@
+"""The base of every ModelAdmin: rows, choices and rights follow the user's organisation and role."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.admin import RelatedFieldListFilter
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet, URLField
+from django.forms import ModelChoiceField, ModelForm
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+
+from organizations import audit
+from organizations.models import Organization, Owned, User
+
+Role = User.Role
+
+
+def current_user(request: HttpRequest) -> User:
+    """The logged-in user; admin pages are not reached by anybody else."""
+    user = request.user
+    assert isinstance(user, User)
+    return user
+
+
+def current_organization(request: HttpRequest) -> Organization | None:
+    """The organisation of the logged-in user, None for a platform operator."""
+    return current_user(request).organization
+
+
+class OwnedRelatedFilter(RelatedFieldListFilter):
+    """A list filter over a relation that offers only the organisation's own rows."""
+
+    def field_choices(self, field: Field, request: HttpRequest, model_admin: DjangoModelAdmin) -> list[tuple[str, Any]]:
+        model: Any = field.related_model
+        owned = scope(model, model._default_manager.all(), current_user(request))
+        return [(str(row.pk), str(row)) for row in owned[:200]]
+
+
+def scope(model: type[Model], rows: QuerySet, user: User) -> QuerySet:
+    """The rows of `model` that this user may see as choices."""
+    if issubclass(model, User):
+        return User.objects.visible_to(user)
+    if issubclass(model, Owned):
+        return rows.filter(organization_id=user.organization_id)
+    if issubclass(model, Organization):
+        return rows if user.is_operator else rows.filter(pk=user.organization_id)
+    return rows
+
+
+class ScopedChoices(BaseModelAdmin):
+    """Offers in every choice only rows of the user's own organisation."""
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
+        model = db_field.remote_field.model
+        kwargs.setdefault("queryset", scope(model, model._default_manager.all(), current_user(request)))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(self, db_field: ManyToManyField, request: HttpRequest, **kwargs: Any) -> Any:
+        model = db_field.remote_field.model
+        kwargs.setdefault("queryset", scope(model, model._default_manager.all(), current_user(request)))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+class OwnedInline(ScopedChoices):
+    """The rights of an inline are those of its page: whoever may change the parent row may change its parts."""
+
+    def _parent(self) -> DjangoModelAdmin:
+        parent: DjangoModelAdmin = self.admin_site._registry[self.parent_model]  # type: ignore[attr-defined]
+        return parent
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent().has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent().has_change_permission(request, obj)
+
+
+class OwnedTabularInline(OwnedInline, TabularInline):
+    pass
+
+
+class OwnedStackedInline(OwnedInline, StackedInline):
+    pass
+
+
+class OwnedFormMixin(ModelForm):
+    """Validates with the organisation in place, so that "one name per organisation" is an error, not a crash."""
+
+    owner: ClassVar[Organization | None] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.owner is not None and self.instance.organization_id is None:
+            self.instance.organization = self.owner
+
+    def _get_validation_exclusions(self) -> set[str]:
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded - {"organization"}
+
+
+class OwnedAdmin(ScopedChoices, ModelAdmin):
+    """A ModelAdmin that shows, offers and saves only what belongs to the user's organisation.
+
+    `viewers` and `editors` are the roles that may look and change. Platform operators see business data of no
+    organisation unless a role set names them.
+    """
+
+    viewers: ClassVar[frozenset[str]] = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
+    editors: ClassVar[frozenset[str]] = frozenset({Role.ADMINISTRATOR})
+    organization_lookup: ClassVar[str] = "organization"
+    audited: ClassVar[bool] = False  # whether adding, changing and deleting rows goes into the audit trail
+    formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}
+    list_per_page = 50
+    show_full_result_count = False
+
+    # --- rows and choices ---------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = super().get_queryset(request)
+        user = current_user(request)
+        if user.is_operator and Role.OPERATOR in self.viewers:
+            return rows
+        return rows.filter(**{self.organization_lookup: user.organization_id or 0})
+
+    def get_form(
+        self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm]:
+        form = super().get_form(request, obj, change, **kwargs)
+        if not issubclass(self.model, Owned) or issubclass(form, OwnedFormMixin):
+            return form
+        return type(form.__name__, (OwnedFormMixin, form), {"owner": current_organization(request)})
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """A filter over a relation offers own rows only, also where a bare field name is written."""
+        return [
+            (name, OwnedRelatedFilter) if isinstance(name, str) and self._is_relation(name) else name
+            for name in super().get_list_filter(request)
+        ]
+
+    def _is_relation(self, name: str) -> bool:
+        try:
+            return bool(self.opts.get_field(name).is_relation)
+        except FieldDoesNotExist:
+            return False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Filtering by a secret would tell it, one character at a time."""
+        if audit.SECRET_FIELDS.intersection(lookup.split("__")):
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change and isinstance(obj, Owned):
+            organization_id = current_user(request).organization_id
+            assert organization_id is not None
+            obj.organization_id = organization_id
+        super().save_model(request, obj, form, change)
+        if self.audited:
+            changes = audit.changes(form)
+            if changes or not change:
+                self.audit(request, audit.CHANGED if change else audit.ADDED, obj, changes=changes)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        if self.audited:
+            self.audit(request, audit.DELETED, obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        if self.audited:
+            for obj in queryset:
+                self.audit(request, audit.DELETED, obj)
+        super().delete_queryset(request, queryset)
+
+    def audit(self, request: HttpRequest, action: str, obj: Any, **detail: Any) -> None:
+        """Write down what this request does to `obj`, in the trail of the organisation that owns it."""
+        audit.record(action, organization=self._owner(obj), request=request, target=obj, **detail)
+
+    # --- rights -------------------------------------------------------------------------------------------------
+
+    def _owner(self, obj: Model) -> Organization | None:
+        owner: Any = obj
+        for name in self.organization_lookup.split("__"):
+            owner = owner if name == "pk" else getattr(owner, name)
+        assert owner is None or isinstance(owner, Organization)
+        return owner
+
+    def _owns(self, request: HttpRequest, obj: Model | str | int | None) -> bool:
+        user = current_user(request)
+        if obj is None or user.is_operator:
+            return True
+        if not isinstance(obj, Model):  # unfold asks about its actions with the id alone
+            row = self.get_object(request, str(obj))
+            return row is not None
+        owner = self._owner(obj)
+        return owner is not None and owner.pk == user.organization_id
+
+    def _may(self, request: HttpRequest, roles: frozenset[str], obj: Model | None) -> bool:
+        user = request.user
+        return isinstance(user, User) and user.is_active and user.role in roles and self._owns(request, obj)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._may(request, self.viewers | self.editors, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, self.editors, None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._may(request, self.editors, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._may(request, self.editors, obj)

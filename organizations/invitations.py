@@ -1,0 +1,38 @@
+"""Links by which people set their own password. They are shown and passed on by hand: no e-mail server is needed."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from organizations.models import User
+
+SESSION_KEY = "invitation_for"
+
+
+def offer(request: HttpRequest, user: User) -> HttpResponse:
+    """Send the browser to the page that shows a link for `user` once."""
+    request.session[SESSION_KEY] = user.pk  # whom, not the link: nothing secret is kept
+    return HttpResponseRedirect(reverse("admin:organizations_user_invitation", args=[user.pk]))
+
+
+def take(request: HttpRequest, user: User) -> str | None:
+    """The link that was offered for `user`, the first time this is asked; None afterwards."""
+    if request.session.get(SESSION_KEY) != user.pk:
+        return None
+    del request.session[SESSION_KEY]
+    return link_for(user)
+
+
+def link_for(user: User) -> str:
+    """A link that works until the password is set, or for `days_valid()` days."""
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    return settings.PUBLIC_URL + reverse("admin:set_password", args=[uid, default_token_generator.make_token(user)])
+
+
+def days_valid() -> int:
+    return int(settings.PASSWORD_RESET_TIMEOUT // 86_400)

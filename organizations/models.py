@@ -1,0 +1,351 @@
+"""Organisations, their licence, their people, and the record of who did what."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from organizations import permissions
+from organizations.ids import new_organization_id, new_user_id, validate_organization_id
+from organizations.permissions import Decision, Setting
+
+
+def validate_time_zone(value: str) -> None:
+    """Raises ValidationError unless `value` is a time zone of the IANA database."""
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError(
+            _("“%(value)s” is not a time zone; use a name such as Europe/Berlin."), params={"value": value}
+        )
+
+
+class Organization(models.Model):
+    """A tenant. Everything else belongs to exactly one."""
+
+    public_id = models.CharField(
+        _("organisation ID"),
+        max_length=32,
+        unique=True,
+        default=new_organization_id,
+        validators=[validate_organization_id],
+        help_text=_("Part of every webhook URL; it cannot be changed later."),
+    )
+    name = models.CharField(_("name"), max_length=100)
+    language = models.CharField(
+        _("language"), max_length=5, default="en", choices=[("en", _("English")), ("de", _("German"))]
+    )
+    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
+    default_region = models.CharField(
+        _("default region"),
+        max_length=2,
+        default="US",
+        validators=[RegexValidator(r"\A[A-Z]{2}\Z", _("Use two capital letters, for example DE."))],
+        help_text=_("Numbers without a country code are read as numbers of this country."),
+    )
+    support_contact = models.CharField(
+        _("whom to ask"),
+        max_length=200,
+        blank=True,
+        help_text=_("Shown to people who lack a right, for example “Ada Lovelace, ada@example.org”."),
+    )
+    quiet_from = models.TimeField(
+        _("quiet from"),
+        null=True,
+        blank=True,
+        help_text=_("No text is sent between these times, in the organisation's time zone."),
+    )
+    quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
+    stop_words = models.CharField(
+        _("more stop words"),
+        max_length=300,
+        blank=True,
+        help_text=_(
+            "Words besides STOP and its counterparts in other languages by which people opt out, separated by commas. "
+            "A reply counts if it is nothing but one of them."
+        ),
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("organisation")
+        verbose_name_plural = _("organisations")
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def has_sms(self) -> bool:
+        """Whether the licence has the SMS add-on (R12)."""
+        licence: Licence | None = getattr(self, "licence", None)
+        return licence is not None and licence.sms
+
+
+class Licence(models.Model):
+    """What the vendor has sold to an organisation. SMS is an add-on (R12)."""
+
+    organization = models.OneToOneField(
+        Organization, models.CASCADE, related_name="licence", verbose_name=_("organisation")
+    )
+    sms = models.BooleanField(
+        _("SMS add-on"), default=False, help_text=_("Without it neither extensions nor SMS distributions can be used.")
+    )
+    two_way = models.BooleanField(_("two-way SMS"), default=True)
+
+    class Meta:
+        verbose_name = _("licence")
+        verbose_name_plural = _("licences")
+
+    def __str__(self) -> str:
+        return str(self.organization)
+
+
+class OwnedQuerySet(models.QuerySet):
+    """Rows that belong to an organisation. A query elsewhere starts here."""
+
+    def visible_to(self, user: User) -> Self:
+        """Only the rows of the user's own organisation; none for a platform operator, who has none."""
+        if user.organization_id is None:
+            return self.none()
+        return self.filter(organization_id=user.organization_id)
+
+
+class Owned(models.Model):
+    """The base of every business model: it belongs to one organisation."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, verbose_name=_("organisation"), editable=False)
+
+    objects: ClassVar[Any] = OwnedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class Permissioned(models.Model):
+    """A level that can switch permissions on or off."""
+
+    use_sms_distributions = models.CharField(
+        _("Use SMS distributions"), max_length=10, choices=Setting.choices, default=Setting.INHERIT
+    )
+
+    class Meta:
+        abstract = True
+
+
+class UserType(Owned, Permissioned):
+    """What kind of user somebody is, for example “Basic”."""
+
+    name = models.CharField(_("name"), max_length=60)
+
+    class Meta:
+        verbose_name = _("user type")
+        verbose_name_plural = _("user types")
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "name"], name="one_user_type_per_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserGroup(Owned, Permissioned):
+    """People who share rights."""
+
+    name = models.CharField(_("name"), max_length=60)
+
+    class Meta:
+        verbose_name = _("group")
+        verbose_name_plural = _("groups")
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "name"], name="one_group_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """A platform operator, so that Django's own createsuperuser command works."""
+        return self.create_user(email, password, role=User.Role.OPERATOR, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email__iexact=username)
+
+    def visible_to(self, user: User) -> models.QuerySet[User]:
+        """One's own organisation; for an operator the operators and administrators, not the members."""
+        if user.is_operator:
+            return self.exclude(role=User.Role.MEMBER)
+        return self.filter(organization_id=user.organization_id or 0)
+
+
+class User(AbstractBaseUser, Permissioned):
+    """Somebody who logs in, by e-mail."""
+
+    class Role(models.TextChoices):
+        OPERATOR = "operator", _("Platform operator")
+        ADMINISTRATOR = "administrator", _("Administrator")
+        MEMBER = "member", _("Member")
+
+    public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_user_id, editable=False)
+    email = models.EmailField(
+        _("e-mail"), unique=True, error_messages={"unique": _("There is a user with this e-mail already.")}
+    )
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    organization = models.ForeignKey(
+        Organization,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="users",
+        verbose_name=_("organisation"),
+        editable=False,
+    )
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.MEMBER)
+    user_type = models.ForeignKey(UserType, models.SET_NULL, null=True, blank=True, verbose_name=_("user type"))
+    groups = models.ManyToManyField(UserGroup, blank=True, related_name="users", verbose_name=_("groups"))
+    language = models.CharField(
+        _("language"),
+        max_length=5,
+        blank=True,
+        choices=[("", _("As the organisation")), ("en", _("English")), ("de", _("German"))],
+    )
+    phone = models.CharField(
+        _("mobile number"),
+        max_length=16,
+        blank=True,
+        validators=[
+            RegexValidator(r"\A\+[1-9]\d{6,14}\Z", _("Use the international form, for example +4915112345678."))
+        ],
+        help_text=_("Where test messages go, for example +4915112345678."),
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        ordering: ClassVar = ["email"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(role="operator", organization__isnull=True)
+                | (~Q(role="operator") & Q(organization__isnull=False)),
+                name="everybody_but_operators_has_an_organization",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    @property
+    def is_operator(self) -> bool:
+        return self.role == self.Role.OPERATOR
+
+    @property
+    def is_administrator(self) -> bool:
+        return self.role == self.Role.ADMINISTRATOR
+
+    @property
+    def is_staff(self) -> bool:
+        """The admin site is the whole web UI, so whoever may log in may enter it."""
+        return self.is_active
+
+    def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
+        """Django's model permissions are not used: `OwnedAdmin` decides by role (organizations/admin_base.py)."""
+        return False
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active
+
+    def sms_permission(self) -> Decision:
+        """Whether this user may distribute by SMS, and why (R31)."""
+        groups = [(group.name, group.use_sms_distributions) for group in self.groups.all()] if self.pk else []
+        user_type = self.user_type and (self.user_type.name, self.user_type.use_sms_distributions)
+        return permissions.resolve(self.use_sms_distributions, groups, user_type or None)
+
+
+class ApiToken(models.Model):
+    """Lets a program act as a user. The token is shown once; only its digest is kept.
+
+    A user has at most one that works: a new one ends the old at once.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_tokens", verbose_name=_("user"))
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256: the token is random, so no slow hash is needed
+    prefix = models.CharField(_("begins with"), max_length=8)  # by which its owner recognises it
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    last_used_at = models.DateTimeField(_("last used"), null=True)
+    revoked_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user"], condition=Q(revoked_at=None), name="one_working_token_per_user")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class AuditEventQuerySet(models.QuerySet):
+    """Rows that can only be added and read. (Deleting a whole organisation still takes its trail along.)"""
+
+    def update(self, **fields: Any) -> int:
+        raise ValidationError(_("The audit trail cannot be changed."))
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise ValidationError(_("The audit trail cannot be changed."))
+
+
+class AuditEvent(models.Model):
+    """One thing somebody did. Append-only; no secret, number or text is ever in it."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, null=True, verbose_name=_("organisation"))
+    actor = models.ForeignKey(User, models.SET_NULL, null=True, verbose_name=_("who"))
+    actor_email = models.CharField(_("who"), max_length=254, blank=True)
+    action = models.CharField(_("what"), max_length=40)
+    object_type = models.CharField(_("kind"), max_length=40, blank=True)
+    object_id = models.CharField(_("ID"), max_length=40, blank=True)
+    object_name = models.CharField(_("name"), max_length=200, blank=True)
+    detail = models.JSONField(_("detail"), default=dict)
+    address = models.GenericIPAddressField(_("address"), null=True)
+    at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+        ordering: ClassVar = ["-at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["organization", "-at", "-id"], name="audit_by_organization")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_name}".strip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise ValidationError(_("The audit trail cannot be changed."))
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise ValidationError(_("The audit trail cannot be changed."))

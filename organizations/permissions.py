@@ -1,0 +1,97 @@
+"""Who may do what: three-valued permissions, resolved user > groups > user type > no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+if TYPE_CHECKING:
+    from organizations.models import Organization, User
+
+
+class Setting(models.TextChoices):
+    """What one level says about a permission."""
+
+    INHERIT = "inherit", gettext_lazy("As inherited")
+    ENABLED = "enabled", gettext_lazy("Enabled")
+    DISABLED = "disabled", gettext_lazy("Disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a permission holds, and the sentence that explains it."""
+
+    allowed: bool
+    explanation: str
+
+
+def resolve(user: str, groups: Sequence[tuple[str, str]], user_type: tuple[str, str] | None) -> Decision:
+    """The effective value of a permission.
+
+    `user` is the user's own Setting, `groups` and `user_type` are pairs of (name, Setting). Of several groups that say
+    something, one that disables wins: the safe reading.
+    """
+    if user != Setting.INHERIT:
+        if user == Setting.ENABLED:
+            return Decision(True, _("Enabled for this user."))
+        return Decision(False, _("Disabled for this user."))
+    disabling = next((name for name, setting in groups if setting == Setting.DISABLED), None)
+    if disabling is not None:
+        return Decision(False, _("Disabled by group “%(name)s”.") % {"name": disabling})
+    enabling = next((name for name, setting in groups if setting == Setting.ENABLED), None)
+    if enabling is not None:
+        return Decision(True, _("Enabled by group “%(name)s”.") % {"name": enabling})
+    if user_type is not None and user_type[1] != Setting.INHERIT:
+        if user_type[1] == Setting.ENABLED:
+            return Decision(True, _("Enabled by user type “%(name)s”.") % {"name": user_type[0]})
+        return Decision(False, _("Disabled by user type “%(name)s”.") % {"name": user_type[0]})
+    return Decision(False, _("Not enabled for this user, any group or the user type."))
+
+
+class MissingRight(PermissionDenied):
+    """Somebody may not do what they asked for. Its text is what they are shown: what is missing, and whom to ask."""
+
+
+def whom_to_ask(organization: Organization | None) -> str:
+    """A sentence that ends every refusal."""
+    if organization is not None and organization.support_contact:
+        return _("Please ask %(contact)s.") % {"contact": organization.support_contact}
+    return _("Please ask an administrator of your organisation.")
+
+
+def missing_sms(user: User) -> str:
+    """What `user` lacks for distributing by SMS, as a sentence that says whom to ask; "" if nothing."""
+    organization = user.organization
+    if organization is None:
+        return _("Platform operators do not send texts: that is done by the people of an organisation.")
+    if not organization.has_sms:
+        missing = _("The licence of %(organization)s does not include SMS.") % {"organization": organization}
+        return f"{missing} {whom_to_ask(organization)}"
+    decision = user.sms_permission()
+    if not decision.allowed:
+        missing = _("You need the permission “Use SMS distributions”.")
+        return f"{missing} {decision.explanation} {whom_to_ask(organization)}"
+    return ""
+
+
+def require_sms(user: User) -> None:
+    """Raises MissingRight unless the licence has SMS (R12) and the user has "Use SMS distributions" (R31–R33)."""
+    if sentence := missing_sms(user):
+        raise MissingRight(sentence)
+
+
+def require_role(user: User, *roles: str) -> None:
+    """Raises MissingRight unless the user has one of these roles (R11)."""
+    if user.role not in roles:
+        names = " / ".join(str(user.Role(role).label) for role in roles)
+        missing = _("This needs the role %(role)s; yours is %(own)s.") % {
+            "role": names,
+            "own": user.get_role_display(),
+        }
+        raise MissingRight(f"{missing} {whom_to_ask(user.organization)}")

@@ -1,0 +1,43 @@
+// The pages under Admin → Extensions. Without it everything works too.
+"use strict";
+
+if (window.htmx) {
+  // A form that comes back with errors is shown like any other answer.
+  window.htmx.config.responseHandling.unshift({ code: "422", swap: true });
+}
+
+// After a refused form the cursor is in the first wrong field.
+document.addEventListener("DOMContentLoaded", () => {
+  const summary = document.getElementById("form-errors");
+  if (summary) {
+    (document.querySelector("#account-form [aria-invalid='true']") || summary).focus();
+  }
+});
+
+// <button data-use="35312345678" data-for="id_sender">: takes the corrected value.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-use]");
+  if (button) {
+    const field = document.getElementById(button.dataset.for);
+    field.value = button.dataset.use;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  }
+});
+
+// The check-list looks for news every few seconds, but not while somebody is typing or has the focus in it.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const list = event.target.closest("#check-list");
+  if (list && event.target.matches("[data-polls]") && list.contains(document.activeElement)) {
+    event.preventDefault();
+  }
+});
+
+// What was asked for did not happen (signed out, deleted meanwhile, no connection): show the page as it is now.
+for (const trouble of ["htmx:responseError", "htmx:sendError"]) {
+  document.addEventListener(trouble, (event) => {
+    if (!event.target.matches("[data-polls]")) {
+      window.location.reload();
+    }
+  });
+}

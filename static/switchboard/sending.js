@@ -1,0 +1,70 @@
+// The pages of contacts and distributions. Without it everything works too.
+"use strict";
+
+if (window.htmx) {
+  // A form that comes back with errors is shown like any other answer.
+  window.htmx.config.responseHandling.unshift({ code: "422", swap: true });
+}
+
+// unfold's script expects its own widget around every file field, and fails where there is none.
+for (const input of document.querySelectorAll(".snd-file")) {
+  input.hasChangeListener = true;
+}
+
+// <form data-busy="Reading the file…">: the button says so and takes no second click.
+document.addEventListener("submit", (event) => {
+  const busy = event.target.dataset.busy;
+  const button = event.submitter || event.target.querySelector("[type=submit]");
+  if (busy && button) {
+    window.setTimeout(() => {
+      button.disabled = true; // after the browser has read the form, the button's own value included
+      button.textContent = busy;
+    });
+  }
+});
+
+// Back from the next page the button works again.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    window.location.reload();
+  }
+});
+
+// <button data-insert="${m://FirstName|}" data-caret="-1">: puts a placeholder where the cursor is.
+document.addEventListener("click", (event) => {
+  const insert = event.target.closest("[data-insert]");
+  const replace = event.target.closest("[data-replace-text]");
+  const text = document.getElementById("id_message_text");
+  if (!text || !(insert || replace)) {
+    return;
+  }
+  if (replace) {
+    text.value = replace.dataset.replaceText;
+  } else {
+    const caret = text.selectionStart + insert.dataset.insert.length + Number(insert.dataset.caret || 0);
+    text.setRangeText(insert.dataset.insert, text.selectionStart, text.selectionEnd, "end");
+    text.setSelectionRange(caret, caret);
+  }
+  text.focus();
+  text.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+// <div data-shown-when="later">: only while the choice "when" has this value. Without scripts it is always there.
+function showWhatIsChosen() {
+  const chosen = document.querySelector("input[name=when]:checked");
+  for (const part of document.querySelectorAll("[data-shown-when]")) {
+    part.hidden = !chosen || chosen.value !== part.dataset.shownWhen;
+  }
+}
+document.addEventListener("change", (event) => {
+  if (event.target.name === "when") {
+    showWhatIsChosen();
+  }
+});
+document.addEventListener("DOMContentLoaded", () => {
+  showWhatIsChosen();
+  const summary = document.getElementById("form-errors");
+  if (summary) {
+    (document.querySelector("[aria-invalid='true']") || summary).focus();
+  }
+});

@@ -1,0 +1,41 @@
+// Small behaviour every page shares. No inline script, no eval: htmx expressions are switched off.
+"use strict";
+
+if (window.htmx) {
+  window.htmx.config.allowEval = false;
+  window.htmx.config.includeIndicatorStyles = false; // in switchboard.css
+  window.htmx.config.selfRequestsOnly = true;
+}
+
+// htmx requests carry Django's CSRF token.
+document.addEventListener("htmx:configRequest", (event) => {
+  const cookie = document.cookie.split("; ").find((pair) => pair.startsWith("csrftoken="));
+  if (cookie) {
+    event.detail.headers["X-CSRFToken"] = cookie.slice("csrftoken=".length);
+  }
+});
+
+// <button data-copy="text to copy" data-copied="Copied">: copies, says so to eyes and screen readers, and goes back.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) {
+    return;
+  }
+  const label = button.querySelector("[data-copy-label]") || button;
+  const before = label.textContent;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    // Browsers offer the clipboard on https and localhost only: select the text instead, so that Ctrl+C takes it.
+    const shown = document.getElementById(button.dataset.copyFrom);
+    if (shown) {
+      window.getSelection().selectAllChildren(shown);
+    }
+    return;
+  }
+  label.textContent = button.dataset.copied || before;
+  button.setAttribute("aria-live", "polite");
+  window.setTimeout(() => {
+    label.textContent = before;
+  }, 2000);
+});

@@ -1,0 +1,230 @@
+"""Each of the seven providers from the empty form to the last answer, as its administrator sees it.
+
+Real browser, web server, worker, beat and PostgreSQL; the provider is the simulator, over real HTTP. The steps are the
+same for all (R7): what differs is a row of the table below.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.test import override_settings
+from playwright.sync_api import Page, expect
+
+from distributions.models import InboundMessage, Message
+from distributions.states import FINAL, Status
+from distributions.wording import explain
+from extensions import registry
+from extensions.contract import Category
+from organizations.models import Organization, User
+from simulator import process as simulator_process
+from simulator.process import SimulatorProcess
+from tests import factories, provider_cases
+from tests.conftest import starting
+from tests.processes import Beat, Web, Worker
+
+pytestmark = pytest.mark.browser
+
+EXAMPLES = {example["key"]: example for example in map(provider_cases.load, provider_cases.files())}
+NUMBER = "+44770090{:04d}"
+CONTACTS = 50
+WITHIN = 30.0  # seconds, from the launch to the last callback
+
+# Endings of a number that decide what becomes of its text (simulator/README.md); every other text is delivered.
+ABSENT, FAILS, EXPIRES, INVALID, LANDLINE, YES, STOP = 9901, 9902, 9903, 9904, 9906, 9910, 9911
+# The state and the reason that the history shows, unless the provider's own words below mean something else.
+FATES = {
+    ABSENT: (Status.UNDELIVERED, Category.TRANSIENT),
+    FAILS: (Status.FAILED, Category.UNKNOWN),
+    EXPIRES: (Status.EXPIRED, Category.TRANSIENT),
+    INVALID: (Status.FAILED, Category.INVALID_RECIPIENT),
+    LANDLINE: (Status.UNDELIVERED, Category.INVALID_RECIPIENT),
+    YES: (Status.DELIVERED, Category.NONE),
+    STOP: (Status.DELIVERED, Category.NONE),
+}
+OWN_WORDS = {
+    "link_mobility": {
+        ABSENT: (Status.UNDELIVERED, Category.UNKNOWN),  # "not delivered", without a reason
+        LANDLINE: (Status.FAILED, Category.INVALID_RECIPIENT),
+    },
+    "messagebird": {
+        FAILS: (Status.UNDELIVERED, Category.TRANSIENT),  # one word for both, a network error here
+        EXPIRES: (Status.EXPIRED, Category.UNKNOWN),
+    },
+    "messagemedia": {
+        ABSENT: (Status.UNDELIVERED, Category.UNKNOWN),
+        FAILS: (Status.FAILED, Category.TRANSIENT),  # a failure of its own gateway
+    },
+    "sinch": {
+        ABSENT: (Status.UNDELIVERED, Category.INVALID_RECIPIENT),  # "not reachable" is meant for good
+        LANDLINE: (Status.FAILED, Category.INVALID_RECIPIENT),
+    },
+    "twilio": {FAILS: (Status.FAILED, Category.TRANSIENT)},
+    "vonage": {EXPIRES: (Status.EXPIRED, Category.UNKNOWN)},
+}
+# All others refuse an invalid number at once and never have the text.
+TAKES_ANY_NUMBER = {"link_mobility"}
+
+
+# One installation serves all seven tests, each as an organisation of its own: starting it takes longer than a test.
+
+
+@pytest.fixture(scope="module")
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Instead of pytest-django's: open for the whole module, emptied when its processes have ended."""
+    with pytest.MonkeyPatch.context() as patch, django_db_blocker.unblock():
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's loop is there already, or still
+        yield
+        call_command("flush", interactive=False, verbosity=0)
+        connections.close_all()  # beside Playwright's loop there are others than without it
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: Any) -> Iterator[SimulatorProcess]:
+    options = {"latency_ms": 0, "report_delay_ms": 20, "state_dir": tmp_path_factory.mktemp("simulator")}
+    with simulator_process.start(**options) as running, override_settings(PROVIDER_BASE_URLS=running.base_urls()):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def web(request: Any, db: None, simulator: SimulatorProcess, tmp_path_factory: Any) -> Iterator[Web]:
+    """The web server, together with a worker and the beat."""
+    with starting(request.node, tmp_path_factory.mktemp("processes")) as start:
+        served = start(Web)
+        with override_settings(PUBLIC_URL=served.url):
+            start(Worker)
+            start(Beat)
+            yield served
+
+
+@pytest.fixture
+def administrator(web: Web, page: Page) -> User:
+    page.set_default_timeout(20_000)
+    user = factories.administrator(factories.organization("City Clinic", default_region="GB"))
+    page.goto(f"{web.url}/admin/login/")
+    page.locator("[name=username]").fill(user.email)
+    page.locator("[name=password]").fill(factories.PASSWORD)
+    page.locator("[name=password]").press("Enter")
+    page.wait_for_url(f"{web.url}/admin/")
+    return user
+
+
+def ask(simulator: SimulatorProcess, path: str, values: dict[str, Any] | None = None) -> Any:
+    body = json.dumps(values).encode() if values is not None else None
+    with urllib.request.urlopen(f"{simulator.url}/_/{path}", body, timeout=10) as answer:
+        return json.load(answer)
+
+
+def add_account(page: Page, web: Web, simulator: SimulatorProcess, key: str) -> None:
+    """Admin → Extensions → the form, filled in with the example; then the addresses go into the provider's console."""
+    provider, example = registry.get(key), EXAMPLES[key]
+    # A key that the provider publishes is the simulator's own.
+    published = {f"webhook_{name}": value for name, value in ask(simulator, "")["providers"][key].items()}
+    values = {name: published.get(name, value) for name, value in example["credentials"].items()}
+    page.goto(f"{web.url}/admin/extensions/")
+    page.get_by_role("link", name=provider.name, exact=True).click()
+    page.get_by_role("link", name="Add account").first.click()
+    page.get_by_label("Name", exact=True).fill("Main account")
+    for name, value in {**values, "sender": example["sender"]}.items():
+        field = page.locator(f"#account-form [name={name}]")
+        if field.evaluate("field => field.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
+    page.get_by_role("button", name="Add account").click()
+    expect(page.get_by_text("“Main account” has been added.")).to_be_visible()
+
+    console = {
+        "reports_url": page.locator("#reports-url").inner_text().strip(),
+        "inbound_url": page.locator("#inbound-url").inner_text().strip(),
+    }
+    ask(simulator, "accounts", {"provider": key, "credentials": values, **console})
+
+
+def verify_and_grant(page: Page) -> None:
+    page.get_by_role("button", name="Verify now").click()
+    expect(page.locator(".ext-check", has_text="Credentials verified")).to_have_class("ext-check is-done")
+    page.get_by_role("button", name="Grant access to all users").click()
+    expect(page.locator("#check-list")).to_contain_text("In use")
+
+
+def compose_and_launch(page: Page, web: Web) -> None:
+    """The same fields and buttons whatever provider carries it (R7)."""
+    page.goto(f"{web.url}/admin/distributions/distribution/add/")
+    page.get_by_label("Name", exact=True).fill("Visit feedback")
+    page.get_by_label("Contact list").select_option(label="Patients")
+    page.get_by_label("Survey", exact=True).select_option(label="Visit")
+    page.get_by_label("Text", exact=True).fill("Hello ${m://FirstName}, how was it? ${l://SurveyURL}")
+    page.get_by_role("button", name="Go on to the review").click()
+    expect(page.locator("#sendable")).to_have_text(str(CONTACTS))
+    page.get_by_role("button", name=f"Send {CONTACTS} texts now").click()
+    expect(page.locator("#progress")).to_be_visible()
+
+
+def wait_for_the_last_callback(organization: Organization) -> None:
+    """Until nothing more is to come; if that takes too long, the history shows what is missing."""
+    deadline = time.monotonic() + WITHIN
+    unsettled = Message.objects.filter(organization=organization).exclude(status__in=FINAL)
+    replies = InboundMessage.objects.filter(organization=organization)
+    while (unsettled.exists() or replies.count() < 2) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def history(page: Page) -> dict[str, tuple[str, str, str]]:
+    """Number -> state, what happened, and the account, as the page shows them."""
+    page.get_by_role("link", name="Recipients").first.click()
+    page.wait_for_url("**/messages/")
+    rows = page.locator("table.sb-table tbody tr").evaluate_all(
+        "rows => rows.map(row => Array.from(row.cells, cell => cell.innerText.trim()))"
+    )
+    return {number: (state, what, account) for _person, number, state, what, account, *_rest in rows}
+
+
+def expect_reply(page: Page, number: str, text: str, meaning: str) -> None:
+    """The text's own page shows what the person answered, and how it was understood."""
+    page.locator("table.sb-table tbody tr", has_text=number).get_by_role("link").click()
+    expect(page.locator(".snd-bubble.is-theirs")).to_have_text(text)
+    expect(page.locator(".snd-phones", has_text=text)).to_contain_text(meaning)
+    page.go_back()
+
+
+@pytest.mark.parametrize("key", sorted(EXAMPLES))
+def test_from_the_empty_form_to_the_last_answer(
+    administrator: User, page: Page, web: Web, simulator: SimulatorProcess, key: str
+) -> None:
+    """R7, R20, R29, R54: one test for each provider, through everything that is real but the provider itself."""
+    organization = administrator.organization
+    numbers = {ending: NUMBER.format(ending) for ending in (*FATES, *range(CONTACTS - len(FATES)))}
+    factories.contact_list(organization, name="Patients", phones=list(numbers.values()))
+    factories.survey(organization, name="Visit")
+
+    add_account(page, web, simulator, key)
+    verify_and_grant(page)
+    compose_and_launch(page, web)
+    wait_for_the_last_callback(organization)
+    seen = history(page)
+
+    assert seen.keys() == set(numbers.values())
+    fates = FATES | OWN_WORDS.get(key, {})
+    for ending, number in numbers.items():
+        status, reason = fates.get(ending, (Status.DELIVERED, Category.NONE))
+        state, what_happened, account = seen[number]
+        assert (state, account) == (status.label, f"Main account ({registry.get(key).name})"), number
+        assert what_happened.startswith(explain(status, reason)), number
+    expect_reply(page, numbers[YES], "Yes", "reply")
+    expect_reply(page, numbers[STOP], "STOP", "opt-out")
+    page.goto(f"{web.url}/admin/contacts/optout/")
+    expect(page.locator("#result_list")).to_contain_text(numbers[STOP])
+
+    taken = Counter(entry["to"] for entry in ask(simulator, "ledger")["entries"] if entry["provider"] == key)
+    refused = set() if key in TAKES_ANY_NUMBER else {numbers[INVALID]}
+    assert taken == dict.fromkeys(set(numbers.values()) - refused, 1), "every text once, and none that was refused"

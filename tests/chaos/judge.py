@@ -1,0 +1,70 @@
+"""Compares what the simulated provider accepted with what the database says."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributions.models import Chunk, Distribution
+from distributions.references import reference
+from distributions.states import Status
+from simulator.process import SimulatorProcess
+
+REACHED = {Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED}
+
+
+@dataclass
+class Verdict:
+    """`lost`: shown as sent, but never accepted. `duplicated`: accepted twice. `false_failed`: failed, yet accepted."""
+
+    lost: list[int] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    false_failed: list[int] = field(default_factory=list)
+    uncertain: int = 0
+    stranded: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.lost)} lost, {len(self.duplicated)} duplicated, {len(self.false_failed)} false failed, "
+            f"{self.uncertain} uncertain, {self.stranded} stranded; {dict(self.statuses)}"
+        )
+
+
+def call(simulator: SimulatorProcess, method: str, path: str, data: Any = None) -> Any:
+    """One of the simulator's own endpoints."""
+    body = None if data is None else json.dumps(data).encode()
+    request = urllib.request.Request(f"{simulator.url}/_/{path}", body, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def judge(simulator: SimulatorProcess, distribution: Distribution) -> Verdict:
+    """The ledger against the rows of one distribution; by reference, which no other message has."""
+    accepted = Counter(entry["reference"] for entry in call(simulator, "GET", "ledger")["entries"])
+    verdict = Verdict(duplicated=[name for name, count in accepted.items() if count > 1])
+    for pk, status in distribution.messages.values_list("pk", "status"):
+        verdict.statuses[status] += 1
+        in_ledger = accepted[reference(pk)]
+        if status in REACHED and not in_ledger:
+            verdict.lost.append(pk)
+        if status == Status.FAILED and in_ledger:
+            verdict.false_failed.append(pk)
+    verdict.uncertain = verdict.statuses[Status.UNCERTAIN]
+    waiting = verdict.statuses[Status.QUEUED] + verdict.statuses[Status.SENDING]
+    open_chunks = Chunk.objects.filter(distribution=distribution, state=Chunk.State.OPEN).exists()
+    verdict.stranded = 0 if open_chunks else waiting
+    return verdict
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> None:
+    """Raises AssertionError if the condition does not become true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.1)

@@ -1,0 +1,159 @@
+"""The product's own processes, started by tests: a Celery worker, a beat, a web server, on the test database."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from config.celery import app
+from config.supervisor import die_with_parent
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_WITHIN = 60.0  # seconds; a loaded machine takes 10
+STOPPED_WITHIN = 30.0  # seconds
+
+# Settings that a test may change with pytest-django's `settings`: what is started afterwards sees the change too.
+HANDED_ON = (
+    "CALLBACK_GRACE_DAYS",
+    "LOOKUP_AFTER",
+    "PUBLIC_URL",
+    "SEND_CONCURRENCY",
+    "SEND_LEASE",
+    "SEND_SLICE",
+    "SEND_TIMEOUT",
+    "SWEEP_EVERY",
+)
+
+
+def environment() -> dict[str, str]:
+    """The environment for a child: this run's services, the test database, the settings as the test has them now."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{database['NAME']}"
+    else:
+        url = f"postgres://{database['USER']}@/{database['HOST']}/{database['NAME']}"
+    return {
+        **os.environ,
+        **{name: str(getattr(settings, name)) for name in HANDED_ON},
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PROVIDER_BASE_URLS": json.dumps(settings.PROVIDER_BASE_URLS),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """A child whose output goes to `log`; killed with the test run, whatever happens to it."""
+
+    def __init__(self, name: str, command: list[str], log: Path, **variables: str) -> None:
+        self.name, self.log = name, log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment() | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._popen.poll() is None
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Raises AssertionError with the log if the process ends or takes too long."""
+        deadline = time.monotonic() + READY_WITHIN
+        while not ready():
+            if not self.is_running or time.monotonic() > deadline:
+                status = self.stop()
+                raise AssertionError(f"{self.name} did not get ready (exit status {status}):\n{self.output()}")
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ask it to finish what it is doing; kill it where it does not. Returns its exit status."""
+        if self.is_running:
+            self._popen.terminate()
+            try:
+                self._popen.wait(STOPPED_WITHIN)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._popen.returncode
+
+    def kill(self) -> None:
+        """As the machine would: the process and everything it has started end at once."""
+        os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
+
+class Worker(Process):
+    """A Celery worker with two processes, as in production."""
+
+    def __init__(self, name: str, log: Path, *, concurrency: int = 2, **variables: str) -> None:
+        self.host = f"{name}@tests"
+        command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-c", str(concurrency)]
+        command += ["-n", self.host, "--without-gossip", "--without-mingle", "-l", "INFO"]
+        super().__init__(name, command, log, **variables)
+        self.wait_until(self.answers)
+
+    def answers(self) -> bool:
+        return bool(app.control.ping(destination=[self.host], timeout=0.5))
+
+
+class Beat(Process):
+    def __init__(self, log: Path, **variables: str) -> None:
+        command = [sys.executable, "-m", "celery", "-A", "config", "beat", "--pidfile=", "-l", "INFO"]
+        command += ["-s", str(log.with_suffix(".db"))]
+        super().__init__("beat", command, log, **variables)
+        self.wait_until(lambda: "beat: Starting" in self.output())
+
+
+class Web(Process):
+    """The web server on a free port of the loopback interface."""
+
+    def __init__(self, log: Path, *, port: int | None = None, **variables: str) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "8", "config.wsgi:application"]
+        super().__init__("web", command, log, **{"PUBLIC_URL": self.url, **variables})
+        self.wait_until(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/admin/login/", timeout=5) as response:
+                return response.status == 200
+        except urllib.error.HTTPError as error:
+            error.close()
+            return True  # it speaks HTTP; what it says is the test's business
+        except OSError:
+            return False

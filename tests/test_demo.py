@@ -1,0 +1,104 @@
+"""The demo's judge: it must see what is lost, doubled or sent to nobody, or its last line is worth nothing."""
+
+import os
+
+import pytest
+
+from distributions import sample
+from distributions.management.commands import demo
+from distributions.models import Message
+from distributions.references import reference
+from distributions.states import FINAL, Status
+from tests import factories
+
+
+@pytest.fixture
+def distribution(db):
+    """Four recipients: delivered, failed at once, skipped, and one more that is delivered."""
+    made = factories.distribution(factories.organization(), recipients=4)
+    states = (Status.DELIVERED, Status.FAILED, Status.SKIPPED, Status.DELIVERED)
+    for message, status in zip(Message.objects.order_by("pk"), states, strict=True):
+        Message.objects.filter(pk=message.pk).update(status=status)
+    return made
+
+
+@pytest.fixture
+def book(distribution):
+    """What the provider has accepted: the two that were delivered."""
+    delivered = Message.objects.filter(status=Status.DELIVERED).order_by("pk")
+    return [{"reference": reference(message.pk)} for message in delivered]
+
+
+def test_when_the_books_agree_nothing_is_lost_or_duplicated(distribution, book):
+    verdict = sample.judge(distribution, book)
+
+    assert str(verdict) == "4 recipients, 2 delivered, 1 failed, 1 skipped, 0 lost, 0 duplicated"
+    assert verdict.is_clean
+
+
+def test_a_text_that_the_provider_has_twice_is_duplicated(distribution, book):
+    verdict = sample.judge(distribution, [*book, book[0], book[0]])
+
+    assert verdict.duplicated == 2
+    assert not verdict.is_clean
+
+
+def test_a_delivered_text_that_the_provider_never_had_is_lost(distribution, book):
+    verdict = sample.judge(distribution, book[1:])
+
+    assert verdict.lost == 1
+    assert not verdict.is_clean
+
+
+@pytest.mark.parametrize("status", sorted(set(Status) - FINAL))
+def test_a_message_without_an_end_is_lost(distribution, book, status):
+    Message.objects.filter(status=Status.FAILED).update(status=status)
+
+    assert sample.judge(distribution, book).lost == 1
+
+
+def test_a_recipient_without_a_message_is_lost(distribution, book):
+    Message.objects.filter(status=Status.SKIPPED).delete()
+
+    assert sample.judge(distribution, book).lost == 1
+
+
+def test_a_text_that_should_never_have_gone_out_is_seen(distribution, book):
+    skipped = Message.objects.get(status=Status.SKIPPED)
+
+    verdict = sample.judge(distribution, [*book, {"reference": reference(skipped.pk)}, {"reference": "nobody's"}])
+
+    assert verdict.unknown == 2
+    assert not verdict.is_clean
+
+
+def test_the_sample_contacts_meet_every_fate_in_its_share(db):
+    people = sample._contacts(factories.organization(), 200)
+
+    phones = list(people.contacts.values_list("phone", flat=True))
+    assert len(phones) == 200
+    assert phones.count("") == sample.SPECIAL[sample.NO_NUMBER]
+    assert sum(phone.endswith("9904") for phone in phones) == sample.SPECIAL["9904"]
+    assert people.contacts.exclude(opted_out_at=None).count() == sample.SPECIAL[sample.OPTED_OUT]
+    assert all(phone.startswith("+1555") for phone in phones if phone)  # no such area code: nobody's number
+
+
+def test_the_demo_never_touches_a_real_installation(monkeypatch, tmp_path):
+    """Whatever this machine's environment and .env say, the demo has its own folder, database, broker and secrets."""
+    seen = {}
+    monkeypatch.setattr(demo, "FOLDER", tmp_path / "demo")
+    monkeypatch.setattr(os, "execve", lambda program, arguments, environment: seen.update(environment))
+    monkeypatch.setenv("DATABASE_URL", "postgres://app@production/switchboard")
+    monkeypatch.setenv("REDIS_URL", "redis://production")
+    monkeypatch.setenv("FERNET_KEYS", "production")
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "switchboard.sqlite3").write_text("of the last demo")
+
+    demo.Command()._begin(port=None)
+
+    assert not {"DATABASE_URL", "REDIS_URL", "FERNET_KEYS", "SECRET_KEY"} & seen.keys()
+    assert seen["VAR_DIR"] == str(tmp_path / "demo")
+    assert seen["ENV_FILE"] == str(tmp_path / "demo" / ".env")
+    assert seen["PUBLIC_URL"].startswith("http://127.0.0.1:")
+    assert "production" not in (tmp_path / "demo" / ".env").read_text()
+    assert not (tmp_path / "demo" / "switchboard.sqlite3").exists()

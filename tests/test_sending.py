@@ -1,0 +1,298 @@
+"""The pump against the real simulator over real HTTP: every text leaves once, whatever the provider answers."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from contacts.models import ContactList, OptOut
+from distributions import launching, outbox, sending, settling, sweeping
+from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
+from distributions.references import reference
+from distributions.states import Status
+from extensions.models import AccountState, PumpSeat
+from simulator import process
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Simulator:
+    """The running simulator as one test sees it: its own faults, and what was accepted since it began."""
+
+    def __init__(self, running):
+        self.base_urls = running.base_urls()
+        self._url = running.url
+        self.heal()
+        self._since = self._call("GET", "ledger")["last"]
+
+    def _call(self, method, path, data=None):
+        body = None if data is None else json.dumps(data).encode()
+        request = urllib.request.Request(f"{self._url}/_/{path}", body, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def fail(self, kind, provider="twilio", **fields):
+        self._call("POST", "faults", {"kind": kind, "rate": 1.0, "provider": provider, **fields})
+
+    def heal(self):
+        self._call("DELETE", "faults")
+
+    @property
+    def ledger(self):
+        return self._call("GET", f"ledger?since={self._since}")["entries"]
+
+
+@pytest.fixture(scope="module")
+def running():
+    with process.start(reports=False, latency_ms=0) as started:
+        yield started
+
+
+@pytest.fixture
+def simulator(running, settings):
+    made = Simulator(running)
+    settings.PROVIDER_BASE_URLS = made.base_urls
+    settings.SEND_SLICE = 3
+    settings.LOOKUP_AFTER = 1
+    yield made
+    sending.close()  # the next test's engine reads its own settings
+
+
+def launched(provider="twilio", recipients=30, *, phone="+4477009{:05d}", **state):
+    """A distribution through a fresh account, its messages written."""
+    clinic = factories.organization()
+    account = factories.account(clinic, provider)
+    AccountState.objects.filter(pk=account.pk).update(messages_per_second=5000, max_in_flight=16, **state)
+    made = factories.distribution(
+        clinic,
+        contact_list=factories.contact_list(clinic, recipients, phone=phone),
+        account=account,
+        state=Distribution.State.LAUNCHING,
+        launched_at=timezone.now(),
+    )
+    while launching.expand(made.pk):
+        pass
+    return Distribution.objects.get(pk=made.pk)
+
+
+def look_up(distribution):
+    """Settle the distribution's uncertain messages, as if enough time had passed since their attempts."""
+    distribution.messages.update(attempted_at=timezone.now() - timedelta(seconds=1.5))
+    return settling.settle(distribution.account_id)
+
+
+def statuses(distribution):
+    return Counter(distribution.messages.values_list("status", flat=True))
+
+
+@pytest.mark.parametrize("provider", ["twilio", "infobip"])
+def test_every_message_is_sent_once_and_its_acceptance_recorded(simulator, provider):
+    made = launched(provider, recipients=130)
+
+    while sending.run(made.account_id):
+        pass
+
+    assert statuses(made) == {Status.ACCEPTED: 130}
+    sent = simulator.ledger
+    assert sorted(entry["reference"] for entry in sent) == sorted(
+        reference(pk) for pk in made.messages.values_list("pk", flat=True)
+    )
+    assert {entry["text"] for entry in sent} == set(made.messages.values_list("text", flat=True))
+    assert not made.messages.filter(provider_message_id="").exists()
+    assert set(Chunk.objects.values_list("state", flat=True)) == {Chunk.State.DONE}
+    assert (Tally.objects.get().waiting, Tally.objects.get().accepted) == (0, 130)
+
+
+def test_a_message_is_sent_once_however_often_the_bell_rings(simulator):
+    made = launched(recipients=20)
+
+    for _ring in range(3):
+        sending.run(made.account_id)
+
+    assert len(simulator.ledger) == 20
+
+
+def test_a_refused_message_fails_with_the_reason_in_our_words_and_theirs(simulator):
+    made = launched(recipients=1, phone="+447700999904")  # an invalid number
+
+    sending.run(made.account_id)
+
+    message = made.messages.get()
+    assert (message.status, message.reason) == (Status.FAILED, "invalid_recipient")
+    assert "21211" in message.error
+    assert MessageEvent.objects.get().category == "invalid_recipient"
+    assert simulator.ledger == []
+
+
+def test_who_opted_out_at_the_provider_is_opted_out_here(simulator):
+    made = launched(recipients=1, phone="+447700999905")
+
+    sending.run(made.account_id)
+
+    assert made.messages.get().reason == "opted_out"
+    assert OptOut.objects.active().get().phone == "+447700999905"
+
+
+@pytest.mark.parametrize("kind", ["accept_drop", "accept_500", "accept_garbage", "accept_empty", "accept_cut_json"])
+def test_an_unclear_answer_is_never_followed_by_a_second_send(simulator, kind):
+    made = launched(recipients=8)
+    simulator.fail(kind)
+
+    for _ring in range(3):
+        sending.run(made.account_id)
+
+    assert statuses(made) == {Status.UNCERTAIN: 8}
+    assert len(simulator.ledger) == 8
+
+
+def test_an_answer_that_never_comes_is_unclear_after_the_deadline(simulator, settings):
+    settings.SEND_TIMEOUT = 1
+    made = launched(recipients=2)
+    simulator.fail("accept_hang")
+
+    sending.run(made.account_id)
+
+    assert statuses(made) == {Status.UNCERTAIN: 2}
+
+
+def test_an_uncertain_message_that_the_provider_has_is_found_by_look_up(simulator):
+    made = launched(recipients=6)
+    simulator.fail("accept_drop")
+    sending.run(made.account_id)
+    simulator.heal()
+
+    assert look_up(made) is False
+
+    assert Status.UNCERTAIN not in statuses(made)
+    assert not made.messages.filter(provider_message_id="").exists()
+    assert len(simulator.ledger) == 6
+
+
+def test_an_uncertain_message_that_the_provider_never_had_is_sent_after_the_look_up(simulator):
+    made = launched(recipients=6)
+    simulator.fail("drop")
+    sending.run(made.account_id)
+    assert statuses(made) == {Status.UNCERTAIN: 6}
+    simulator.heal()
+
+    assert look_up(made) is True
+    sending.run(made.account_id)
+
+    assert statuses(made) == {Status.ACCEPTED: 6}
+    assert len(simulator.ledger) == 6
+
+
+def test_where_the_provider_refuses_repeats_an_uncertain_message_is_repeated_and_counts_once(simulator):
+    made = launched("infobip", recipients=6)
+    simulator.fail("accept_drop", "infobip")
+    sending.run(made.account_id)
+    simulator.heal()
+
+    assert look_up(made) is True
+    sending.run(made.account_id)
+
+    assert statuses(made) == {Status.ACCEPTED: 6}
+    assert len(simulator.ledger) == 6
+
+
+def test_no_call_is_made_before_the_time_the_provider_asked_for(simulator):
+    made = launched(recipients=20)
+    simulator.fail("429", retry_after=30)
+
+    sending.run(made.account_id)
+    calls = len(simulator.ledger)
+    sending.run(made.account_id)
+
+    assert calls == len(simulator.ledger) == 0
+    assert statuses(made) == {Status.QUEUED: 20}
+    assert AccountState.objects.get(pk=made.account_id).open_until > timezone.now() + timedelta(seconds=20)
+    assert sweeping.accounts_due() == []
+
+
+def test_bad_credentials_stop_the_account_and_lose_no_message(simulator):
+    made = launched(recipients=40)
+    simulator.fail("401")
+
+    sending.run(made.account_id)
+
+    state = AccountState.objects.get(pk=made.account_id)
+    assert state.stopped_at is not None
+    assert "auth_failed" in state.stopped_reason
+    assert statuses(made) == {Status.QUEUED: 40}
+    assert sweeping.accounts_due() == []
+
+
+def test_while_the_provider_is_away_messages_wait_and_the_account_pauses(simulator, settings):
+    settings.PROVIDER_BASE_URLS = {"twilio": "http://127.0.0.1:9"}  # nobody listens there
+    made = launched(recipients=40)
+
+    sending.run(made.account_id)
+
+    assert statuses(made) == {Status.QUEUED: 40}
+    assert AccountState.objects.get(pk=made.account_id).open_until > timezone.now()
+
+
+def test_the_rate_of_the_account_is_kept_in_every_second(simulator):
+    made = launched(recipients=60)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=20)
+
+    sending.run(made.account_id)
+    sending.run(made.account_id)
+
+    times = sorted(entry["time"] for entry in simulator.ledger)
+    peak = max(sum(start <= moment < start + 1 for moment in times) for start in times)
+    assert len(times) >= 40
+    assert peak <= 23  # the rate, and the little by which two calls may drift
+
+
+def test_the_last_messages_of_a_chunk_are_sent_although_the_rate_keeps_them_waiting(simulator):
+    made = launched(recipients=12)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=20)
+
+    sending.run(made.account_id)  # the first six are answered long before the last six may leave
+
+    assert statuses(made) == {Status.ACCEPTED: 12}
+    assert len(simulator.ledger) == 12
+
+
+def test_a_pause_in_the_middle_stops_all_but_what_is_in_flight(simulator):
+    made = launched(recipients=200)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=50)
+    Distribution.objects.filter(pk=made.pk).update(paused_at=timezone.now())
+
+    sending.run(made.account_id)
+
+    assert simulator.ledger == []
+    assert statuses(made) == {Status.QUEUED: 200}
+    Distribution.objects.filter(pk=made.pk).update(paused_at=None)
+    assert sweeping.accounts_due() == [made.account_id], "its chunks were given back"
+
+
+def test_two_pumps_at_most_work_for_one_account(simulator):
+    made = launched(recipients=5)
+    assert outbox.take_seat(made.account_id, "one")
+    assert outbox.take_seat(made.account_id, "two")
+
+    assert sending.run(made.account_id) is False
+
+    assert simulator.ledger == []
+    PumpSeat.objects.update(lease_until=timezone.now())
+    time.sleep(0.01)
+    sending.run(made.account_id)
+    assert len(simulator.ledger) == 5
+
+
+def test_a_deleted_contact_list_leaves_the_history(simulator):
+    made = launched(recipients=3)
+    sending.run(made.account_id)
+
+    ContactList.objects.all().delete()
+
+    assert Message.objects.select_related("contact").count() == 3

@@ -1,0 +1,264 @@
+"""The door: find the account, verify, keep, and only then answer.
+
+Callbacks that arrive together share one INSERT: each request thread hands its row to a writer thread and waits for the
+commit. If the row cannot be kept, the provider hears 503 and sends it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from extensions import registry
+from extensions.contract import DeliveryReport, InboundSms, InvalidSignature, Provider, Unreadable, WebhookRequest
+from extensions.models import ProviderAccount
+from organizations.models import Organization
+from webhooks import bell
+from webhooks.models import Callback, RefusedCallback
+
+logger = logging.getLogger(__name__)
+
+CACHE_SECONDS = 5.0  # how long an account's credentials serve verification before they are read again
+GROUP = 500  # callbacks in one INSERT
+KEEP_TIMEOUT = 10.0  # seconds a request waits for its commit
+
+
+class UnknownAddress(Exception):
+    """No such organisation, or it has no account at this provider."""
+
+
+class WrongMethod(Exception):
+    """The provider calls with another method; `allowed` are those it uses."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(", ".join(allowed))
+        self.allowed = allowed
+
+
+class NotKept(Exception):
+    """The callback could not be stored; the provider has to send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An account whose callbacks can be verified."""
+
+    account_id: int
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`account_id` is None for a probe, of which nothing is kept."""
+
+    account_id: int | None
+    provider: type[Provider]
+
+
+_cache: dict[tuple[str, str], tuple[float, int | None, list[Opened]]] = {}
+
+
+def forget_accounts() -> None:
+    """Read the accounts anew at the next callback."""
+    _cache.clear()
+
+
+def _accounts(organization_id: str, provider: type[Provider]) -> tuple[int | None, list[Opened]]:
+    """The organisation's key and the accounts whose callbacks it believes: its own and the installation's."""
+    key = (organization_id, provider.key)
+    cached = _cache.get(key)
+    if cached is not None and cached[0] > time.monotonic():
+        return cached[1], cached[2]
+    organization = Organization.objects.filter(public_id=organization_id).first()
+    opened: list[Opened] = []
+    if organization is not None:
+        believed = Q(organization=organization) | Q(organization=None)
+        accounts = ProviderAccount.objects.verifying().filter(believed, provider=provider.key)
+        # The living first, the newest first: a replaced account often shares its secrets with its successor.
+        for account in accounts.select_related("organization").order_by(F("deleted_at").desc(nulls_first=True), "-pk"):
+            try:
+                opened.append(Opened(account.pk, account.open()))
+            except PermissionDenied:
+                logger.error("account %s holds another organisation's credentials", account.public_id)
+    if len(_cache) > 10_000:  # made-up organisations must not fill the memory
+        _cache.clear()
+    pk = organization.pk if organization else None
+    _cache[key] = (time.monotonic() + CACHE_SECONDS, pk, opened)
+    return pk, opened
+
+
+def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *, now: datetime | None = None) -> Kept:
+    """Verify a callback and store it; returns after the commit.
+
+    Raises UnknownAddress, WrongMethod, NotKept, or, counted and shown to the administrator with their reason,
+    InvalidSignature and Unreadable.
+    """
+    provider = registry.by_slug(slug, request)
+    if provider is None:
+        raise UnknownAddress
+    if request.method not in provider.webhook_methods:
+        raise WrongMethod(provider.webhook_methods)
+    if provider.is_probe(request):
+        return Kept(None, provider)
+    try:
+        organization_pk, accounts = _accounts(organization_id, provider)
+    except (DatabaseError, InterfaceError) as error:
+        connection.close()
+        raise NotKept from error
+    if organization_pk is None:
+        raise UnknownAddress
+    try:
+        opened = _opener(accounts, kind, request, now or timezone.now())
+    except (InvalidSignature, Unreadable) as refusal:
+        refuse(organization_pk, slug, kind, refusal.reason)
+        raise
+    writer.write(
+        Callback(
+            account_id=opened.account_id,
+            kind=kind,
+            method=request.method,
+            url=request.url,
+            content_type=request.header("Content-Type")[:100],
+            body=request.body,
+            dedupe_key=_digest(f"{opened.account_id}:{kind}:{opened.provider.dedupe_key(request)}"),
+        )
+    )
+    return Kept(opened.account_id, provider)
+
+
+def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: datetime) -> Opened:
+    """The account whose secrets verify the callback; of several, the first that finds something in it.
+
+    Raises InvalidSignature, with the reason that the first account gave, or Unreadable.
+    """
+    reasons: list[str] = []
+    verified: list[Opened] = []
+    for opened in accounts:
+        try:
+            opened.provider.verify(request, now=now)
+        except InvalidSignature as refusal:
+            reasons.append(refusal.reason)
+            continue
+        verified.append(opened)
+        if any(parse(opened.provider, kind, request)):
+            return opened
+    if verified:
+        return verified[0]
+    raise InvalidSignature(reasons[0] if reasons else "no account of this provider")
+
+
+def parse(provider: Provider, kind: str, request: WebhookRequest) -> tuple[list[DeliveryReport], list[InboundSms]]:
+    """What a callback says: each route carries its own kind (R99), except where the provider mixes them.
+
+    Raises Unreadable.
+    """
+    reports = provider.parse_reports(request) if kind == "status" or provider.mixes_routes else []
+    inbound = provider.parse_inbound(request) if kind == "message" or provider.mixes_routes else []
+    return reports, inbound
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refuse(organization_pk: int, slug: str, kind: str, reason: str) -> None:
+    """Count a refused call, with its reason and without its payload (R100)."""
+    now = timezone.now()
+    today = RefusedCallback.objects.filter(
+        organization_id=organization_pk, slug=slug[:40], kind=kind, reason=reason[:200], day=now.date()
+    )
+    try:
+        if not today.update(count=F("count") + 1, last_at=now):
+            _row, created = RefusedCallback.objects.get_or_create(
+                organization_id=organization_pk, slug=slug[:40], kind=kind, reason=reason[:200], day=now.date()
+            )
+            if not created:
+                today.update(count=F("count") + 1, last_at=now)
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        logger.warning("a refused callback could not be counted")
+
+
+class Writer:
+    """Writes callbacks in groups: while one INSERT commits, the next group gathers."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Callback, Future[None]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def write(self, callback: Callback) -> None:
+        """Store a callback; returns after the commit. One that was stored before is fine. Raises NotKept."""
+        if connection.in_atomic_block:  # the caller's own transaction: another thread could not take part in it
+            self._insert([callback])
+            return
+        self._start()
+        done: Future[None] = Future()
+        self._queue.put((callback, done))
+        try:
+            done.result(timeout=KEEP_TIMEOUT)
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
+            raise NotKept from error
+
+    def close(self) -> None:
+        """End the writer thread and its connection, once everything handed over is written."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                self._queue.put(None)
+                self._thread.join()
+            self._thread = None
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            with self._lock:
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._run, name="callback-writer", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            group = self._take()
+            if not group:
+                connection.close()
+                return
+            try:
+                self._insert([callback for callback, _done in group])
+            except (DatabaseError, InterfaceError) as error:
+                connection.close()
+                logger.warning("%d callbacks could not be stored (%s)", len(group), type(error).__name__)
+                for _callback, done in group:
+                    done.set_exception(error)
+            else:
+                for _callback, done in group:
+                    done.set_result(None)
+                bell.ring()
+
+    def _take(self) -> list[tuple[Callback, Future[None]]]:
+        """What has been handed over, waiting for the first; [] when the thread is to end."""
+        group: list[tuple[Callback, Future[None]]] = []
+        while True:
+            handed = self._queue.get()
+            if handed is None:
+                if group:
+                    self._queue.put(None)  # write these first
+                return group
+            group.append(handed)
+            if len(group) == GROUP or self._queue.empty():
+                return group
+
+    def _insert(self, callbacks: list[Callback]) -> None:
+        Callback.objects.bulk_create(callbacks, ignore_conflicts=True)
+
+
+writer = Writer()

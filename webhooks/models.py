@@ -1,0 +1,70 @@
+"""The inbox of raw callbacks, and what was refused at the door."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from extensions.models import ProviderAccount
+from organizations.models import Organization
+
+
+class Callback(models.Model):
+    """A verified webhook request, kept as it came until it has been applied and for a while after."""
+
+    class State(models.TextChoices):
+        NEW = "new"
+        APPLIED = "applied"
+        PARKED = "parked"  # names a message we do not know yet: tried again later
+        UNREADABLE = "unreadable"
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=8)  # the route it came by: "status" or "message"
+    method = models.CharField(max_length=8)
+    url = models.TextField()
+    content_type = models.CharField(max_length=100, blank=True)
+    body = models.BinaryField()
+    dedupe_key = models.CharField(max_length=64, unique=True)
+    received_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
+    tries = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(default=timezone.now)
+    pending = models.JSONField(null=True)  # positions of the reports in it whose message is not known yet
+    error = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["not_before"], condition=models.Q(state__in=["new", "parked"]), name="callbacks_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class RefusedCallback(models.Model):
+    """How often a call was refused for one reason on one day. No payload, so nothing forged is ever shown as real."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="refused_callbacks")
+    slug = models.CharField(_("path"), max_length=40)
+    kind = models.CharField(_("route"), max_length=8)
+    reason = models.CharField(_("reason"), max_length=200)
+    day = models.DateField()
+    count = models.PositiveIntegerField(_("how often"), default=1)
+    first_at = models.DateTimeField(_("first"), default=timezone.now)
+    last_at = models.DateTimeField(_("last"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("refused callback")
+        verbose_name_plural = _("refused callbacks")
+        ordering: ClassVar = ["-last_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "slug", "kind", "reason", "day"], name="one_count_per_refusal"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.reason

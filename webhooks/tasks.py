@@ -1,0 +1,25 @@
+"""Bells for the inbox."""
+
+from __future__ import annotations
+
+import time
+
+from celery import shared_task
+
+from webhooks import applying
+
+LONGEST = 20.0  # seconds a task goes on before it lets others have their turn
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def apply() -> None:
+    """Apply stored callbacks until none are due."""
+    stop_at = time.monotonic() + LONGEST
+    while applying.apply_due() == applying.GROUP and time.monotonic() < stop_at:
+        pass
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def purge() -> None:
+    """Forget raw callbacks after the retention time."""
+    applying.purge()
