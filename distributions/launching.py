@@ -48,7 +48,7 @@ def expand(distribution_id: int) -> bool:
     with transaction.atomic():
         distribution = (
             Distribution.objects.select_for_update(of=("self",), skip_locked=True)
-            .select_related("account")
+            .select_related("account", "survey")
             .filter(pk=distribution_id, state=Distribution.State.LAUNCHING)
             .first()
         )
@@ -69,7 +69,7 @@ def expand(distribution_id: int) -> bool:
 
 
 def _rows(distribution: Distribution, contacts: Sequence[Contact]) -> list[Row]:
-    template = Template(distribution.message_text)
+    template = Template(distribution.whole_text)
     assert distribution.account is not None  # a launch chooses the account (distributions/services.py)
     carried_text = distribution.account.provider_class.carried_text
     stopped = OptOut.objects.numbers(distribution.organization_id, {contact.phone for contact in contacts})

@@ -29,7 +29,10 @@ REPEATED = "repeated"  # the reason of a queued message that was uncertain befor
 SEATS = 2  # pumps that may work for one account at once
 SEAT_LEASE = 15.0  # seconds; renewed while the pump lives
 
-_RUNNING = "d.paused_at IS NULL AND d.state IN ('launching', 'sending')"
+
+def _running(answers: str) -> str:
+    """Whether a distribution (d) sends now. Its conversations go on after it has finished: `answers` tells them."""
+    return f"d.paused_at IS NULL AND (d.state IN ('launching', 'sending') OR d.state = 'finished' AND {answers})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ def claim(account_id: int, holder: str, limit: int) -> list[Claim]:
     due = f"""
         SELECT c.id FROM distributions_chunk c JOIN distributions_distribution d ON d.id = c.distribution_id
         WHERE c.account_id = %s AND c.state = 'open' AND c.not_before <= {now}
-            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {_RUNNING}
+            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {_running(f"c.priority = {Chunk.Priority.REPLY}")}
         ORDER BY c.priority, c.not_before, c.id LIMIT %s
     """  # noqa: S608
     due_params = [account_id, *now_params, *now_params, limit]
@@ -209,12 +212,13 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
                 ) AS stop) x
             )
         WHERE {chosen} AND m.status = 'queued' AND EXISTS (
-            SELECT 1 FROM distributions_distribution d WHERE d.id = m.distribution_id AND {_RUNNING}
+            SELECT 1 FROM distributions_distribution d
+            WHERE d.id = m.distribution_id AND {_running("m.conversation_id IS NOT NULL")}
         )
-        RETURNING id, status, attempt, "to", text, distribution_id, reason
+        RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id
     """  # noqa: S608
     rows = _rows(sql, [account_id, *now_params, *params])
-    skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED)
+    skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED and row[7] is None)
     for distribution_id, count in skipped.items():
         Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, skipped=F("skipped") + count)
     marked = (
@@ -255,12 +259,14 @@ def requeue(ids: Iterable[int]) -> int:
     count = 0
     with transaction.atomic():
         rows = Message.objects.filter(pk__in=list(ids), status=Status.UNCERTAIN).select_for_update()
-        for pk, distribution_id in rows.values_list("pk", "distribution_id"):
+        for pk, distribution_id, conversation_id in rows.values_list("pk", "distribution_id", "conversation_id"):
             Message.objects.filter(pk=pk).update(status=Status.QUEUED, error="", reason=REPEATED)
             count += 1
             Chunk.objects.filter(distribution_id=distribution_id, first_id__lte=pk, last_id__gte=pk).update(
                 state=Chunk.State.OPEN, tries=F("tries") + 1
             )
+            if conversation_id is not None:
+                continue
             Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") + 1, uncertain=F("uncertain") - 1)
             Distribution.objects.filter(pk=distribution_id, state=Distribution.State.FINISHED).update(
                 state=Distribution.State.SENDING, finished_at=None
@@ -315,10 +321,13 @@ def _apply_sql() -> str:
                 settled_at = CASE WHEN old.moves AND old.status IN ({_listed(FINAL)})
                     THEN clock_timestamp() ELSE m.settled_at END
             FROM old WHERE m.id = old.id AND (old.moves OR old.message_id <> '')
-            RETURNING m.id, old.was, m.status AS now, m.distribution_id
+            RETURNING m.id, old.was, m.status AS now, m.distribution_id, m.conversation_id
         ), tallied AS (
             UPDATE distributions_tally t SET {updates}
-            FROM (SELECT distribution_id, {deltas} FROM moved WHERE was <> now GROUP BY distribution_id) d
+            FROM (
+                SELECT distribution_id, {deltas} FROM moved
+                WHERE was <> now AND conversation_id IS NULL GROUP BY distribution_id
+            ) d
             WHERE t.distribution_id = d.distribution_id
         )
         SELECT id, was, now FROM moved
@@ -382,7 +391,7 @@ def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
                 fields["accepted_at"] = now
             Message.objects.filter(pk=message.pk).update(**fields)
             moved.append(Moved(message.pk, message.status, change.to if moves else message.status))
-            if moves and column(message.status) != column(change.to):
+            if moves and message.conversation_id is None and column(message.status) != column(change.to):
                 counts = deltas.setdefault(message.distribution_id, Counter())
                 counts[column(message.status)] -= 1
                 counts[column(change.to)] += 1
@@ -398,7 +407,7 @@ def recount(distribution_id: int) -> None:
     with transaction.atomic():
         tally = Tally.objects.select_for_update().get(pk=distribution_id)
         counts: Counter[str] = Counter()
-        statuses = Message.objects.filter(distribution_id=distribution_id).values_list("status").annotate(n=Count("pk"))
-        for status, count in statuses.order_by():
+        messages = Message.objects.filter(distribution_id=distribution_id, conversation=None)
+        for status, count in messages.order_by().values_list("status").annotate(n=Count("pk")):
             counts[column(status)] += count
         Tally.objects.filter(pk=tally.pk).update(**{name: counts[name] for name in Tally.COLUMNS})

@@ -33,9 +33,13 @@ def ends_at(now: datetime, quiet_from: time | None, quiet_until: time | None, zo
 
 
 def hold(account: ProviderAccount) -> None:
-    """Postpone this account's due chunks of organisations for which it is quiet now."""
+    """Postpone this account's due chunks of organisations for which it is quiet now.
+
+    Who writes at night is answered at night: the next question would otherwise come out of the blue in the morning.
+    """
     now = timezone.now()
     waiting = Chunk.objects.filter(account=account, state=Chunk.State.OPEN, not_before__lte=now)
+    waiting = waiting.exclude(priority=Chunk.Priority.REPLY)
     organizations = Organization.objects.filter(quiet_from__isnull=False, quiet_until__isnull=False)
     if account.organization_id is not None:
         organizations = organizations.filter(pk=account.organization_id)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_in, opt_out
-from distributions import keywords, outbox
+from distributions import conversations, keywords, outbox
 from distributions.models import InboundMessage, InboundPart, Message, MessageEvent
 from distributions.outbox import Change, storable
 from distributions.references import message_id_of_reference
@@ -168,7 +168,8 @@ def apply_inbound(account: ProviderAccount, organization: Organization, sms: Inb
         return _keep_part(account, organization, sms)
     sender = international(sms.sender)
     meaning = _meaning(organization, sender, sms)
-    message = Message.objects.filter(organization=organization, to=sender).order_by("-pk").first()
+    first = conversations.first_text(account, organization, sender) if meaning == keywords.Meaning.REPLY else None
+    message = first or _latest(organization, sender)
     contacts = Contact.objects.filter(organization=organization)
     contact = contacts.filter(pk=message.contact_id).first() if message and message.contact_id else None
     contact = contact or contacts.filter(phone=sender).order_by("-pk").first()
@@ -190,9 +191,19 @@ def apply_inbound(account: ProviderAccount, organization: Organization, sms: Inb
             return None
         if meaning == keywords.Meaning.OPT_OUT:
             opt_out(organization, sender, OptOut.Source.KEYWORD, f"inbound {inbound.pk}")
+            conversations.stop(organization, sender)
         elif meaning == keywords.Meaning.OPT_IN:
             opt_in(organization, sender)
+        elif first is not None:
+            conversations.take(account, first, inbound)
     return inbound
+
+
+def _latest(organization: Organization, phone: str) -> Message | None:
+    """The distribution's text that this person was sent last; what a conversation went on with is not one."""
+    texts = Message.objects.filter(organization=organization, to=phone, conversation=None)
+    found: Message | None = texts.order_by("-pk").first()
+    return found
 
 
 def international(number: str) -> str:

@@ -24,7 +24,9 @@ from distributions.references import link_token, opt_out_token
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
-from organizations.models import Organization
+from organizations.models import Licence, Organization
+from surveys import conversation
+from surveys.models import Survey
 
 BATCH = 5_000  # contacts
 EXAMPLES = 3
@@ -87,9 +89,9 @@ class Review:
 def review(distribution: Distribution) -> Review:
     """Work out everything the last page before the launch shows."""
     found = Review(distribution)
-    template = Template(distribution.message_text)
+    template = Template(distribution.whole_text)
     try:
-        found.route = route_for(distribution.organization)
+        found.route = route_of(distribution)
     except NoRoute as error:
         found.refusal = error.reason
     found.refusal = obstacle(distribution) or found.refusal
@@ -106,7 +108,7 @@ def review(distribution: Distribution) -> Review:
             found.skipped[reason] += 1
         else:
             _add(found, contact, texts, carried)
-    found.warnings = cautions(template, known, found.account)
+    found.warnings = cautions(template, known, found.account, interactive=distribution.is_interactive)
     if found.most > MANY_SEGMENTS:
         found.warnings.append(
             _("The longest text takes %(segments)s segments. Many providers refuse more than %(limit)s.")
@@ -126,6 +128,8 @@ def obstacle(distribution: Distribution) -> str:
     problems = Template(distribution.message_text).problems
     if problems:
         return " ".join(problems)
+    if sentence := survey_obstacle(distribution.survey, interactive=distribution.is_interactive):
+        return sentence
     if distribution.contact_list_id is None:
         return _("The contact list has been deleted. Choose another one.")
     contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
@@ -138,6 +142,66 @@ def obstacle(distribution: Distribution) -> str:
     if distribution.link_expires_at and distribution.link_expires_at <= begins:
         return _("The link would have expired before the first text is sent. Choose a later time for it.")
     return ""
+
+
+def survey_obstacle(survey: Survey, *, interactive: bool) -> str:
+    """Why this survey cannot be sent as a link, or held by text; "" if it can."""
+    if not interactive:
+        if survey.url:
+            return ""
+        return _("The survey “%(survey)s” has no address: send it by text, or give it an address.") % {
+            "survey": survey.name
+        }
+    script = survey.script()
+    for position, sentence in conversation.flaws(script):
+        if position is None:
+            return sentence
+        return _("Question %(number)s of the survey: %(problem)s") % {"number": position + 1, "problem": sentence}
+    problems = [sentence for question in script.questions for sentence in Template(question.text).problems]
+    return " ".join([*problems, *Template(script.thank_you).problems])
+
+
+def interactive_obstacle(organization: Organization) -> str:
+    """Why this organisation cannot hold a survey by text now, and whom to ask; "" if it can."""
+    try:
+        _require_two_way(organization, route_for(organization))
+    except NoRoute as refusal:
+        return refusal.reason
+    return ""
+
+
+def route_of(distribution: Distribution) -> Route:
+    """What would carry this distribution now. Raises NoRoute, also if it must be answered and cannot be (R69)."""
+    route = route_for(distribution.organization)
+    if distribution.is_interactive:
+        _require_two_way(distribution.organization, route)
+    return route
+
+
+def _require_two_way(organization: Organization, route: Route) -> None:
+    licence = Licence.objects.filter(organization=organization).first()
+    if licence is None or not licence.two_way:
+        raise NoRoute(
+            _(
+                "Surveys by text need two-way SMS, and your organisation's licence does not have it. Ask whoever runs "
+                "this installation, or send a link to the survey."
+            )
+        )
+    if route.is_default:
+        raise NoRoute(
+            _(
+                "Surveys by text need a number of your own: replies to the default number of this installation cannot "
+                "be told apart. Finish the set-up of your own account, or send a link to the survey."
+            )
+        )
+    if not route.account.capabilities.two_way:
+        raise NoRoute(
+            _(
+                "The sender of the account “%(name)s” is a name, and nobody can answer a name. A survey by text needs "
+                "an account with a number; or send a link to the survey."
+            )
+            % {"name": route.account.name}
+        )
 
 
 class Texts:
@@ -207,10 +271,12 @@ def _skip_reason(contact: Contact, stopped: set[str]) -> str:
 # --- what deserves a second look -------------------------------------------------------------------------------------
 
 
-def cautions(template: Template, known_fields: set[str], account: ProviderAccount | None) -> list[str]:
+def cautions(
+    template: Template, known_fields: set[str], account: ProviderAccount | None, *, interactive: bool = False
+) -> list[str]:
     """Sentences about a text that may be a mistake. None of them stops the launch."""
     found = []
-    if not template.has_survey_link:
+    if not template.has_survey_link and not interactive:
         found.append(
             _("The message has no link to the survey. Insert %(placeholder)s, so that people can answer.")
             % {"placeholder": "${l://SurveyURL}"}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from distributions import outbox, tasks
+from distributions import conversations, outbox, tasks
+from distributions.bells import ring
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
-from distributions.review import obstacle
+from distributions.review import obstacle, route_of
 from distributions.states import Status
-from extensions.routing import NoRoute, route_for
+from extensions.routing import NoRoute
 from organizations import audit
 from organizations.models import User
 from organizations.permissions import require_sms
+from surveys.models import Survey
 
 State = Distribution.State
 
@@ -38,7 +38,7 @@ def launch(distribution: Distribution, user: User) -> Distribution:
     if distribution.state == State.DRAFT and (sentence := obstacle(distribution)):
         raise LaunchRefused(sentence)
     try:
-        route = route_for(distribution.organization)
+        route = route_of(distribution)
     except NoRoute as refusal:
         raise LaunchRefused(refusal.reason) from refusal
     now = timezone.now()
@@ -53,9 +53,12 @@ def launch(distribution: Distribution, user: User) -> Distribution:
         )
         if launched:
             Tally.objects.get_or_create(distribution=distribution)
+            if distribution.is_interactive:  # from now on somebody may be in the middle of them
+                unlocked = Survey.objects.filter(pk=distribution.survey_id, questions_locked_at=None)
+                unlocked.update(questions_locked_at=now)
             audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
             if not later:
-                _ring(lambda: tasks.expand.delay(distribution.pk))
+                ring(lambda: tasks.expand.delay(distribution.pk))
     distribution.refresh_from_db()
     return distribution
 
@@ -75,7 +78,7 @@ def resume(distribution: Distribution, user: User) -> None:
         audit.record("resumed", organization=distribution.organization, actor=user, target=distribution)
         account_id = distribution.account_id
         if account_id is not None:
-            _ring(lambda: tasks.pump.delay(account_id))
+            ring(lambda: tasks.pump.delay(account_id))
 
 
 def cancel(distribution: Distribution, user: User) -> None:
@@ -93,7 +96,10 @@ def cancel(distribution: Distribution, user: User) -> None:
 def take_back(distribution_id: int) -> None:
     """Cancel the queued messages of a cancelled distribution. A pump marks none of them any more (outbox.mark)."""
     with transaction.atomic():
-        count = Message.objects.filter(distribution_id=distribution_id, status=Status.QUEUED).move(Status.CANCELLED)
+        queued = Message.objects.filter(distribution_id=distribution_id, status=Status.QUEUED)
+        count = queued.filter(conversation=None).move(Status.CANCELLED)
+        queued.move(Status.CANCELLED)
+        conversations.end(distribution_id)
         Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, cancelled=F("cancelled") + count)
         Chunk.objects.filter(distribution_id=distribution_id, lease_until=None).update(state=Chunk.State.DONE)
 
@@ -107,10 +113,5 @@ def send_again(message: Message, user: User) -> bool:
     audit.record("sent again", organization=message.organization, actor=user, target=message.distribution)
     account_id = message.account_id
     if account_id is not None:
-        _ring(lambda: tasks.pump.delay(account_id))
+        ring(lambda: tasks.pump.delay(account_id))
     return True
-
-
-def _ring(bell: Callable[[], object]) -> None:
-    """Ring after the commit. A bell that cannot be rung is rung by the sweeper: the rows are the queue."""
-    transaction.on_commit(lambda: tasks.quietly(bell))

@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from distributions import outbox
+from distributions import outbox, sweeping
 from distributions.models import Message, MessageEvent
 from distributions.outbox import Change
 from distributions.references import reference
@@ -37,10 +37,12 @@ def settle(account_id: int) -> bool:
     if account is None or not health.may_send(account):
         return False
     since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
-    uncertain = Message.objects.filter(
-        distribution__tally__uncertain__gt=0, account=account, status=Status.UNCERTAIN, attempted_at__lte=since
-    )
-    messages = [message for message in uncertain.order_by("attempted_at")[:BATCH] if _due(message)]
+    messages = [
+        message
+        for uncertain in sweeping.uncertain(since)
+        for message in uncertain.filter(account=account).order_by("attempted_at")[:BATCH]
+        if _due(message)
+    ]
     if not messages:
         return False
     provider = account.open(tokens.token_for(account))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from distributions import outbox
-from distributions.models import Chunk, Distribution, Message
+from distributions.models import Chunk, Conversation, Distribution, Message, Tally
+from distributions.review import route_of
 from distributions.states import Status
-from extensions.routing import NoRoute, route_for
+from extensions.routing import NoRoute
 
 State = Distribution.State
 
@@ -22,7 +23,7 @@ def start_scheduled() -> None:
     for distribution in due.select_related("organization"):
         scheduled = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED)
         try:
-            account = route_for(distribution.organization).account
+            account = route_of(distribution).account
         except NoRoute as refusal:
             scheduled.update(problem=refusal.reason[:300])
         else:
@@ -31,12 +32,17 @@ def start_scheduled() -> None:
 
 def reroute() -> None:
     """Hand what a deleted account has not sent to the account that is in use now (R23)."""
-    orphans = Chunk.objects.filter(state=Chunk.State.OPEN, lease_until=None, account__deleted_at__isnull=False)
+    orphans = Chunk.objects.filter(
+        state=Chunk.State.OPEN,
+        priority=Chunk.Priority.BULK,  # replies stay on their number: conversations.carry_over
+        lease_until=None,
+        account__deleted_at__isnull=False,
+    )
     for distribution in Distribution.objects.filter(pk__in=orphans.values("distribution")).select_related(
         "organization"
     ):
         try:
-            account = route_for(distribution.organization).account
+            account = route_of(distribution).account
         except NoRoute as refusal:
             Distribution.objects.filter(pk=distribution.pk).update(problem=refusal.reason[:300])
         else:
@@ -77,11 +83,14 @@ def accounts_due(distribution_id: int | None = None) -> list[int]:
         Q(lease_until=None) | Q(lease_until__lt=now),
         state=Chunk.State.OPEN,
         not_before__lte=now,
-        distribution__state__in=(State.LAUNCHING, State.SENDING),
         distribution__paused_at=None,
         account__deleted_at=None,
         account__state__stopped_at=None,
-    ).filter(Q(account__state__open_until=None) | Q(account__state__open_until__lte=now))
+    ).filter(
+        Q(account__state__open_until=None) | Q(account__state__open_until__lte=now),
+        Q(distribution__state__in=(State.LAUNCHING, State.SENDING))
+        | Q(distribution__state=State.FINISHED, priority=Chunk.Priority.REPLY),
+    )
     if distribution_id is not None:
         due = due.filter(distribution_id=distribution_id)
     return list(due.order_by().values_list("account_id", flat=True).distinct())
@@ -90,7 +99,19 @@ def accounts_due(distribution_id: int | None = None) -> list[int]:
 def accounts_uncertain() -> list[int]:
     """Accounts with uncertain messages that are old enough to be looked up."""
     since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
-    uncertain = Message.objects.filter(distribution=OuterRef("pk"), status=Status.UNCERTAIN, attempted_at__lte=since)
-    distributions = Distribution.objects.filter(tally__uncertain__gt=0).filter(Exists(uncertain))
-    messages = Message.objects.filter(distribution__in=distributions, status=Status.UNCERTAIN, attempted_at__lte=since)
-    return list(messages.order_by().exclude(account=None).values_list("account_id", flat=True).distinct())
+    found: set[int] = set()
+    for messages in uncertain(since):
+        found.update(messages.exclude(account=None).values_list("account_id", flat=True).distinct())
+    return sorted(found)
+
+
+def uncertain(since: datetime) -> tuple[QuerySet[Message], QuerySet[Message]]:
+    """Messages whose attempt at `since` or before has remained uncertain: first texts, and what conversations said.
+
+    Two queries, each with an index to go by: the first through the tallies, the second through the conversations that
+    wait for a reply.
+    """
+    still = Message.objects.filter(status=Status.UNCERTAIN, attempted_at__lte=since).order_by()
+    counted = Tally.objects.filter(uncertain__gt=0).values("pk")
+    waiting = Conversation.objects.filter(expires_at__gt=timezone.now()).values("pk")
+    return still.filter(distribution__in=counted, conversation=None), still.filter(conversation__in=waiting)

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from functools import partial
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
-from kombu.exceptions import OperationalError as BrokerError
 
-from distributions import launching, reports, sending, settling, sweeping
-
-logger = logging.getLogger(__name__)
-
-
-def quietly(bell: Callable[[], object]) -> None:
-    """Ring a bell; if the broker is away, the sweeper will ring it later."""
-    try:
-        bell()
-    except (BrokerError, OSError) as error:
-        logger.warning("The broker is away (%s); the sweeper will ring.", type(error).__name__)
+from distributions import conversations, launching, reports, sending, settling, sweeping
+from distributions.bells import quietly
 
 
 @worker_shutting_down.connect
@@ -61,6 +49,8 @@ def sweep() -> None:
     sweeping.reroute()
     sweeping.close_finished()
     reports.join_forgotten_parts()
+    conversations.carry_over()
+    conversations.expire()
     for distribution_id in sweeping.launching():
         quietly(partial(expand.delay, distribution_id))
     for account_id in sweeping.accounts_due():

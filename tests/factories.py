@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList
@@ -14,7 +15,7 @@ from extensions import registry
 from extensions.contract import SenderKind
 from extensions.models import AccountState, EnabledExtension, ProviderAccount
 from organizations.models import Licence, Organization, User
-from surveys.models import Survey
+from surveys.models import Question, Survey
 from tests import provider_cases
 
 PASSWORD = "correct horse battery staple"
@@ -81,10 +82,40 @@ def contact_list(
     return made
 
 
-def survey(organization: Organization, **fields: Any) -> Survey:
+def survey(organization: Organization, *, questions: Sequence[dict[str, Any]] = (), **fields: Any) -> Survey:
+    """A survey at an address or, with `questions` (fields of each), one that can be held by text."""
     fields.setdefault("name", f"Survey {next(_number)}")
-    fields.setdefault("url", "https://forms.example.org/s/42")
-    return Survey.objects.create(organization=organization, **fields)
+    fields.setdefault("url", "" if questions else "https://forms.example.org/s/42")
+    made = Survey.objects.create(organization=organization, **fields)
+    Question.objects.bulk_create(
+        Question(survey=made, position=position, **question) for position, question in enumerate(questions)
+    )
+    return made
+
+
+# The three that the product's scenario 5 asks (PRODUCT.md section 5).
+THREE_QUESTIONS = (
+    {"kind": "nps", "text": "How likely are you to recommend us, 0 to 10?"},
+    {"kind": "choice", "text": "How was the wait?", "choices": "Short\nFine\nToo long"},
+    {"kind": "text", "text": "What should we do better?"},
+)
+
+
+def interactive(organization: Organization, account: ProviderAccount | None = None, **fields: Any) -> Distribution:
+    """A survey by text of three questions; with `account`, launched: the first question has left to each recipient."""
+    fields.setdefault("survey", None)
+    fields["survey"] = fields["survey"] or survey(organization, questions=THREE_QUESTIONS, thank_you="Thank you!")
+    fields.setdefault("message_text", "")
+    sent = {"state": Distribution.State.FINISHED, "launched_at": timezone.now()} if account else {}
+    made = distribution(
+        organization, account=account, method=Distribution.Method.INTERACTIVE, **{"recipients": 1, **sent, **fields}
+    )
+    if account is None:
+        made.messages.all().delete()
+    else:
+        made.messages.update(status="accepted", attempt=1, attempted_at=timezone.now(), account=account)
+        Tally.objects.filter(distribution=made).update(accepted=F("waiting"), waiting=0)
+    return made
 
 
 def account(

@@ -1,5 +1,6 @@
+from distributions.models.conversations import Conversation
 from distributions.models.distributions import Chunk, Distribution, Tally
 from distributions.models.inbound import InboundMessage, InboundPart
 from distributions.models.messages import Message, MessageEvent
 
-__all__ = ["Chunk", "Distribution", "InboundMessage", "InboundPart", "Message", "MessageEvent", "Tally"]
+__all__ = ["Chunk", "Conversation", "Distribution", "InboundMessage", "InboundPart", "Message", "MessageEvent", "Tally"]

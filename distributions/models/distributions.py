@@ -12,6 +12,7 @@ from contacts.models import ContactList
 from extensions.models import ProviderAccount
 from organizations.ids import new_id
 from organizations.models import Owned, User
+from surveys import conversation
 from surveys.models import Survey
 
 
@@ -30,13 +31,19 @@ class Distribution(Owned):
         FINISHED = "finished", _("finished")
         CANCELLED = "cancelled", _("cancelled")
 
+    class Method(models.TextChoices):
+        INVITE = "invite", _("link to the survey")
+        INTERACTIVE = "interactive", _("survey by text (two-way)")
+
     public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_distribution_id, editable=False)
     name = models.CharField(_("name"), max_length=100)
     survey = models.ForeignKey(Survey, models.PROTECT, related_name="distributions", verbose_name=_("survey"))
     contact_list = models.ForeignKey(
         ContactList, models.SET_NULL, null=True, related_name="distributions", verbose_name=_("contact list")
     )
-    message_text = models.TextField(_("message"), max_length=10_000)
+    method = models.CharField(_("method"), max_length=12, choices=Method.choices, default=Method.INVITE)
+    # Of a survey by text: what is said before the first question, and may be empty.
+    message_text = models.TextField(_("message"), max_length=10_000, blank=True)
     send_at = models.DateTimeField(
         _("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is launched.")
     )
@@ -73,6 +80,17 @@ class Distribution(Owned):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_interactive(self) -> bool:
+        return self.method == self.Method.INTERACTIVE
+
+    @property
+    def whole_text(self) -> str:
+        """The first text people get, with its placeholders: the message, or what opens the survey by text."""
+        if not self.is_interactive:
+            return self.message_text
+        return "\n\n".join(filter(None, (self.message_text, conversation.opening(self.survey.script()).text)))
+
 
 class Chunk(models.Model):
     """A range of messages that one pump claims at once: the queue. Its messages carry no index on their state."""
@@ -81,12 +99,16 @@ class Chunk(models.Model):
         OPEN = "open"
         DONE = "done"
 
+    class Priority(models.IntegerChoices):
+        REPLY = 0  # to somebody who has just written: before everything else, and at night too
+        BULK = 10
+
     distribution = models.ForeignKey(Distribution, models.CASCADE, related_name="chunks")
     account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="chunks")
     first_id = models.BigIntegerField()
     last_id = models.BigIntegerField()
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
-    priority = models.PositiveSmallIntegerField(default=10)  # a reply in a conversation goes first, with 0
+    priority = models.PositiveSmallIntegerField(default=Priority.BULK)
     not_before = models.DateTimeField(default=timezone.now)
     lease_until = models.DateTimeField(null=True)
     holder = models.CharField(max_length=40, blank=True)
@@ -106,7 +128,8 @@ class Chunk(models.Model):
 class Tally(models.Model):
     """How many messages of a distribution are in which state; written once per batch, read by every page.
 
-    `waiting` counts queued and sending together.
+    `waiting` counts queued and sending together. What a conversation goes on with is counted in `segments` only: the
+    states count people.
     """
 
     distribution = models.OneToOneField(Distribution, models.CASCADE, primary_key=True, related_name="tally")
@@ -122,6 +145,8 @@ class Tally(models.Model):
     cancelled = models.IntegerField(_("cancelled"), default=0)
     segments = models.IntegerField(_("segments"), default=0)
     clicked = models.IntegerField(_("opened the link"), default=0)
+    started = models.IntegerField(_("began to answer"), default=0)  # by text
+    completed = models.IntegerField(_("answered to the end"), default=0)  # by text
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
         "waiting",

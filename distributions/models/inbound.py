@@ -19,6 +19,8 @@ class InboundMessage(Owned):
 
     class Meaning(models.TextChoices):
         REPLY = "reply", _("reply")
+        ANSWER = "answer", _("answer")  # to the question of a survey by text
+        UNCLEAR = "unclear", _("not understood")
         OPT_OUT = "opt_out", _("opt-out")
         OPT_IN = "opt_in", _("opt-in")
         HELP = "help", _("help")

@@ -39,6 +39,10 @@ class Message(Owned):
     contact = models.ForeignKey(
         Contact, models.DO_NOTHING, null=True, db_index=False, db_constraint=False, related_name="+"
     )
+    # Of a text that goes on with a conversation; those have no `contact`, so that everybody counts once.
+    conversation = models.ForeignKey(
+        "distributions.Conversation", models.CASCADE, null=True, db_index=False, related_name="turns"
+    )
     account = models.ForeignKey(ProviderAccount, models.PROTECT, null=True, db_index=False, related_name="+")
     to = models.CharField(_("number"), max_length=16)
     text = models.TextField(_("text"))
@@ -61,7 +65,12 @@ class Message(Owned):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["distribution", "contact"], name="one_message_per_contact")
         ]
-        indexes: ClassVar = [models.Index(fields=["organization", "to"], name="messages_by_number")]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "to"], name="messages_by_number"),
+            models.Index(
+                fields=["conversation"], condition=models.Q(conversation__isnull=False), name="messages_by_conversation"
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -1,0 +1,264 @@
+"""Surveys held by text: what a reply leads to, and what ends a conversation.
+
+What a reply means and what is asked next is decided by the pure surveys/conversation.py; here it is stored and sent. A
+conversation belongs to a number: whichever account of the organisation has that number now carries it on.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from contacts.models import Contact, OptOut
+from distributions import segments
+from distributions.bells import ring_pump
+from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, Tally
+from distributions.piping import Template, values_of
+from distributions.references import link_token, opt_out_token
+from distributions.states import Status
+from extensions.models import ProviderAccount
+from organizations.models import Organization
+from surveys import conversation as engine
+from surveys.models import Answer, Response
+
+State = Conversation.State
+
+GROUP = 1_000  # conversations in one transaction
+NOT_LEFT = (Status.QUEUED, Status.SKIPPED, Status.CANCELLED)
+
+
+def first_text(account: ProviderAccount, organization: Organization, phone: str) -> Message | None:
+    """The message that opened the latest survey by text which this person was sent on this account's number.
+
+    The number decides and not the account, so a replacement goes on where its predecessor was. The latest one counts:
+    a person answers the question they read last.
+    """
+    opened = Message.objects.filter(
+        organization=organization,
+        to=phone,
+        conversation=None,
+        attempt__gt=0,
+        distribution__method=Distribution.Method.INTERACTIVE,
+        account__organization=organization,
+        account__sender__in=_line(account),
+    ).exclude(status__in=NOT_LEFT)
+    found: Message | None = opened.select_related("distribution__survey").order_by("-pk").first()
+    return found
+
+
+def _line(account: ProviderAccount) -> tuple[str, ...]:
+    """The account's number, in both spellings: some providers want a plus."""
+    sender: str = account.sender
+    digits = sender.removeprefix("+")
+    return (digits, f"+{digits}") if digits.isdecimal() else (sender,)
+
+
+def take(account: ProviderAccount, first: Message, inbound: InboundMessage) -> None:
+    """Act on a reply to a survey by text; `inbound` is marked with what it was read as, and saved.
+
+    Runs in the transaction that keeps the inbound message, so the same reply is never an answer twice.
+    """
+    now = timezone.now()
+    survey = first.distribution.survey
+    waits = timedelta(hours=survey.wait_hours)
+    found = _find_or_begin(account, first, now, waits)
+    if found.state == State.OPEN and found.expires_at <= now:
+        _close([found], State.EXPIRED, now)
+        found.state = State.EXPIRED
+    if OptOut.objects.numbers(first.organization_id, [first.to]):
+        _close([found], State.OPTED_OUT, now)
+        return
+    contact = Contact.objects.filter(pk=first.contact_id).first() if first.contact_id else None
+    with translation.override(_language(contact, inbound.organization)):
+        if found.state == State.OPEN:
+            _answer(found, first, contact, inbound, now, waits)
+        else:
+            _say_it_is_over(found, first, contact, now)
+
+
+def _find_or_begin(account: ProviderAccount, first: Message, now: datetime, waits: timedelta) -> Conversation:
+    """The conversation, locked. It begins with the first reply, if that does not come too late."""
+    begins = first.distribution.state != Distribution.State.CANCELLED
+    expires_at = (first.attempted_at or now) + waits
+    found, is_new = Conversation.objects.get_or_create(
+        message=first,
+        defaults={
+            "organization_id": first.organization_id,
+            "distribution_id": first.distribution_id,
+            "account": account,
+            "phone": first.to,
+            "position": engine.opening(first.distribution.survey.script()).position or 0,
+            "state": State.ENDED if not begins else State.EXPIRED if expires_at <= now else State.OPEN,
+            "expires_at": expires_at,
+        },
+    )
+    locked: Conversation = Conversation.objects.select_for_update().get(pk=found.pk)
+    if is_new and locked.state == State.OPEN:
+        locked.response = Response.objects.create(
+            organization_id=first.organization_id, survey_id=first.distribution.survey_id, started_at=now
+        )
+        Conversation.objects.filter(pk=locked.pk).update(response=locked.response)
+        Tally.objects.filter(pk=first.distribution_id).update(started=F("started") + 1)
+        earlier = Conversation.objects.filter(
+            organization_id=first.organization_id, phone=first.to, state=State.OPEN, account__sender__in=_line(account)
+        )
+        _close(earlier.exclude(pk=locked.pk), State.SUPERSEDED, now)
+    return locked
+
+
+def _answer(
+    found: Conversation,
+    first: Message,
+    contact: Contact | None,
+    inbound: InboundMessage,
+    now: datetime,
+    waits: timedelta,
+) -> None:
+    survey = first.distribution.survey
+    step = engine.step(survey.script(), found.position, inbound.text, misses=found.misses)
+    if step.answer is not None:
+        question = survey.questions.all()[found.position]
+        assert found.response is not None  # it begins with the conversation
+        Answer.objects.create(
+            response=found.response, question=question, value=step.answer, text=inbound.text, answered_at=now
+        )
+    inbound.meaning = InboundMessage.Meaning.UNCLEAR if step.answer is None else InboundMessage.Meaning.ANSWER
+    inbound.save(update_fields=["meaning"])
+    if step.position is None:
+        _close([found], State.COMPLETED if step.completed else State.BROKEN_OFF, now)
+    else:
+        Conversation.objects.filter(pk=found.pk).update(
+            position=step.position, misses=step.misses, expires_at=now + waits
+        )
+    if step.reply:
+        _say(found, first, contact, step.reply)
+
+
+def _say_it_is_over(found: Conversation, first: Message, contact: Contact | None, now: datetime) -> None:
+    """Once, to somebody who answers too late. After the last answer nothing more is said: that was the thank-you."""
+    if found.state not in (State.EXPIRED, State.ENDED) or found.told_at is not None:
+        return
+    Conversation.objects.filter(pk=found.pk).update(told_at=now)
+    if first.distribution.state != Distribution.State.CANCELLED:  # nothing leaves in the name of a cancelled one
+        _say(found, first, contact, _("This survey has ended. Thank you for your reply."))
+
+
+def _say(found: Conversation, first: Message, contact: Contact | None, text: str) -> None:
+    """Queue what comes next, ahead of everything else, on the number that the person has written to."""
+    account = carrier(found.account) or found.account  # if nobody has the number now, it waits: see carry_over
+    written = Template(text).render(
+        values_of(contact) if contact else {},
+        survey_link=f"{settings.PUBLIC_URL}/s/{link_token(first.pk)}",
+        opt_out_link=f"{settings.PUBLIC_URL}/o/{opt_out_token(first.pk)}",
+    )
+    carried = account.provider_class.carried_text(written)
+    length = segments.count(carried).segments
+    turn = Message.objects.create(
+        organization_id=first.organization_id,
+        distribution_id=first.distribution_id,
+        conversation=found,
+        to=first.to,
+        text=carried,
+        segments=length,
+    )
+    Chunk.objects.create(
+        distribution_id=first.distribution_id,
+        account=account,
+        first_id=turn.pk,
+        last_id=turn.pk,
+        priority=Chunk.Priority.REPLY,
+    )
+    Tally.objects.filter(pk=first.distribution_id).update(segments=F("segments") + length)
+    if account.pk != found.account_id:
+        Conversation.objects.filter(pk=found.pk).update(account=account)
+    ring_pump(account.pk)
+
+
+def _language(contact: Contact | None, organization: Organization) -> str:
+    """The person's own language where the interface speaks it, else the organisation's."""
+    own = contact.language.casefold().split("-")[0] if contact else ""
+    return own if own in dict(settings.LANGUAGES) else organization.language
+
+
+# --- the number ------------------------------------------------------------------------------------------------------
+
+
+def carrier(account: ProviderAccount) -> ProviderAccount | None:
+    """The organisation's living account with this account's number: itself, or the one that replaced it."""
+    if account.deleted_at is None:
+        return account
+    same = ProviderAccount.objects.alive().filter(
+        organization=account.organization_id, sender__in=_line(account), granted_at__isnull=False
+    )
+    found: ProviderAccount | None = same.order_by("listed_at", "pk").first()
+    return found
+
+
+def carry_over() -> None:
+    """Hand conversations, and what waits to be said in them, from deleted accounts to those that have their number.
+
+    Where no account has it, both wait: one with that number may be added before the conversation expires.
+    """
+    waiting = Conversation.objects.filter(expires_at__gt=timezone.now(), account__deleted_at__isnull=False)
+    orphans = ProviderAccount.objects.filter(pk__in=waiting.order_by().values("account"))
+    for account in orphans:
+        successor = carrier(account)
+        if successor is None:
+            continue
+        unsaid = Chunk.objects.filter(
+            account=account, state=Chunk.State.OPEN, priority=Chunk.Priority.REPLY, lease_until=None
+        )
+        with transaction.atomic():
+            waiting.filter(account=account).update(account=successor)
+            if unsaid.update(account=successor):
+                ring_pump(successor.pk)
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def _close(ending: list[Conversation] | QuerySet[Conversation], state: str, now: datetime) -> int:
+    """End conversations that are open, and their responses; returns how many."""
+    opened = Conversation.objects.filter(pk__in=[one.pk for one in ending], state=State.OPEN)
+    responses = list(opened.values_list("response", "distribution"))
+    count: int = opened.update(state=state, ended_at=now)
+    done = state == State.COMPLETED
+    Response.objects.filter(pk__in=[response for response, _distribution in responses]).update(
+        state=Response.State.COMPLETED if done else Response.State.PARTIAL, ended_at=now
+    )
+    if done:
+        for _response, distribution_id in responses:
+            Tally.objects.filter(pk=distribution_id).update(completed=F("completed") + 1)
+    return count
+
+
+def stop(organization: Organization, phone: str) -> None:
+    """This person has opted out: every survey by text with them ends, and nothing more is asked."""
+    opened = Conversation.objects.filter(organization=organization, phone=phone, state=State.OPEN)
+    _close(opened.select_for_update(), State.OPTED_OUT, timezone.now())
+
+
+def end(distribution_id: int) -> None:
+    """This distribution was cancelled: its conversations end with it."""
+    opened = Conversation.objects.filter(distribution_id=distribution_id, state=State.OPEN)
+    _close(opened.select_for_update(), State.ENDED, timezone.now())
+
+
+def expire() -> None:
+    """End conversations that have waited long enough, and take back what could not be said in them."""
+    now = timezone.now()
+    with transaction.atomic():
+        due = Conversation.objects.select_for_update(skip_locked=True).filter(state=State.OPEN, expires_at__lte=now)
+        ending = list(due.order_by("expires_at")[:GROUP])
+        _close(ending, State.EXPIRED, now)
+        unsaid = Message.objects.filter(conversation__in=[one.pk for one in ending], status=Status.QUEUED)
+        taken_back = list(unsaid.values_list("pk", flat=True))
+        unsaid.move(Status.CANCELLED)
+        Chunk.objects.filter(first_id__in=taken_back, priority=Chunk.Priority.REPLY, lease_until=None).update(
+            state=Chunk.State.DONE
+        )

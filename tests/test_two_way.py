@@ -1,0 +1,422 @@
+"""A survey held by text: replies become answers, the next question follows, and the number is what counts.
+
+PRODUCT.md part F, W2, W13 and scenarios 5, 6, 7 and 10. What a reply means is tested in tests/test_conversation.py.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from django.utils import timezone
+
+from contacts.models import OptOut
+from distributions import conversations, launching, outbox, quiet, reports, services, sweeping
+from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, Tally
+from distributions.states import Status
+from extensions.contract import InboundSms, SenderKind
+from extensions.models import ProviderAccount
+from organizations.models import Licence
+from surveys.models import Answer, Response, Survey
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+State = Conversation.State
+_ids = count(1)
+
+
+@pytest.fixture
+def clinic():
+    return factories.organization(language="en")
+
+
+@pytest.fixture
+def account(clinic):
+    return factories.account(clinic, sender="447700900000")
+
+
+@pytest.fixture
+def asked(clinic, account):
+    """A survey by text whose first question has left to one person."""
+    return factories.interactive(clinic, account)
+
+
+def reply(account, distribution, text, *, message_id=""):
+    """The person writes; returns what we say to it, or None."""
+    before = set(Message.objects.values_list("pk", flat=True))
+    phone = distribution.messages.filter(conversation=None).first().to
+    sms = InboundSms(
+        message_id=message_id or f"SM{next(_ids)}", sender=phone, recipient=f"+{account.sender}", text=text
+    )
+    reports.apply_inbound(account, distribution.organization, sms)
+    said = Message.objects.exclude(pk__in=before).first()
+    return said.text if said else None
+
+
+def answers():
+    return list(Answer.objects.order_by("pk").values_list("question__kind", "value"))
+
+
+# --- question by question --------------------------------------------------------------------------------------------
+
+
+def test_one_question_follows_the_other_and_the_last_answer_is_thanked_for(asked, account):
+    assert reply(account, asked, "9") == "How was the wait?\n\n1 - Short\n2 - Fine\n3 - Too long"
+    assert reply(account, asked, "Too long") == "What should we do better?"
+    assert reply(account, asked, "More seats, please.") == "Thank you!"
+
+    assert answers() == [("nps", "9"), ("choice", "3"), ("text", "More seats, please.")]
+    conversation = Conversation.objects.get()
+    assert (conversation.state, conversation.response.state) == (State.COMPLETED, Response.State.COMPLETED)
+    tally = Tally.objects.get()
+    assert (tally.started, tally.completed) == (1, 1)
+
+
+def test_a_wrong_answer_is_explained_and_the_question_asked_again(asked, account):
+    assert reply(account, asked, "eleven hundred") == (
+        "Please reply with a number from 0 to 10.\n\nHow likely are you to recommend us, 0 to 10?"
+    )
+    assert reply(account, asked, "8").startswith("How was the wait?")
+
+    assert answers() == [("nps", "8")]
+    read_as = InboundMessage.objects.order_by("pk").values_list("meaning", flat=True)
+    assert list(read_as) == [InboundMessage.Meaning.UNCLEAR, InboundMessage.Meaning.ANSWER]
+
+
+def test_after_its_repetitions_a_question_that_must_be_answered_ends_the_conversation(asked, account):
+    for _time in range(3):
+        said = reply(account, asked, "what?")
+
+    assert "We could not read your answer" in said
+    assert Conversation.objects.get().state == State.BROKEN_OFF
+    assert Response.objects.get().state == Response.State.PARTIAL
+    assert reply(account, asked, "9") is None, "it is over, and was said to be"
+
+
+def test_the_same_call_twice_is_one_answer_and_one_question(asked, account):
+    reply(account, asked, "9", message_id="SM-same")
+
+    assert reply(account, asked, "9", message_id="SM-same") is None
+
+    assert answers() == [("nps", "9")]
+    assert Message.objects.filter(conversation__isnull=False).count() == 1
+
+
+def test_it_goes_on_the_next_day(asked, account):
+    reply(account, asked, "9")
+    Conversation.objects.update(created_at=timezone.now() - timedelta(days=1))
+
+    assert reply(account, asked, "2") == "What should we do better?"
+
+
+def test_every_turn_extends_the_wait(asked, account):
+    reply(account, asked, "9")
+    waits_until = Conversation.objects.get().expires_at
+
+    assert timedelta(hours=71) < waits_until - timezone.now() <= timedelta(hours=72)
+
+
+def test_placeholders_work_in_every_question(clinic, account):
+    survey = factories.survey(
+        clinic,
+        questions=[{"kind": "nps", "text": "0 to 10?"}, {"kind": "text", "text": "Why, ${m://FirstName}?"}],
+    )
+    asked = factories.interactive(clinic, account, survey=survey)
+
+    assert reply(account, asked, "9") == "Why, Ada0?"
+
+
+def test_our_own_sentences_are_in_the_persons_language(clinic, account, asked):
+    asked.contact_list.contacts.update(language="de-AT")
+
+    assert reply(account, asked, "elf").startswith("Bitte antworten Sie mit einer Zahl von 0 bis 10.")
+
+
+# --- what is said is sent ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_said_goes_before_bulk_and_after_the_distribution_has_finished(clinic, account, asked):
+    bulk = factories.distribution(clinic, recipients=3, account=account, state=Distribution.State.SENDING)
+    ids = list(bulk.messages.values_list("pk", flat=True))
+    Chunk.objects.create(distribution=bulk, account=account, first_id=ids[0], last_id=ids[-1])
+    reply(account, asked, "9")
+
+    (first,) = outbox.claim(account.pk, "test", 1)
+
+    turn = Message.objects.get(conversation__isnull=False)
+    assert (first.first_id, first.last_id) == (turn.pk, turn.pk)
+    assert asked.state == Distribution.State.FINISHED
+    assert sweeping.accounts_due(distribution_id=asked.pk) == []  # it is claimed
+    (marked,) = outbox.mark([turn.pk], account.pk)
+    assert marked.text.startswith("How was the wait?")
+
+
+def test_the_tally_counts_people_not_texts(clinic, account, asked):
+    reply(account, asked, "9")
+    turn = Message.objects.get(conversation__isnull=False)
+    outbox.mark([turn.pk], account.pk)
+    outbox.apply([outbox.Change(id=turn.pk, to=Status.DELIVERED, message_id="SM9")])
+    after = Tally.objects.get()
+    outbox.recount(asked.pk)
+
+    turn.refresh_from_db()
+    assert turn.status == Status.DELIVERED
+    assert after.total == Tally.objects.get().total == 1
+    assert after.delivered == 0
+
+
+def test_who_writes_at_night_is_answered_at_night(clinic, account, asked):
+    now = timezone.now()
+    clinic.quiet_from, clinic.quiet_until = (now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time()
+    clinic.time_zone = "UTC"
+    clinic.save()
+    reply(account, asked, "9")
+
+    quiet.hold(account)
+
+    assert Chunk.objects.get().not_before <= timezone.now()
+
+
+def test_nothing_is_said_while_the_distribution_is_paused(account, asked):
+    reply(account, asked, "9")
+    Distribution.objects.update(paused_at=timezone.now())
+
+    assert outbox.claim(account.pk, "test", 1) == []
+
+
+# --- which conversation -----------------------------------------------------------------------------------------------
+
+
+def test_a_reply_belongs_to_the_survey_that_was_asked_last(clinic, account, asked):
+    """W13: a person answers the question they read last; the earlier survey is over."""
+    reply(account, asked, "9")
+    people = asked.contact_list
+    later = factories.interactive(clinic, account, contact_list=people)
+
+    assert reply(account, later, "3").startswith("How was the wait?")
+
+    assert list(Conversation.objects.order_by("pk").values_list("state", flat=True)) == [State.SUPERSEDED, State.OPEN]
+    assert list(Response.objects.order_by("pk").values_list("state", flat=True)) == ["partial", "open"]
+
+
+def test_a_survey_whose_first_question_has_not_left_gets_no_answers(clinic, account, asked):
+    later = factories.interactive(clinic, account, contact_list=asked.contact_list)
+    later.messages.update(status=Status.QUEUED, attempt=0)
+
+    reply(account, asked, "9")
+
+    assert Conversation.objects.get().distribution == asked
+
+
+def test_a_link_that_came_in_between_does_not_take_the_answer(clinic, account, asked):
+    invite = factories.distribution(
+        clinic, recipients=1, contact_list=asked.contact_list, account=account, state=Distribution.State.FINISHED
+    )
+    invite.messages.update(status=Status.DELIVERED, attempt=1)
+
+    assert reply(account, asked, "9").startswith("How was the wait?")
+
+
+def test_two_numbers_are_two_conversations(clinic, account, asked):
+    other = factories.account(clinic, sender="447700900777")
+    second = factories.interactive(clinic, other, contact_list=asked.contact_list)
+    reply(account, asked, "9")
+
+    reply(other, second, "1")
+
+    assert Conversation.objects.filter(state=State.OPEN).count() == 2
+    assert reply(account, asked, "2") == "What should we do better?"
+
+
+def test_another_organisations_person_with_the_same_number_answers_nothing_here(clinic, account, asked):
+    """R97."""
+    stranger = factories.organization()
+    theirs = factories.account(stranger, sender=account.sender)
+    phone = asked.messages.get().to
+
+    reports.apply_inbound(theirs, stranger, InboundSms(message_id="SMx", sender=phone, recipient="1", text="9"))
+
+    assert not Conversation.objects.exists()
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_word_is_never_an_answer_and_ends_every_survey(asked, account):
+    """Scenario 6."""
+    reply(account, asked, "9")
+
+    assert reply(account, asked, "STOP") is None
+
+    assert Conversation.objects.get().state == State.OPTED_OUT
+    assert Response.objects.get().state == Response.State.PARTIAL
+    assert answers() == [("nps", "9")]
+    assert OptOut.objects.filter(ended_at=None).count() == 1
+
+
+def test_who_has_opted_out_elsewhere_is_asked_nothing_more(clinic, asked, account):
+    reply(account, asked, "9")
+    OptOut.objects.create(organization=clinic, phone=asked.messages.first().to, source=OptOut.Source.LINK)
+
+    assert reply(account, asked, "2") is None
+
+    assert Conversation.objects.get().state == State.OPTED_OUT
+
+
+def test_what_waits_too_long_expires_and_a_late_reply_is_told_so_once(asked, account):
+    reply(account, asked, "9")
+    Conversation.objects.update(expires_at=timezone.now())
+    conversations.expire()
+
+    assert Conversation.objects.get().state == State.EXPIRED
+    assert not Message.objects.filter(status=Status.QUEUED).exists(), "what was not said is not said any more"
+    assert reply(account, asked, "2") == "This survey has ended. Thank you for your reply."
+    assert reply(account, asked, "2") is None
+    assert answers() == [("nps", "9")]
+
+
+def test_a_first_reply_that_comes_too_late_begins_nothing(asked, account):
+    asked.messages.update(attempted_at=timezone.now() - timedelta(hours=73))
+
+    assert reply(account, asked, "9") == "This survey has ended. Thank you for your reply."
+
+    assert not Response.objects.exists()
+    assert Tally.objects.get().started == 0
+
+
+def test_cancelling_ends_its_conversations_in_silence(clinic, asked, account):
+    Distribution.objects.update(state=Distribution.State.SENDING)
+    reply(account, asked, "9")
+
+    services.cancel(asked, factories.administrator(clinic))
+
+    assert Conversation.objects.get().state == State.ENDED
+    assert set(Message.objects.filter(conversation__isnull=False).values_list("status", flat=True)) == {"cancelled"}
+    assert reply(account, asked, "2") is None
+
+
+# --- the number stays -------------------------------------------------------------------------------------------------
+
+
+def test_the_account_that_replaces_another_on_its_number_takes_over_the_conversation(clinic, account, asked):
+    """W2, scenario 10."""
+    reply(account, asked, "9")
+    Message.objects.filter(conversation__isnull=False).update(status=Status.ACCEPTED, attempt=1)
+    Chunk.objects.update(state=Chunk.State.DONE)
+    new = factories.account(clinic, sender="+447700900000", replaces=account)
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+
+    conversations.carry_over()
+
+    assert Conversation.objects.get().account == new
+    assert reply(new, asked, "2") == "What should we do better?"
+    assert Chunk.objects.get(state=Chunk.State.OPEN).account == new
+
+
+def test_a_reply_that_the_old_account_still_verifies_is_answered_by_the_new_one(clinic, account, asked):
+    new = factories.account(clinic, sender=account.sender)
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+    account.refresh_from_db()
+
+    reply(account, asked, "9")
+
+    assert Chunk.objects.get().account == new
+
+
+def test_what_was_not_said_yet_is_said_by_the_new_account_and_never_on_another_number(clinic, account, asked):
+    reply(account, asked, "9")
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+    factories.account(clinic, sender="447700900777")
+
+    conversations.carry_over()
+    sweeping.reroute()
+    assert Chunk.objects.get().account == account, "nobody has the number: it waits"
+
+    same = factories.account(clinic, sender=account.sender)
+    conversations.carry_over()
+    assert Chunk.objects.get().account == same
+
+
+# --- launching --------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_text_is_the_introduction_and_the_first_question(clinic, account):
+    user = factories.administrator(clinic)
+    draft = factories.interactive(clinic, message_text="Hello ${m://FirstName}!")
+
+    services.launch(draft, user)
+    launching.expand(draft.pk)
+
+    assert draft.messages.get().text == "Hello Ada0!\n\nHow likely are you to recommend us, 0 to 10?"
+    assert Survey.objects.get().questions_locked_at is not None
+
+
+def launch_refusal(draft):
+    with pytest.raises(services.LaunchRefused) as refused:
+        services.launch(draft, factories.administrator(draft.organization))
+    draft.refresh_from_db()
+    assert draft.state == Distribution.State.DRAFT
+    return refused.value.sentence
+
+
+def test_a_sender_that_nobody_can_answer_carries_no_survey_by_text(clinic):
+    """R69, R80, R85, R89, R95; scenario 7."""
+    factories.account(clinic, sender="CityClinic", sender_kind=SenderKind.ALPHANUMERIC, name="Named")
+    draft = factories.interactive(clinic)
+
+    assert "“Named” is a name, and nobody can answer a name" in launch_refusal(draft)
+
+
+def test_the_default_route_carries_no_survey_by_text(clinic, settings):
+    settings.DEFAULT_PROVIDER = {
+        "provider": "twilio",
+        "sender": "447700900999",
+        "credentials": {"account_sid": f"AC{'9' * 32}", "auth_token": "d" * 32},
+    }
+
+    assert "a number of your own" in launch_refusal(factories.interactive(clinic))
+
+
+def test_a_licence_without_two_way_carries_no_survey_by_text(clinic, account):
+    Licence.objects.update(two_way=False)
+
+    assert "licence does not have it" in launch_refusal(factories.interactive(clinic))
+
+
+@pytest.mark.parametrize(
+    ("questions", "sentence"),
+    [
+        ([{"kind": "statement", "text": "Hello."}], "no question that can be answered"),
+        ([{"kind": "choice", "text": "Which?", "choices": "One"}], "Question 1 of the survey: Write at least two"),
+        ([{"kind": "text", "text": "Why, ${FirstName}?"}], "is not a placeholder"),
+    ],
+)
+def test_a_survey_that_cannot_be_held_by_text_is_refused_with_the_reason(clinic, account, questions, sentence):
+    draft = factories.interactive(clinic, survey=factories.survey(clinic, questions=questions))
+
+    assert sentence in launch_refusal(draft)
+
+
+def test_a_survey_without_an_address_cannot_be_sent_as_a_link(clinic, account):
+    draft = factories.distribution(
+        clinic,
+        contact_list=factories.contact_list(clinic, 1),
+        survey=factories.survey(clinic, questions=factories.THREE_QUESTIONS),
+    )
+
+    assert "has no address" in launch_refusal(draft)
+
+
+def test_what_was_scheduled_is_not_launched_through_a_sender_that_nobody_can_answer(clinic, account):
+    draft = factories.interactive(clinic, send_at=timezone.now() + timedelta(hours=1))
+    services.launch(draft, factories.administrator(clinic))
+    ProviderAccount.objects.update(deleted_at=timezone.now())
+    factories.account(clinic, sender="CityClinic", sender_kind=SenderKind.ALPHANUMERIC)
+    Distribution.objects.update(send_at=timezone.now())
+
+    sweeping.start_scheduled()
+
+    draft.refresh_from_db()
+    assert draft.state == Distribution.State.SCHEDULED
+    assert "nobody can answer a name" in draft.problem
