@@ -24,7 +24,8 @@ from extensions.provisioning import new_password, provision
 from extensions.urls_public import webhook_url
 from organizations.models import Organization, User, UserType
 from organizations.permissions import Setting
-from surveys.models import Survey
+from surveys.conversation import Kind
+from surveys.models import Question, Survey
 
 PROVIDER = "twilio"
 SENDER = "15005550006"
@@ -70,6 +71,15 @@ SPECIAL: Mapping[str, int] = {
 }
 PER = 200
 
+# Whom the survey by text goes to, all in one round: its people answer, hesitate, opt out, or never react.
+ANSWERING = ("9930", "9930", "9931", "9930", "9900", "9930", "9911", "9930")
+QUESTIONS: tuple[dict[str, str], ...] = (
+    {"kind": Kind.NPS, "text": "How likely are you to recommend us, from 0 to 10?"},
+    {"kind": Kind.CHOICE, "text": "How was the wait?", "choices": "Short\nFine\nToo long"},
+    {"kind": Kind.TEXT, "text": "What should we do better?"},
+)
+INTRODUCTION = "Hello ${m://FirstName|there}, three short questions about your visit. Reply STOP to opt out."
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -78,6 +88,7 @@ class Sample:
     organization: Organization
     administrator: User
     distribution: Distribution
+    conversation: Distribution
     log_ins: list[tuple[str, str, str]]  # who, e-mail, password
 
 
@@ -135,7 +146,39 @@ def make(recipients: int, simulator_url: str, *, messages_per_second: float | No
         ("member", "member@demo.example", member_password),
         ("platform operator", "operator@demo.example", operator_password),
     ]
-    return Sample(organization, administrator, distribution, log_ins)
+    conversation = _conversation(organization, administrator, recipients // 10)
+    return Sample(organization, administrator, distribution, conversation, log_ins)
+
+
+def _conversation(organization: Organization, administrator: User, count: int) -> Distribution:
+    """A draft of a survey by text."""
+    survey = Survey.objects.create(
+        organization=organization, name="Three questions", thank_you="Thank you for helping us to get better!"
+    )
+    Question.objects.bulk_create(
+        Question(survey=survey, position=position, **fields) for position, fields in enumerate(QUESTIONS)
+    )
+    people = ContactList.objects.create(organization=organization, name="Visitors of today")
+    Contact.objects.bulk_create(
+        Contact(
+            organization=organization,
+            contact_list=people,
+            first_name=FIRST_NAMES[index % len(FIRST_NAMES)],
+            last_name=LAST_NAMES[index % len(LAST_NAMES)],
+            phone=f"+1556{200 + index:03d}{ANSWERING[index % len(ANSWERING)]}",
+            language="en",
+        )
+        for index in range(count)
+    )
+    return Distribution.objects.create(
+        organization=organization,
+        name="Three questions",
+        method=Distribution.Method.INTERACTIVE,
+        survey=survey,
+        contact_list=people,
+        message_text=INTRODUCTION,
+        created_by=administrator,
+    )
 
 
 def _register(simulator_url: str, account: dict[str, Any]) -> None:
@@ -170,7 +213,13 @@ def _contacts(organization: Organization, count: int) -> ContactList:
 
 
 def launch(sample: Sample) -> None:
+    """Send the link."""
     services.launch(sample.distribution, sample.administrator)
+
+
+def launch_conversation(sample: Sample) -> None:
+    """Send the survey by text."""
+    services.launch(sample.conversation, sample.administrator)
 
 
 # --- The judge --------------------------------------------------------------------------------------------------------

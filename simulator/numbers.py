@@ -39,6 +39,8 @@ class Ending:
     copies: int = 1  # of each report
     reversed: bool = False  # the final report comes first
     reply: str = ""
+    answers: bool = False  # replies to every question (simulator/people.py)
+    hesitates: bool = False  # the first reply is no answer
     slow: bool = False
     fault: str = ""  # a kind of simulator.faults, on every attempt
 
@@ -71,6 +73,8 @@ ENDINGS = {
         Ending("9921", "accepted, then HTTP 500", fault="accept_500"),
         Ending("9922", "accepted, then an unreadable answer", fault="accept_garbage"),
         Ending("9923", "accepted, then no answer at all", fault="accept_hang"),
+        Ending("9930", "delivered; the person answers every question", answers=True),
+        Ending("9931", "delivered; the first reply is no answer, then as 9930", answers=True, hesitates=True),
     )
 }
 

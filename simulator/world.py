@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator import segments
+from simulator import people, segments
 from simulator.callbacks import Callbacks
 from simulator.faults import Faults
 from simulator.ledger import Ledger
@@ -295,9 +295,17 @@ class World:
         copies = max(reporting.copies, message.ending.copies)
         for fate, delay in zip(fates, delays, strict=True):
             self._later(delay, self.report, provider, message, fate, copies)
-        if message.ending.reply:
+        if text := self._reply(message):
             delay, recipient = reporting.delay * (len(fates) + 1), provider.reply_address(message)
-            self._later(delay, self.inbound, provider, message.account, message.to, recipient, message.ending.reply)
+            self._later(delay, self.inbound, provider, message.account, message.to, recipient, text)
+
+    @staticmethod
+    def _reply(message: Message) -> str:
+        """What the person writes back; "" for nothing."""
+        if not message.ending.answers:
+            return message.ending.reply
+        is_first = len(message.account.sent_to[message.to]) == 1
+        return people.NO_ANSWER if is_first and message.ending.hesitates else people.answer(message.text)
 
     def _later(self, delay: float, event: Callable[..., object], *arguments: object) -> None:
         self._due += 1

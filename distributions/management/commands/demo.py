@@ -98,11 +98,13 @@ class Command(BaseCommand):
 
     def _run(self, supervisor: Supervisor, simulator_url: str) -> None:
         made = sample.make(RECIPIENTS, simulator_url)
+        sample.launch_conversation(made)
         sample.launch(made)
         self._say(f"ready: {settings.PUBLIC_URL}/admin/")
         for who, email, password in made.log_ins:
             self._say(f"  {who:<18} {email:<24} {password}")
         self._say(f"“{made.distribution.name}” is being sent to {RECIPIENTS} contacts while you look")
+        self._say(f"“{made.conversation.name}” is a survey by text: simulated people are answering it")
         self._say("Ctrl-C stops everything; the next start begins anew")
         while True:
             supervisor.watch()
