@@ -17,7 +17,7 @@ from simulator.callbacks import Plan, doubling
 from simulator.numbers import Fate
 from simulator.providers.base import Provider, iso_ms
 from simulator.wire import Answer, Call, Draft, Outgoing, Submission
-from simulator.world import Account, Message
+from simulator.world import Account, Message, World
 
 DEFAULT_HOST = "api.messagemedia.com"
 HOSTS = {DEFAULT_HOST, "au.app.api.sinch.com", "eu.app.api.sinch.com"}
@@ -53,6 +53,10 @@ class MessageMedia(Provider):
     success_status = 202
     handles_stop = True
     credential_fields = ("username", "password")
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._key = self._load_key()  # at once: made for the first report, it would hold that one up
 
     # --- the API --------------------------------------------------------------------------------------------------
 
@@ -219,8 +223,7 @@ class MessageMedia(Provider):
         """Growing pauses; schedule and total time are not documented."""
         return Plan(doubling(20, 3600, 24 * 3600), read_timeout=20)
 
-    @cached_property
-    def _key(self) -> rsa.RSAPrivateKey:
+    def _load_key(self) -> rsa.RSAPrivateKey:
         """The signing key, kept beside the ledger."""
         path = self.world.state_dir / "messagemedia.pem"
         if path.exists():
