@@ -133,6 +133,10 @@ class InvalidSignature(ProviderError):
         self.reason = reason
 
 
+class Unsigned(InvalidSignature):
+    """A callback that bears no signature at all, of a provider that signs."""
+
+
 class Unreadable(ProviderError):
     """An authentic callback whose body cannot be read; `reason` names the field and what would be right."""
 
@@ -433,6 +437,7 @@ class Provider:
     refuses_repeats: ClassVar[bool] = False  # a repeat with the same reference is never sent twice
     needs_token: ClassVar[bool] = False  # build_token/parse_token come before any other call
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)  # others are answered 405
+    repeats_unsigned: ClassVar[bool] = False  # a call it forgot to sign comes again, signed, if it is answered 5xx
     mixes_routes: ClassVar[bool] = False  # reports and inbound messages come by either route; their shape decides
 
     class Credentials(forms.Form):

@@ -191,3 +191,18 @@ def test_vonage_may_try_the_address_and_an_unsigned_call_is_refused_with_its_rea
 
     assert (probe.status_code, unsigned.status_code) == (200, 401)
     assert "not signed" in RefusedCallback.objects.get().reason
+
+
+def test_vonage_is_asked_again_for_a_call_it_forgot_to_sign(vonage):
+    """An account that signs does so always, but for rare faults: answered 5xx, the call comes again, signed."""
+    message = message_of(vonage)
+    receipt = {"messageId": "first", "msisdn": "31612345678", "to": "13531234567", "status": "delivered"}
+    call_vonage("status", {**receipt, "client-ref": reference(message.pk)})
+    apply()
+
+    unsigned = Client().get(PATH.format("status", "vonage-sms"), receipt)
+    forged = Client().get(PATH.format("status", "vonage-sms"), {**receipt, "sig": "0" * 64})
+
+    assert (unsigned.status_code, forged.status_code) == (503, 401)
+    assert unsigned["Retry-After"]
+    assert RefusedCallback.objects.count() == 2

@@ -21,8 +21,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from extensions import registry
-from extensions.contract import DeliveryReport, InboundSms, InvalidSignature, Provider, Unreadable, WebhookRequest
-from extensions.models import ProviderAccount
+from extensions.contract import (
+    DeliveryReport,
+    InboundSms,
+    InvalidSignature,
+    Provider,
+    Unreadable,
+    Unsigned,
+    WebhookRequest,
+)
+from extensions.models import AccountState, ProviderAccount
 from organizations.models import Organization
 from webhooks import bell
 from webhooks.models import Callback, RefusedCallback
@@ -102,7 +110,7 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
     """Verify a callback and store it; returns after the commit.
 
     Raises UnknownAddress, WrongMethod, NotKept, or, counted and shown to the administrator with their reason,
-    InvalidSignature and Unreadable.
+    InvalidSignature and Unreadable. NotKept also where a provider that repeats such calls, signed, forgot to sign one.
     """
     provider = registry.by_slug(slug, request)
     if provider is None:
@@ -122,6 +130,8 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
         opened = _opener(accounts, kind, request, now or timezone.now())
     except (InvalidSignature, Unreadable) as refusal:
         refuse(organization_pk, slug, kind, refusal.reason)
+        if isinstance(refusal, Unsigned) and provider.repeats_unsigned and _has_signed(accounts):
+            raise NotKept from refusal
         raise
     writer.write(
         Callback(
@@ -140,22 +150,28 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
 def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: datetime) -> Opened:
     """The account whose secrets verify the callback; of several, the first that finds something in it.
 
-    Raises InvalidSignature, with the reason that the first account gave, or Unreadable.
+    Raises InvalidSignature, the refusal of the first account, or Unreadable.
     """
-    reasons: list[str] = []
+    refusals: list[InvalidSignature] = []
     verified: list[Opened] = []
     for opened in accounts:
         try:
             opened.provider.verify(request, now=now)
         except InvalidSignature as refusal:
-            reasons.append(refusal.reason)
+            refusals.append(refusal)
             continue
         verified.append(opened)
         if any(parse(opened.provider, kind, request)):
             return opened
     if verified:
         return verified[0]
-    raise InvalidSignature(reasons[0] if reasons else "no account of this provider")
+    raise refusals[0] if refusals else InvalidSignature("no account of this provider")
+
+
+def _has_signed(accounts: list[Opened]) -> bool:
+    """Whether a signed callback of one of these accounts has ever been seen."""
+    states = AccountState.objects.filter(pk__in=[opened.account_id for opened in accounts])
+    return states.exclude(reports_seen_at=None, inbound_seen_at=None).exists()
 
 
 def parse(provider: Provider, kind: str, request: WebhookRequest) -> tuple[list[DeliveryReport], list[InboundSms]]:

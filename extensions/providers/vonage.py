@@ -41,6 +41,7 @@ from extensions.contract import (
     Text,
     Unclear,
     Unreadable,
+    Unsigned,
     WebhookCheck,
     WebhookRequest,
     self_test_id,
@@ -207,6 +208,7 @@ class Vonage(Provider):
     )
     host_patterns = (r"rest\.nexmo\.com",)
     webhook_methods = ("GET", "HEAD", "POST")  # as the account's webhook format says
+    repeats_unsigned = True  # https://developer.vonage.com/en/messages/concepts/signed-webhooks
     max_in_flight = 5  # more parallel connections earn error 10
     messages_per_second: ClassVar = {  # 30 requests a second for all uses of the API key together; room for others
         SenderKind.NUMBER: 25.0,
@@ -439,7 +441,7 @@ class Vonage(Provider):
             raise InvalidSignature("the call cannot be read, so its signature cannot be checked") from error
         signature = _plain(parameters.get("sig")).lower()
         if not signature:
-            raise InvalidSignature("the call is not signed: Vonage support switches signatures on for an account")
+            raise Unsigned("the call is not signed: Vonage support switches signatures on for an account")
         if request.body and request.query:
             raise InvalidSignature("parameters in the query and in the body: only one of them is signed")
         pinned = self.credentials.get("signature_method") or AUTO
