@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import NamedTuple
 
 from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from contacts.stop_words import is_taken
 
 RETRIES = 2  # how often a reply that is no answer is asked about again
 LONGEST_ANSWER = 2_000  # characters that are kept of a free text
@@ -59,7 +61,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What we text, and the position of the question that then waits for an answer: None once nothing is left to ask."""
+    """What we text, and the position of the question that then waits for an answer: None if nothing is left to ask."""
 
     text: str
     position: int | None
@@ -123,13 +125,15 @@ def _ask_from(script: Script, position: int) -> Turn:
 
 def ask(question: Question) -> str:
     """The question as it is texted: its text, an empty line, and a line for each choice."""
-    if question.kind in WITH_CHOICES:
-        lines = [f"{code} - {label}" for code, label in enumerate(question.choices, 1)]
-    elif question.kind == Kind.YES_NO:
-        lines = [f"1 - {_('Yes')}", f"2 - {_('No')}"]
-    else:
-        return question.text
-    return "\n".join((question.text, "", *lines))
+    lines = [f"{code} - {label}" for code, label in enumerate(_labels(question), 1)]
+    return "\n".join((question.text, "", *lines)) if lines else question.text
+
+
+def _labels(question: Question) -> tuple[str, ...]:
+    """What a person chooses from; empty if they write something of their own."""
+    if question.kind == Kind.YES_NO:
+        return (_("Yes"), _("No"))
+    return question.choices if question.kind in WITH_CHOICES else ()
 
 
 # --- reading a reply --------------------------------------------------------------------------------------------------
@@ -140,7 +144,9 @@ def read(question: Question, text: str) -> str:
 
     NPS and numbers as digits, choices as their codes ("2"; "1,3" for several), yes and no as "1" and "2".
     """
-    return _READERS[question.kind](question, _tidy(text))
+    if question.kind == Kind.TEXT:
+        return _text(question, text.strip())  # in the person's own characters
+    return _READERS[question.kind](question, _tidy(text[:LONGEST_ANSWER]))
 
 
 def _nps(question: Question, text: str) -> str:
@@ -151,10 +157,13 @@ def _nps(question: Question, text: str) -> str:
 
 
 def _number(question: Question, text: str) -> str:
-    try:
-        value = Decimal(text.replace(",", ".")) if _NUMBER.fullmatch(text) else Decimal(_number_words()[_bare(text)])
-    except (InvalidOperation, KeyError):
-        raise NotUnderstood(question.error_text or _range_sentence(question)) from None
+    core = _unwrapped(text)
+    if _NUMBER.fullmatch(core):
+        value = Decimal(core.replace(",", "."))
+    elif (word := _NUMBER_WORDS.get(_bare(core))) is not None:
+        value = Decimal(word)
+    else:
+        raise NotUnderstood(question.error_text or _range_sentence(question))
     too_small = question.minimum is not None and value < question.minimum
     too_large = question.maximum is not None and value > question.maximum
     if too_small or too_large:
@@ -184,12 +193,11 @@ def _choice(question: Question, text: str) -> str:
 
 
 def _choices(question: Question, text: str) -> str:
-    """Several codes or labels, separated by commas, or codes separated by anything."""
-    whole = _code_of(question.choices, text)
-    if whole is not None:
-        return str(whole)
-    pieces = [piece for piece in re.split(r"[,;&+/\n]|\s+(?=\W?\d)", text) if piece.strip()]
-    codes = [_code_of(question.choices, piece) for piece in pieces]
+    """Several codes with nothing but signs or "and" between them; or codes and labels, separated the same way."""
+    codes: list[int | None] = [int(digits) for digits in re.findall(r"[0-9]+", text)] if _CODES.fullmatch(text) else []
+    if not codes or not all(code in range(1, len(question.choices) + 1) for code in codes):
+        whole = _code_of(question.choices, text)
+        codes = [whole] if whole else _codes_of_parts(question.choices, text)
     if not codes or None in codes:
         raise NotUnderstood(
             question.error_text
@@ -199,20 +207,28 @@ def _choices(question: Question, text: str) -> str:
     return ",".join(str(code) for code in sorted({code for code in codes if code is not None}))
 
 
+def _codes_of_parts(labels: Sequence[str], text: str) -> list[int | None]:
+    """What each part names; a part is divided further only if it names nothing: "Tea and cake, toys & books"."""
+    codes: list[int | None] = []
+    for part in filter(_bare, re.split(r"[,;\n]", text)):
+        code = _code_of(labels, part)
+        codes += [code] if code else [_code_of(labels, piece) for piece in filter(_bare, _AND.split(part))]
+    return codes
+
+
 def _yes_no(question: Question, text: str) -> str:
-    code = _code_of((_("Yes"), _("No")), text)
-    if code is None:
-        bare = _bare(text)
-        code = 1 if bare in YES else 2 if bare in NO else None
+    bare = _bare(text)
+    code = 1 if bare in YES else 2 if bare in NO else _code_of(_labels(question), text)
     if code is None:
         raise NotUnderstood(question.error_text or _("Please reply with 1 for yes or 2 for no."))
     return str(code)
 
 
 def _text(question: Question, text: str) -> str:
-    if not text:
+    kept = text[:LONGEST_ANSWER].strip()
+    if not kept:
         raise NotUnderstood(question.error_text or _("Please reply with a few words."))
-    return text[:LONGEST_ANSWER]
+    return kept
 
 
 _READERS = {
@@ -221,67 +237,87 @@ _READERS = {
     Kind.CHOICE: _choice,
     Kind.CHOICES: _choices,
     Kind.YES_NO: _yes_no,
-    Kind.TEXT: _text,
 }
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:[.,][0-9]{1,6})?")
-_CODE = re.compile(r"\W*([0-9]{1,3})\W*")  # "1.", "1)", "(1)", "#1"
-_SIGNED = re.compile(r"[-+\u2212]\s*[0-9]")
+# Up to two decimals: "1,000" is a thousand to some and one to others, so it is asked about again.
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,12}(?:[.,][0-9]{1,2})?|0[.,][0-9]{1,6})")
+_DIGITS = re.compile(r"[-+]?[0-9]+")
+_AND = re.compile(r"[&+/]|\s(?:and|und|et)\s|\s+(?=\W?[0-9])", re.IGNORECASE)
+_CODES = re.compile(r"[^\w+-]*[0-9]{1,3}(?:(?:[\s,;.&+/()]+|\s*(?:and|und|et)\s*)[0-9]{1,3})*[\W_]*", re.IGNORECASE)
 
 YES = frozenset({"y", "yes", "yep", "yeah", "ok", "j", "ja", "jo", "oui", "si", "sí", "sim"})
 NO = frozenset({"n", "no", "nope", "nein", "ne", "non", "nao", "não", "nee"})
 
+_DASHES = dict.fromkeys(
+    map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-"
+)  # phones write a minus as one of these
+
 
 def _tidy(text: str) -> str:
-    """Full-width digits and other variants become the plain ones; space at the ends goes."""
-    return unicodedata.normalize("NFKC", text).strip()
+    """Full-width letters, digits of other scripts and dashes become the plain ones; space at the ends goes."""
+    plain = unicodedata.normalize("NFKC", text).translate(_DASHES)
+    return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in plain).strip()
 
 
 def _bare(text: str) -> str:
-    """Lower case, without anything but letters and digits; one space between words."""
-    kept = "".join(character if character.isalnum() else " " for character in text.casefold())
+    """Lower case, without anything but letters (their accents included) and digits; one space between words."""
+    kept = " "
+    for sign in text.casefold():
+        is_accent = not kept.endswith(" ") and unicodedata.category(sign) in ("Mn", "Mc")
+        kept += sign if sign.isalnum() or is_accent else " "
     return " ".join(kept.split())
 
 
+def _unwrapped(text: str) -> str:
+    """Without the signs around it: "(1)", "1.", "#1" and "1)" are 1. A minus stays: -1 is not 1."""
+    return re.sub(r"^[^\w+-]+|[\W_]+$", "", text)
+
+
 def _whole(text: str) -> int | None:
-    """The whole number in a reply that is nothing else: digits with punctuation around, or a number word."""
-    if match := _CODE.fullmatch(text):
-        return None if _SIGNED.match(text) else int(match[1])
-    return _number_words().get(_bare(text))
+    """The whole number in a reply that is nothing else: digits or a number word."""
+    core = _unwrapped(text)
+    return int(core) if re.fullmatch(r"[0-9]{1,3}", core) else _NUMBER_WORDS.get(_bare(core))
+
+
+def _name(text: str) -> str:
+    """What a reply and a choice's label are compared by: a number with its minus, or words without signs."""
+    core = _unwrapped(text)
+    return core if _DIGITS.fullmatch(core) else _bare(text)
 
 
 def _code_of(labels: Sequence[str], text: str) -> int | None:
-    """The code a reply names: as a number, as the label, or as a beginning that only one label has."""
-    number = _whole(text)
-    bare = _bare(_tidy(text))
-    bare_labels = [_bare(_tidy(label)) for label in labels]
-    if _CODE.fullmatch(text):
-        return number if number is not None and 1 <= number <= len(labels) else None
-    if not bare:
+    """The code a reply names: as a number, as the label, as both, or as a beginning that only one label has."""
+    number, said = _whole(text), _name(text)
+    is_code = number is not None and 1 <= number <= len(labels)
+    is_digits = _DIGITS.fullmatch(said) is not None
+    if not said:
         return None
-    if bare in bare_labels:
-        return bare_labels.index(bare) + 1
-    coded = re.match(r"\W*([0-9]{1,3})\W+", text)  # "2 - Good": code and label as we have texted them
-    if coded and 1 <= int(coded[1]) <= len(labels) and bare == f"{coded[1]} {bare_labels[int(coded[1]) - 1]}":
-        return int(coded[1])
-    beginning = [code for code, label in enumerate(bare_labels, 1) if label.startswith(bare)]
-    if len(beginning) == 1:
-        return beginning[0]
-    return number if number is not None and 1 <= number <= len(labels) else None
+    if is_digits and is_code:
+        return number
+    names = [_name(_tidy(label)) for label in labels]
+    if said in names:
+        return names.index(said) + 1
+    bare_labels = [_bare(_tidy(label)) for label in labels]
+    for code, label in enumerate(bare_labels, 1):
+        if said == f"{code} {label}":  # "2 - Good" as we have texted it
+            return code
+    beginning = f"{said} " if is_digits else said  # 24 is the beginning of "24 hours", 2 is not
+    begun = [code for code, label in enumerate(bare_labels, 1) if label.startswith(beginning)]
+    if len(begun) == 1:
+        return begun[0]
+    return number if is_code else None
 
 
-def _number_words() -> dict[str, int]:
-    """Zero to ten in the languages of the interface, and in that of the conversation."""
-    words: dict[str, int] = {}
-    for row in _WORDS:
-        words.update({word: number for number, word in enumerate(row)})
-    return words
-
-
-_WORDS = (
-    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"),
-)
+# In the languages of the interface. Whoever writes "fuenf" has no umlauts at hand.
+_NUMBER_WORDS = {
+    word: number
+    for words in (
+        "zero one two three four five six seven eight nine ten",
+        "null eins zwei drei vier fünf sechs sieben acht neun zehn",
+        "null ein zwo drei vier fuenf",
+    )
+    for number, word in enumerate(words.split())
+}
 
 
 # --- before it is launched --------------------------------------------------------------------------------------------
@@ -294,32 +330,50 @@ class Flaw(NamedTuple):
     sentence: str
 
 
-def flaws(script: Script) -> list[Flaw]:
-    """Why this survey cannot be held by text. Empty if it can."""
+def flaws(script: Script, *, stop_words: str = "") -> list[Flaw]:
+    """Why this survey cannot be held by text. Empty if it can. `stop_words` are the organisation's own."""
     found = []
     if all(question.kind == Kind.STATEMENT for question in script.questions):
         found.append(Flaw(None, _("The survey has no question that can be answered by text. Add one.")))
     for position, question in enumerate(script.questions):
-        found += [Flaw(position, sentence) for sentence in question_flaws(question)]
+        found += [Flaw(position, sentence) for sentence in question_flaws(question, stop_words=stop_words)]
     return found
 
 
-def question_flaws(question: Question) -> list[str]:
-    """A sentence for each thing that would confuse people, or us."""
-    found = []
+def question_flaws(question: Question, *, stop_words: str = "") -> list[str]:
+    """A sentence for each thing that would confuse people, or us. `stop_words` are the organisation's own."""
+    return [sentence for _field, sentence in question_problems(question, stop_words=stop_words)]
+
+
+def question_problems(question: Question, *, stop_words: str = "") -> Iterator[tuple[str, str]]:
+    """The flaws of a question, each with the name of the field that is to be changed."""
     if question.kind in WITH_CHOICES:
-        bare = [_bare(_tidy(label)) for label in question.choices]
-        if len(bare) < 2:
-            found.append(_("Write at least two choices, one on each line."))
-        if len(set(bare)) < len(bare):
-            found.append(_("Two choices are the same: people could not tell them apart."))
-        if any(not label for label in bare):
-            found.append(_("Each choice needs a letter or a digit."))
+        names = [_name(_tidy(label)) for label in question.choices]
+        if len(names) < 2:
+            yield "choices", _("Write at least two choices, one on each line.")
+        if len(set(names)) < len(names):
+            yield "choices", _("Two choices are the same: people could not tell them apart.")
+        if not all(names):
+            yield "choices", _("Each choice needs a letter or a digit.")
     elif question.choices:
-        found.append(_("Only questions with choices take choices: remove them, or change the type."))
+        yield "choices", _("Only questions with choices take choices: remove them, or change the type.")
+    for code, label in enumerate(_labels(question), 1):
+        number = _whole(_tidy(label))
+        if is_taken(label, stop_words):
+            yield (
+                "choices",
+                _("“%(choice)s” can be no choice: who replies with it opts out, opts in or asks for help. Reword it.")
+                % {"choice": label},
+            )
+        elif number != code and number in range(1, len(question.choices) + 1):
+            yield (
+                "choices",
+                _("“%(choice)s” is choice %(code)s: who replies %(choice)s would get another one. Add a word to it.")
+                % {"choice": label, "code": code},
+            )
     if question.kind == Kind.NUMBER:
         if question.minimum is not None and question.maximum is not None and question.minimum > question.maximum:
-            found.append(_("The smallest number is larger than the largest."))
+            yield "maximum", _("The smallest number is larger than the largest.")
     elif question.minimum is not None or question.maximum is not None:
-        found.append(_("Only questions for a number take a smallest and a largest one."))
-    return found
+        field = "minimum" if question.minimum is not None else "maximum"
+        yield field, _("Only questions for a number take a smallest and a largest one.")
