@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.utils.translation import gettext as _
-
-if TYPE_CHECKING:
-    from contacts.models import Contact
 
 CONTACT_FIELDS = ("FirstName", "LastName", "Email", "Phone", "ExternalDataReference", "Language")
 EMBEDDED = "Field/"  # before the name of other columns, in placeholders and among the values
@@ -128,7 +125,26 @@ class Template:
         return "".join(pieces)
 
 
-def values_of(contact: Contact) -> dict[str, str]:
+class Person(Protocol):
+    """What placeholders can name: a contact, or a row with these columns of one."""
+
+    @property
+    def first_name(self) -> str: ...
+    @property
+    def last_name(self) -> str: ...
+    @property
+    def email(self) -> str: ...
+    @property
+    def phone(self) -> str: ...
+    @property
+    def external_reference(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def fields(self) -> dict[str, Any]: ...
+
+
+def values_of(contact: Person) -> dict[str, str]:
     """What the placeholders become for this contact."""
     values = {
         "FirstName": contact.first_name,

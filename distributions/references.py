@@ -37,7 +37,7 @@ def _base62(number: int) -> str:
 
 
 def _proof(key: bytes, number: int, length: int) -> str:
-    value = int.from_bytes(hmac.digest(key, b"%d" % number, "sha256")[:16], "big")
+    value = int.from_bytes(hmac.digest(key, b"%d" % number, "sha256")[:16], "big") % 62**length  # small is fast
     characters = []
     for _position in range(length):
         value, remainder = divmod(value, 62)
