@@ -130,6 +130,8 @@ def obstacle(distribution: Distribution) -> str:
         return " ".join(problems)
     if sentence := survey_obstacle(distribution.survey, interactive=distribution.is_interactive):
         return sentence
+    if not distribution.survey.url and Template(distribution.message_text).has_survey_link:
+        return _("The survey has no address: remove the link to it from the introduction.")
     if distribution.contact_list_id is None:
         return _("The contact list has been deleted. Choose another one.")
     contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
@@ -157,8 +159,10 @@ def survey_obstacle(survey: Survey, *, interactive: bool) -> str:
         if position is None:
             return sentence
         return _("Question %(number)s of the survey: %(problem)s") % {"number": position + 1, "problem": sentence}
-    problems = [sentence for question in script.questions for sentence in Template(question.text).problems]
-    return " ".join([*problems, *Template(script.thank_you).problems])
+    said = [Template(text) for text in (*(question.text for question in script.questions), script.thank_you)]
+    if not survey.url and any(template.has_survey_link for template in said):
+        return _("The survey has no address, so a question cannot have a link to it.")
+    return " ".join(sentence for template in said for sentence in template.problems)
 
 
 def interactive_obstacle(organization: Organization) -> str:

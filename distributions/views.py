@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out as stop
+from distributions import conversations
 from distributions.models import Message, Tally
 from distributions.references import message_id_of, opt_out_message_id_of, reference
 from organizations.models import Organization
@@ -91,7 +92,8 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     if message is None:
         return page(request, "unknown", status=404)
     distribution = message.distribution
-    if distribution.link_expires_at and distribution.link_expires_at <= timezone.now():
+    has_ended = distribution.link_expires_at and distribution.link_expires_at <= timezone.now()
+    if has_ended or not distribution.survey.url:
         return page(request, "expired", distribution.organization, status=410)
     if request.method == "GET" and message.clicked_at is None and not is_robot(request):
         _count_click(message)
@@ -116,5 +118,6 @@ def opt_out(request: HttpRequest, token: str) -> HttpResponse:
     organization = message.distribution.organization
     if request.method == "POST":
         stop(organization, message.to, OptOut.Source.LINK, evidence=message.distribution.public_id)
+        conversations.stop(organization, message.to)
         return page(request, "opted_out", organization)
     return page(request, "opt_out", organization)

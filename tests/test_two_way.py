@@ -14,6 +14,7 @@ from django.utils import timezone
 from contacts.models import OptOut
 from distributions import conversations, launching, outbox, quiet, reports, services, sweeping
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, Tally
+from distributions.references import opt_out_token
 from distributions.states import Status
 from extensions.contract import InboundSms, SenderKind
 from extensions.models import ProviderAccount
@@ -264,6 +265,14 @@ def test_who_has_opted_out_elsewhere_is_asked_nothing_more(clinic, asked, accoun
     assert Conversation.objects.get().state == State.OPTED_OUT
 
 
+def test_the_opt_out_link_ends_every_survey(client, asked, account):
+    reply(account, asked, "9")
+
+    client.post(f"/o/{opt_out_token(asked.messages.first().pk)}")
+
+    assert Conversation.objects.get().state == State.OPTED_OUT
+
+
 def test_what_waits_too_long_expires_and_a_late_reply_is_told_so_once(asked, account):
     reply(account, asked, "9")
     Conversation.objects.update(expires_at=timezone.now())
@@ -390,12 +399,17 @@ def test_a_licence_without_two_way_carries_no_survey_by_text(clinic, account):
         ([{"kind": "statement", "text": "Hello."}], "no question that can be answered"),
         ([{"kind": "choice", "text": "Which?", "choices": "One"}], "Question 1 of the survey: Write at least two"),
         ([{"kind": "text", "text": "Why, ${FirstName}?"}], "is not a placeholder"),
+        ([{"kind": "text", "text": "Why? ${l://SurveyURL}"}], "a question cannot have a link to it"),
     ],
 )
 def test_a_survey_that_cannot_be_held_by_text_is_refused_with_the_reason(clinic, account, questions, sentence):
     draft = factories.interactive(clinic, survey=factories.survey(clinic, questions=questions))
 
     assert sentence in launch_refusal(draft)
+
+
+def test_the_introduction_cannot_link_to_a_survey_without_an_address(clinic, account):
+    assert "has no address" in launch_refusal(factories.interactive(clinic, message_text="See ${l://SurveyURL}"))
 
 
 def test_a_survey_without_an_address_cannot_be_sent_as_a_link(clinic, account):
