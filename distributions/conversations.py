@@ -240,13 +240,15 @@ def _close(ending: list[Conversation] | QuerySet[Conversation], state: str, now:
 def stop(organization: Organization, phone: str) -> None:
     """This person has opted out: every survey by text with them ends, and nothing more is asked."""
     opened = Conversation.objects.filter(organization=organization, phone=phone, state=State.OPEN)
-    _close(opened.select_for_update(), State.OPTED_OUT, timezone.now())
+    with transaction.atomic():
+        _close(opened.select_for_update(), State.OPTED_OUT, timezone.now())
 
 
 def end(distribution_id: int) -> None:
     """This distribution was cancelled: its conversations end with it."""
     opened = Conversation.objects.filter(distribution_id=distribution_id, state=State.OPEN)
-    _close(opened.select_for_update(), State.ENDED, timezone.now())
+    with transaction.atomic():
+        _close(opened.select_for_update(), State.ENDED, timezone.now())
 
 
 def expire() -> None:
