@@ -42,10 +42,10 @@ class DistributionAdmin(OwnedAdmin):
 
     editors = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
     audited = True
-    list_display = ("title", "state_badge", "people", "outcome", "clicked", "cost", "when")
+    list_display = ("title", "state_badge", "people", "outcome", "took_part", "cost", "when")
     list_display_links = ("title",)
     list_select_related = ("tally", "contact_list")
-    list_filter = ("state", ("survey", OwnedRelatedFilter))
+    list_filter = ("state", "method", ("survey", OwnedRelatedFilter))
     search_fields = ("name",)
     list_before_template = "admin/distributions/distribution/_before_list.html"
     actions = None
@@ -74,10 +74,16 @@ class DistributionAdmin(OwnedAdmin):
         found = [figure for figure in wording.figures(tally) if figure.number > 0]
         return format_html_join(" · ", "{} {}", ((_grouped(figure.number), figure.label) for figure in found)) or "–"
 
-    @admin.display(description=_("opened the link"))
-    def clicked(self, row: Distribution) -> str:
+    @admin.display(description=_("took part"))
+    def took_part(self, row: Distribution) -> str:
+        """Where it is an invitation, who opened the link; where it is a survey by text, who began and who finished."""
         tally = getattr(row, "tally", None)
-        return _grouped(tally.clicked) if tally else "–"
+        if tally is None:
+            return "–"
+        if not row.is_interactive:
+            return format_html("{} {}", _grouped(tally.clicked), _("opened the link"))
+        found = ((tally.started, _("began to answer")), (tally.completed, _("answered to the end")))
+        return format_html_join(" · ", "{} {}", ((_grouped(number), label) for number, label in found))
 
     @admin.display(description=_("cost"))
     def cost(self, row: Distribution) -> str:
@@ -130,6 +136,7 @@ class DistributionAdmin(OwnedAdmin):
             path("<int:pk>/reasons/", wrap(pages.show_reasons), name=f"{name}_reasons"),
             path("<int:pk>/messages/", wrap(pages.history), name=f"{name}_messages"),
             path("<int:pk>/messages.csv", wrap(pages.history_file), name=f"{name}_export"),
+            path("<int:pk>/answers.csv", wrap(pages.answers_file), name=f"{name}_answers"),
             path(f"{one_message}/", wrap(pages.show_message), name=f"{name}_message"),
             path(f"{one_message}/send-again/", wrap(pages.send_again), name=f"{name}_send_again"),
             *super().get_urls(),
@@ -166,7 +173,7 @@ class InboundMessageAdmin(OwnedAdmin):
 
     @admin.display(description=_("read as"), ordering="meaning")
     def read_as(self, row: InboundMessage) -> str:
-        badge = {"opt_out": "is-warning", "opt_in": "is-good"}.get(row.meaning, "")
+        badge = wording.MEANING_BADGES.get(row.meaning, "")
         return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.get_meaning_display())
 
     @admin.display(description=_("in reply to"))

@@ -16,9 +16,10 @@ from rest_framework.response import Response
 from contacts.models import Contact
 from distributions import services
 from distributions.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
-from distributions.models import Distribution, Message
+from distributions.models import Conversation, Distribution, Message
 from distributions.pages import EXPORTED, Carrier, may_see_numbers
 from distributions.serializers import (
+    METHODS,
     DistributionRequest,
     DistributionSerializer,
     DistributionsQuery,
@@ -31,7 +32,7 @@ from organizations import audit
 from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged
 from organizations.models import User
 from organizations.permissions import require_sms
-from surveys.models import Survey
+from surveys.models import Answer, Survey
 
 KEY = re.compile(r"\A[\x21-\x7e]{1,64}\Z")
 TAGS = ["SMS distributions"]
@@ -43,20 +44,26 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 ID = OpenApiParameter("public_id", location=OpenApiParameter.PATH, description="The distribution's ID: SMSD_…")
 ONE = enveloped("SmsDistribution", DistributionSerializer())
-EXAMPLE = OpenApiExample(
-    "An invitation",
-    request_only=True,
-    value={
-        "surveyId": "SV_8f3kq1ZpT0aWxYv",
-        "name": "Spring",
-        "sendDate": "2030-05-31T09:30:00Z",
-        "method": "Invite",
-        "recipients": {"mailingListId": "CG_2Rk0cD7uVb9sLqE"},
-        "message": {
-            "messageText": "Hello ${m://FirstName}, how was your visit? ${l://SurveyURL} Reply STOP to opt out"
+_EXAMPLE: dict[str, Any] = {
+    "surveyId": "SV_8f3kq1ZpT0aWxYv",
+    "name": "Spring",
+    "sendDate": "2030-05-31T09:30:00Z",
+    "recipients": {"mailingListId": "CG_2Rk0cD7uVb9sLqE"},
+}
+EXAMPLES = [
+    OpenApiExample(
+        "An invitation",
+        request_only=True,
+        value={
+            **_EXAMPLE,
+            "method": "Invite",
+            "message": {
+                "messageText": "Hello ${m://FirstName}, how was your visit? ${l://SurveyURL} Reply STOP to opt out"
+            },
         },
-    },
-)
+    ),
+    OpenApiExample("A survey by text", request_only=True, value={**_EXAMPLE, "method": "Interactive"}),
+]
 
 
 def _visible(user: User) -> QuerySet:
@@ -114,14 +121,15 @@ class DistributionsView(ApiView):
         409,
         request=DistributionRequest,
         parameters=[IDEMPOTENCY_KEY],
-        examples=[EXAMPLE],
+        examples=EXAMPLES,
         tags=TAGS,
     )
     def post(self, request: Request) -> Response:
-        """One text to everybody on a mailing list, at once or at a time.
+        """One text with a link, or a survey by text, to everybody on a mailing list, at once or at a time.
 
         Needs the permission “Use SMS distributions”. Who has opted out or has no number is skipped. Answered 409 if
-        no SMS account could carry it, or if the Idempotency-Key belongs to a distribution that is different.
+        no SMS account could carry it (`Interactive` needs one of your own with a number, and two-way SMS in the
+        licence), or if the Idempotency-Key belongs to a distribution that is different.
         """
         require_sms(self.caller)
         key = request.headers.get("Idempotency-Key")
@@ -132,8 +140,9 @@ class DistributionsView(ApiView):
         invitation = Invitation(
             survey_id=asked["surveyId"],
             contact_list_id=asked["recipients"]["mailingListId"],
+            method=METHODS[asked["method"]],
             name=asked["name"],
-            text=asked["message"]["messageText"],
+            text=asked["message"]["messageText"] if asked.get("message") else "",
             send_at=asked["sendDate"],
             link_expires_at=asked.get("surveyLinkExpirationDate"),
         )
@@ -204,10 +213,13 @@ class HistoryView(ApiView):
         tags=TAGS,
     )
     def get(self, request: Request, public_id: str) -> Response:
-        """Everybody on the list in the order of sending, those who were skipped included."""
+        """Everybody on the list in the order of sending, those who were skipped included.
+
+        With `Interactive` it is about the first text to each person, with all that they have answered.
+        """
         query = checked(PageQuery, request.query_params)
         distribution = _one(self, public_id, {})
-        rows = Message.objects.filter(distribution=distribution).defer("text")
+        rows = Message.objects.filter(distribution=distribution, conversation=None).defer("text")
         # By contact: the index on (distribution, contact) is the order of sending too.
         found, next_page = page(request, rows, query, key="contact_id", newest_first=False)
         whole_numbers = may_see_numbers(self.caller)
@@ -222,10 +234,24 @@ class HistoryView(ApiView):
         accounts = ProviderAccount.objects.filter(
             pk__in={message.account_id for message in found if message.account_id}
         )
+        conversations, answers = _said(found) if distribution.is_interactive else ({}, {})
         context = {
             "contacts": Contact.objects.in_bulk({message.contact_id for message in found if message.contact_id}),
             "carriers": {account.pk: Carrier.of(account) for account in accounts.defer("credentials")},
             "whole_numbers": whole_numbers,
+            "conversations": conversations,
+            "answers": answers,
         }
         elements = MessageSerializer(found, many=True, context=context).data
         return Response({"elements": elements, "nextPage": next_page})
+
+
+def _said(found: list[Message]) -> tuple[dict[int, Conversation], dict[int, list[Answer]]]:
+    """The conversations that these messages began, by message, and what was answered in them, by response."""
+    rows = Conversation.objects.filter(message_id__in=[message.pk for message in found])
+    conversations = {row.message_id: row for row in rows}
+    answers: dict[int, list[Answer]] = {}
+    given = Answer.objects.filter(response_id__in=[row.response_id for row in rows if row.response_id])
+    for answer in given.select_related("question").order_by("question__position", "question_id"):
+        answers.setdefault(answer.response_id, []).append(answer)
+    return conversations, answers

@@ -12,6 +12,7 @@ from unfold.widgets import DATETIME_CLASSES, INPUT_CLASSES, TEXTAREA_CLASSES
 from contacts.models import ContactList
 from distributions.models import Distribution
 from distributions.piping import Template
+from distributions.review import survey_obstacle
 from organizations.models import User
 from surveys.models import Survey
 
@@ -30,7 +31,7 @@ def _moment(label: Any, help_text: Any) -> forms.DateTimeField:
 
 
 class ComposeForm(forms.ModelForm):
-    """Recipients, message and time of a draft."""
+    """Method, recipients, message and time of a draft. What the two methods ask for differs in `_clean_method` only."""
 
     use_required_attribute = False
 
@@ -49,7 +50,7 @@ class ComposeForm(forms.ModelForm):
 
     class Meta:
         model = Distribution
-        fields = ("name", "contact_list", "survey", "message_text", "send_at", "link_expires_at")
+        fields = ("method", "name", "contact_list", "survey", "message_text", "send_at", "link_expires_at")
         labels: ClassVar = {
             "name": _("Name"),
             "contact_list": _("Contact list"),
@@ -58,8 +59,13 @@ class ComposeForm(forms.ModelForm):
         }
         help_texts: ClassVar = {
             "name": _("For you and your colleagues; recipients do not see it."),
+            "message_text": _("Said before the first question; may be empty."),  # shown with a survey by text alone
+        }
+        error_messages: ClassVar = {
+            "method": {name: _("Choose one of the two methods.") for name in ("required", "invalid_choice")},
         }
         widgets: ClassVar = {
+            "method": forms.RadioSelect,
             "name": forms.TextInput(attrs={"class": " ".join(INPUT_CLASSES), "autocomplete": "off"}),
             "contact_list": forms.Select(attrs={"class": "snd-select"}),
             "survey": forms.Select(attrs={"class": "snd-select"}),
@@ -91,6 +97,8 @@ class ComposeForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "method" in cleaned:
+            self._clean_method(cleaned, interactive=cleaned["method"] == Distribution.Method.INTERACTIVE)
         now = timezone.now()
         if cleaned.get("when") == self.NOW:
             cleaned["send_at"] = None
@@ -104,3 +112,17 @@ class ComposeForm(forms.ModelForm):
         if expires and expires <= begins:
             self.add_error("link_expires_at", _("The link would have expired before the texts are sent."))
         return cleaned
+
+    def _clean_method(self, cleaned: dict[str, Any], *, interactive: bool) -> None:
+        """A link needs a text and an address to lead to, a survey by text needs questions."""
+        survey = cleaned.get("survey")
+        if survey and (sentence := survey_obstacle(survey, interactive=interactive)):
+            self.add_error("survey", sentence)
+        text = cleaned.get("message_text")
+        if interactive:
+            cleaned["link_expires_at"] = None
+            self.errors.pop("link_expires_at", None)  # of no interest then
+            if text and survey and not survey.url and Template(text).has_survey_link:
+                self.add_error("message_text", _("The survey has no address: remove the link to it."))
+        elif text is not None and not text.strip():
+            self.add_error("message_text", _("Write the text that people get."))

@@ -1,4 +1,4 @@
-"""Invitations that a program asks for: written and launched in one go, and once however often it asks."""
+"""Distributions that a program asks for: written and launched in one go, and once however often it asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contacts.models import ContactList
 from distributions import services
 from distributions.models import Distribution
 from distributions.piping import Template
-from distributions.review import obstacle
+from distributions.review import obstacle, survey_obstacle
 from organizations.models import User
 from organizations.permissions import require_sms
 from surveys.models import Survey
@@ -28,8 +28,9 @@ class Invitation:
 
     survey_id: str
     contact_list_id: str
+    method: str
     name: str
-    text: str
+    text: str  # "" for a survey by text
     send_at: datetime
     link_expires_at: datetime | None
 
@@ -88,6 +89,7 @@ def _differences(invitation: Invitation, earlier: Distribution) -> list[str]:
     """The fields in which the earlier one differs. A list that was deleted since cannot be compared."""
     contact_list = earlier.contact_list
     pairs = {
+        "method": (invitation.method, earlier.method),
         "surveyId": (invitation.survey_id, earlier.survey.public_id),
         "name": (invitation.name, earlier.name),
         "sendDate": (invitation.send_at, earlier.send_at),
@@ -120,12 +122,15 @@ def _draft(invitation: Invitation, user: User, key: str | None) -> Distribution:
         name=invitation.name,
         survey=survey,
         contact_list=contact_list,
+        method=invitation.method,
         message_text=invitation.text,
         send_at=invitation.send_at,
         link_expires_at=invitation.link_expires_at,
         idempotency_key=key,
         created_by=user,
     )
+    if sentence := survey_obstacle(survey, interactive=draft.is_interactive):
+        raise Unfit("surveyId", sentence)
     if sentence := obstacle(draft):
         raise Unfit("recipients.mailingListId", sentence)
     return draft

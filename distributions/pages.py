@@ -12,6 +12,7 @@ from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -23,27 +24,42 @@ from contacts.exports import download
 from contacts.models import Contact, ContactList
 from distributions import segments, services, wording
 from distributions.forms import ComposeForm
-from distributions.models import Distribution, InboundMessage, Message, MessageEvent
+from distributions.models import Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
 from distributions.references import reference
-from distributions.review import cautions, other_columns, preview, recipients, review
+from distributions.review import (
+    cautions,
+    interactive_obstacle,
+    other_columns,
+    preview,
+    recipients,
+    review,
+    survey_obstacle,
+)
 from distributions.services import LaunchRefused
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, route_for
 from organizations import audit
 from organizations.admin_base import current_user
-from organizations.models import User
+from organizations.models import Owned, User
 from organizations.permissions import missing_sms, require_sms
-from surveys.models import Survey
+from surveys import conversation as engine
+from surveys.conversation import Kind
+from surveys.models import Answer, Question, Survey
 
 State = Distribution.State
+Method = Distribution.Method
 
 ROWS = 50  # of the history, per page
 PREVIEWS = 3
 OF_CONTACT = 20
+MANY_QUESTIONS = 3  # of a survey by text: more than these deserve a second look
+TURNS = 200  # of ours and of theirs each, on the page of one person
+BATCH = 2_000  # rows of a file that are read at once
 COPIED = gettext_noop("copied")
 EXPORTED = gettext_noop("exported the history")
+EXPORTED_ANSWERS = gettext_noop("exported the answers")
 FOLLOWED = timedelta(hours=1)  # how long a finished distribution's page goes on looking for reports
 
 
@@ -80,7 +96,7 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     distribution = distribution_of(request, pk) if pk else Distribution(organization=user.organization)
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", distribution.pk)
-    initial = {"contact_list": request.GET.get("contact_list"), "survey": request.GET.get("survey")}
+    initial = {name: request.GET[name] for name in ("method", "contact_list", "survey") if name in request.GET}
     data = request.POST if request.method == "POST" else None
     form = ComposeForm(user, data, instance=distribution, initial={} if pk else initial)
     if request.method == "POST" and form.is_valid():
@@ -97,6 +113,7 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         lists_exist=ContactList.objects.visible_to(user).exists(),
         surveys_exist=Survey.objects.visible_to(user).exists(),
         no_route=_account_of(user)[1],
+        not_by_text=interactive_obstacle(distribution.organization),
         status=422 if form.errors else 200,
     )
 
@@ -106,34 +123,48 @@ def show_preview(request: HttpRequest) -> HttpResponse:
     """While somebody writes: segments, what deserves a second look, and the text as real people would get it."""
     user = current_user(request)
     require_sms(user)
-    text = request.POST.get("message_text", "").replace("\r\n", "\n")[:10_000].replace("\0", "")
-    list_id = request.POST.get("contact_list", "")
-    contact_list = (
-        ContactList.objects.visible_to(user).filter(pk=list_id).first()
-        if list_id.isdecimal() and len(list_id) < 19
-        else None
+    draft = Distribution(
+        method=Method.INTERACTIVE if request.POST.get("method") == Method.INTERACTIVE else Method.INVITE,
+        survey=_chosen(Survey, request, user, "survey") or Survey(),
+        message_text=request.POST.get("message_text", "").replace("\r\n", "\n")[:10_000].replace("\0", ""),
     )
+    by_text = draft.is_interactive
+    not_ready = survey_obstacle(draft.survey, interactive=by_text) if draft.survey.pk else ""
+    text = draft.whole_text if draft.survey.pk else draft.message_text
+    contact_list = _chosen(ContactList, request, user, "contact_list")
     columns = other_columns(contact_list.pk) if contact_list else []
     account, _no_route = _account_of(user)
     template = Template(text)
     people = list(contact_list.contacts.exclude(phone="").order_by("pk")[:PREVIEWS]) if contact_list else []
     previews = preview(text, people or [EXAMPLE], account) if text.strip() else []
     length = previews[0][2] if previews else segments.count(text)
+    plain = segments.plain(draft.message_text)
+    looked_at = text.strip() and contact_list and (draft.survey.pk or not by_text)
     return page(
         request,
         "_preview",
-        text=text,
+        by_text=by_text,
+        survey=draft.survey,
         length=length,
         room=_room(length),
         offending=length.offending[:20],
-        plain=segments.plain(text) if segments.plain(text) != text else "",
-        problems=template.problems,
-        cautions=cautions(template, set(columns), account) if text.strip() and contact_list else [],
+        plain=plain if plain != draft.message_text else "",
+        problems=[*template.problems, *([not_ready] if not_ready else [])],
+        cautions=cautions(template, set(columns), account, interactive=by_text) if looked_at else [],
         previews=previews,
         is_example=not people,
+        has_links=template.has_survey_link or template.has_opt_out_link,
         placeholders=[(name, f"${{m://{name}}}") for name in CONTACT_FIELDS[2:]]
         + [(name, f"${{e://Field/{name}}}") for name in columns if not set(name) & set("{}|")][:40],
     )
+
+
+def _chosen(model: type[Owned], request: HttpRequest, user: User, name: str) -> Any:
+    """The user's own row that is chosen in the form, None if there is none yet."""
+    value = request.POST.get(name, "")
+    if not (value.isascii() and value.isdecimal() and len(value) < 19):
+        return None
+    return model.objects.visible_to(user).filter(pk=value).first()
 
 
 # Stands in for the people of an empty list.
@@ -171,6 +202,7 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", pk)
     missing = missing_sms(current_user(request))
+    template = Template(distribution.whole_text)
     return page(
         request,
         "review",
@@ -179,7 +211,33 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
         review=review(distribution),
         missing=missing,
         later=distribution.send_at is not None and distribution.send_at > timezone.now(),
+        has_links=template.has_survey_link or template.has_opt_out_link,
+        **_conversation_of(distribution),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of a survey by text, as it is texted."""
+
+    kind: str
+    text: str
+    length: segments.Segments
+
+
+def _conversation_of(distribution: Distribution) -> dict[str, Any]:
+    """Everything that is asked by text, in order; nothing for a link."""
+    if not distribution.is_interactive:
+        return {}
+    script = distribution.survey.script()
+    texts = [(question, engine.ask(question)) for question in script.questions]
+    number = sum(question.kind != Kind.STATEMENT for question in script.questions)
+    return {
+        "asked": [Asked(str(question.kind.label), text, segments.count(text)) for question, text in texts],
+        "questions": number,
+        "many_questions": number > MANY_QUESTIONS,
+        "thank_you": script.thank_you,
+    }
 
 
 @require_GET
@@ -235,7 +293,7 @@ cancel = _doing(services.cancel)
 
 @require_POST
 def copy(request: HttpRequest, pk: int) -> HttpResponse:
-    """A new draft with the same recipients, survey and text. Raises MissingRight."""
+    """A new draft with the same method, recipients, survey and text. Raises MissingRight."""
     user = current_user(request)
     require_sms(user)
     old = distribution_of(request, pk)
@@ -244,6 +302,7 @@ def copy(request: HttpRequest, pk: int) -> HttpResponse:
         name=_("Copy of %(name)s")[:100] % {"name": old.name[:80]},
         survey=old.survey,
         contact_list=old.contact_list,
+        method=old.method,
         message_text=old.message_text,
         created_by=user,
     )
@@ -280,6 +339,7 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
     running = distribution.state in (State.LAUNCHING, State.SENDING) and not distribution.paused_at
     finished_at = distribution.finished_at
     awaited = tally.accepted + tally.sent + tally.uncertain if tally else 0
+    awaited += distribution.is_interactive  # replies come for some time
     followed = bool(awaited and finished_at and finished_at > timezone.now() - FOLLOWED)
     every = 2 if running else 10 if followed or distribution.state == State.SCHEDULED or distribution.paused_at else 0
     figures = wording.figures(tally)
@@ -300,14 +360,17 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
 
 @require_GET
 def show_reasons(request: HttpRequest, pk: int) -> HttpResponse:
-    """How many messages did not arrive for which reason. One pass over the distribution's messages."""
+    """How many messages did not arrive for which reason. One pass over the distribution's messages.
+
+    What a conversation goes on with is told apart: the states on the page count everybody's first text.
+    """
     distribution = distribution_of(request, pk)
     rows = (
         Message.objects.filter(distribution=distribution)
         .exclude(reason="")
-        .values("status", "reason")
+        .values("status", "reason", is_first=Q(conversation=None))
         .annotate(number=Count("pk"))
-        .order_by("-number")
+        .order_by("-is_first", "-number")
     )
     reasons = [(Status(row["status"]).label, wording.explain(row["status"], row["reason"]), row) for row in rows]
     return page(request, "_reasons", distribution=distribution, reasons=reasons)
@@ -356,6 +419,8 @@ class Row:
     badge: str
     carrier: Carrier | None
     replies: int = 0
+    conversation: str = ""  # where a survey by text stands
+    conversation_badge: str = ""
 
 
 def _carriers(account_ids: set[int]) -> dict[int, Carrier]:
@@ -370,8 +435,10 @@ def _row(
     *,
     whole_number: bool,
     replies: int = 0,
+    begun: Conversation | None = None,
 ) -> Row:
     names = (contact.first_name, contact.last_name) if contact else ()
+    by_text = message.distribution.is_interactive
     return Row(
         message,
         contact,
@@ -381,6 +448,8 @@ def _row(
         wording.BADGES.get(message.status, ""),
         carriers.get(message.account_id) if message.account_id else None,
         replies,
+        wording.standing(message, begun, replies) if by_text else "",
+        wording.CONVERSATION_BADGES.get(begun.state, "") if begun else "",
     )
 
 
@@ -389,7 +458,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     """Every recipient, a page at a time in the order of sending. Pages follow each other by key, not by number."""
     distribution = distribution_of(request, pk)
     user = current_user(request)
-    rows = Message.objects.filter(distribution=distribution)
+    rows = Message.objects.filter(distribution=distribution, conversation=None)
     state = request.GET.get("state", "")
     if state in Status.values:
         rows = rows.filter(status=state)
@@ -411,6 +480,9 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         more_before, more_after = bool(after), len(found) > ROWS
         found = found[:ROWS]
     contacts = _contacts_of(found)
+    begun = _begun_with(distribution, found)
+    for message in found:
+        message.distribution = distribution
     replies = dict(
         InboundMessage.objects.filter(message_id__in=[message.pk for message in found])
         .values_list("message_id")
@@ -434,6 +506,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
                 carriers,
                 whole_number=whole,
                 replies=replies.get(message.pk, 0),
+                begun=begun.get(message.pk),
             )
             for message in found
         ],
@@ -459,17 +532,31 @@ def _contacts_of(found: Iterable[Message]) -> dict[int | None, Contact]:
     return {**Contact.objects.in_bulk({message.contact_id for message in found if message.contact_id})}
 
 
+def _begun_with(distribution: Distribution, found: Iterable[Message]) -> dict[int, Conversation]:
+    """The conversations that these messages began, by message."""
+    if not distribution.is_interactive:
+        return {}
+    rows = Conversation.objects.filter(message_id__in=[message.pk for message in found])
+    return {row.message_id: row for row in rows}
+
+
 @require_GET
 def history_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Every recipient as a file. Raises MissingRight."""
+    distribution = _for_a_file(request, pk, EXPORTED)
+    account_ids = distribution.chunks.values_list("account_id", flat=True).distinct()
+    carriers = _carriers({*account_ids, *([distribution.account_id] if distribution.account_id else [])})
+    return download(f"{distribution.name}.csv", _history_rows(distribution, carriers))
+
+
+def _for_a_file(request: HttpRequest, pk: int, exported: str) -> Distribution:
+    """The distribution about which a file is downloaded, which is written down. Raises MissingRight."""
     distribution = distribution_of(request, pk)
     user = current_user(request)
     if not may_see_numbers(user):
         require_sms(user)
-    audit.record(EXPORTED, organization=distribution.organization, request=request, target=distribution)
-    account_ids = distribution.chunks.values_list("account_id", flat=True).distinct()
-    carriers = _carriers({*account_ids, *([distribution.account_id] if distribution.account_id else [])})
-    return download(f"{distribution.name}.csv", _history_rows(distribution, carriers))
+    audit.record(exported, organization=distribution.organization, request=request, target=distribution)
+    return distribution
 
 
 HISTORY_COLUMNS = (
@@ -492,6 +579,7 @@ HISTORY_COLUMNS = (
     "Accepted",
     "Settled",
     "Clicked",
+    "Conversation",
 )
 
 
@@ -500,11 +588,13 @@ def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> I
     after = 0
     while True:
         rows = Message.objects.filter(distribution=distribution, contact_id__gt=after).order_by("contact_id")
-        found = list(rows.defer("text")[:2_000])
+        found = list(rows.defer("text")[:BATCH])
         if not found:
             return
         contacts = _contacts_of(found)
+        begun = _begun_with(distribution, found)
         for message in found:
+            conversation = begun.get(message.pk)
             contact = contacts.get(message.contact_id)
             carrier = carriers.get(message.account_id or 0)
             yield (
@@ -525,12 +615,58 @@ def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> I
                 0,  # with an account of one's own every message is shown at zero cost (R5)
                 *(_stamp(moment) for moment in (message.attempted_at, message.accepted_at, message.settled_at)),
                 _stamp(message.clicked_at),
+                conversation.state if conversation else "",
             )
         after = found[-1].contact_id or 0
 
 
 def _stamp(moment: datetime | None) -> str:
     return timezone.localtime(moment).isoformat(timespec="seconds") if moment else ""
+
+
+@require_GET
+def answers_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """What people answered by text, a row for each of them. Raises MissingRight."""
+    distribution = _for_a_file(request, pk, EXPORTED_ANSWERS)
+    return download(f"{distribution.name}-{_('answers')}.csv", _answer_rows(distribution))
+
+
+ANSWER_COLUMNS = ("FirstName", "LastName", "ExternalDataReference", "Phone", "State", "Started", "Ended")
+
+
+def _answer_rows(distribution: Distribution) -> Iterator[tuple[Any, ...]]:
+    """Questions have the number that they have in the survey; a statement has no answer, and no column."""
+    questions: dict[int, Question] = {}
+    columns = []
+    for number, question in enumerate(distribution.survey.questions.all(), 1):
+        if question.kind != Kind.STATEMENT:
+            questions[question.pk] = question
+            columns.append(f"Q{number}")
+    yield (*ANSWER_COLUMNS, *columns)
+    after = 0
+    while True:
+        rows = Conversation.objects.filter(distribution=distribution, pk__gt=after).order_by("pk")
+        found = list(rows.select_related("message").defer("message__text")[:BATCH])
+        if not found:
+            return
+        contacts = _contacts_of(conversation.message for conversation in found)
+        words: dict[tuple[int, int], str] = {}
+        response_ids = [conversation.response_id for conversation in found if conversation.response_id]
+        for given in Answer.objects.filter(response_id__in=response_ids):
+            words[given.response_id, given.question_id] = wording.answer(questions[given.question_id], given)
+        for conversation in found:
+            contact = contacts.get(conversation.message.contact_id)
+            yield (
+                contact.first_name if contact else "",
+                contact.last_name if contact else "",
+                contact.external_reference if contact else "",
+                conversation.phone,
+                conversation.state,
+                _stamp(conversation.created_at),
+                _stamp(conversation.ended_at),
+                *(words.get((conversation.response_id or 0, question_id), "") for question_id in questions),
+            )
+        after = found[-1].pk
 
 
 # --- one message ------------------------------------------------------------------------------------------------------
@@ -547,7 +683,8 @@ class Moment:
 
 def _message_of(request: HttpRequest, pk: int, message_pk: int) -> Message:
     distribution = distribution_of(request, pk)
-    found: Message | None = Message.objects.filter(distribution=distribution, pk=message_pk).first()
+    rows = Message.objects.filter(distribution=distribution, pk=message_pk)
+    found: Message | None = rows.select_related("conversation").first()
     if found is None:
         raise Http404(_("There is no such message."))
     found.distribution = distribution
@@ -556,29 +693,93 @@ def _message_of(request: HttpRequest, pk: int, message_pk: int) -> Message:
 
 @require_GET
 def show_message(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse:
-    """One message: its text, its story, and what came back."""
+    """One message: its text, its story, and what came back. What a conversation goes on with is on the first's page."""
     message = _message_of(request, pk, message_pk)
+    if message.conversation is not None:
+        first = reverse("admin:distributions_distribution_message", args=[pk, message.conversation.message_id])
+        return redirect(f"{first}#text-{message.pk}")
     user = current_user(request)
-    replies = list(message.replies.order_by("received_at"))
+    replies = list(message.replies.order_by("received_at", "pk")[:TURNS])
     carriers = _carriers({message.account_id} if message.account_id else set())
     contact = _contacts_of([message]).get(message.contact_id)
+    begun = _begun_with(message.distribution, [message]).get(message.pk)
+    by_text = message.distribution.is_interactive
     return page(
         request,
         "message",
-        title=_("One text"),
+        title=_("One text") if not by_text else _("One conversation"),
         distribution=message.distribution,
-        row=_row(message, contact, carriers, whole_number=may_see_numbers(user)),
+        row=_row(message, contact, carriers, whole_number=may_see_numbers(user), replies=len(replies), begun=begun),
         length=segments.count(message.text),
         reference=reference(message.pk),
         replies=replies,
-        story=_story(message, list(message.events.all()[:200]), replies),
+        transcript=_transcript(message, begun, replies) if by_text else [],
+        answers=_answers(begun),
+        story=_story(message, list(message.events.all()[:200]), [] if by_text else replies, begun),
         is_uncertain=message.status == Status.UNCERTAIN,
         missing=missing_sms(user),
     )
 
 
-def _story(message: Message, events: list[MessageEvent], replies: list[InboundMessage]) -> list[Moment]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A text of a conversation: ours if it has a message, else the person's."""
+
+    at: datetime | None  # None: not sent so far, or never
+    text: str
+    read_as: str
+    badge: str
+    message: Message | None = None
+    explanation: str = ""
+
+    @property
+    def is_uncertain(self) -> bool:
+        return self.message is not None and self.message.status == Status.UNCERTAIN
+
+
+UNDER_WAY = (Status.SENDING, Status.ACCEPTED, Status.SENT, Status.DELIVERED)  # in need of no explanation
+
+
+def _why(message: Message) -> str:
+    return " ".join(filter(None, (wording.explain(message.status, message.reason), message.error)))
+
+
+def _transcript(first: Message, begun: Conversation | None, replies: list[InboundMessage]) -> list[Line]:
+    """What was said, in the order of time; what has not left comes last."""
+    turns = begun.turns.order_by("pk")[:TURNS] if begun else ()
+    lines = [
+        Line(
+            message.attempted_at,
+            message.text,
+            message.get_status_display(),
+            wording.BADGES.get(message.status, ""),
+            message,
+            "" if message is first or message.status in UNDER_WAY else _why(message),
+        )
+        for message in (first, *turns)
+    ]
+    lines += [
+        Line(reply.received_at, reply.text, reply.get_meaning_display(), wording.MEANING_BADGES.get(reply.meaning, ""))
+        for reply in replies
+    ]
+    now = timezone.now()
+    return sorted(lines, key=lambda line: (line.at is None, line.at or now))
+
+
+def _answers(begun: Conversation | None) -> list[tuple[str, str]]:
+    """Each question that was answered, and the answer in words."""
+    if begun is None or begun.response_id is None:
+        return []
+    given = Answer.objects.filter(response_id=begun.response_id).select_related("question")
+    rows = given.order_by("question__position", "question_id")
+    return [(row.question.text, wording.answer(row.question, row)) for row in rows]
+
+
+def _story(
+    message: Message, events: list[MessageEvent], replies: list[InboundMessage], begun: Conversation | None
+) -> list[Moment]:
     """What happened, in the order in which it happened."""
+    ended = _("The conversation ended: %(state)s.") % {"state": begun.get_state_display()} if begun else ""
     story = [
         Moment(at, what)
         for at, what in (
@@ -589,6 +790,8 @@ def _story(message: Message, events: list[MessageEvent], replies: list[InboundMe
             ),
             (message.accepted_at, _("The provider accepted it.")),
             (message.clicked_at, _("The person opened the link to the survey.")),
+            (begun and begun.created_at, _("The person replied for the first time.")),
+            (begun and begun.ended_at, ended),
         )
         if at
     ]

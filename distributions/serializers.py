@@ -12,14 +12,16 @@ from rest_framework import serializers
 from config.logs import mask_number
 from contacts.models import Contact
 from distributions import wording
-from distributions.models import Distribution, Message, Tally
+from distributions.models import Conversation, Distribution, Message, Tally
 from distributions.pages import Carrier
 from distributions.references import reference
 from distributions.states import Status
 from organizations.api_base import Moment, PageQuery, PublicId, StrictSerializer
+from surveys.models import Answer
 
 State = Distribution.State
 RequestStatus = Literal["Pending", "Generated", "Done"]
+RequestType = Literal["Invite", "Interactive"]
 
 NAME = 100  # characters
 TEXT = 10_000  # characters
@@ -31,6 +33,11 @@ REQUEST_STATUS: dict[str, RequestStatus] = {
     State.FINISHED: "Done",
     State.CANCELLED: "Done",
 }
+REQUEST_TYPE: dict[str, RequestType] = {
+    Distribution.Method.INVITE: "Invite",
+    Distribution.Method.INTERACTIVE: "Interactive",
+}
+METHODS = {name: method for method, name in REQUEST_TYPE.items()}
 REACHED = ("accepted", "sent", "delivered")  # counted as sent
 NOT_REACHED = ("undelivered", "failed", "expired")  # counted as failed
 ONE_LINE = RegexValidator(r"\A[^\x00-\x1f\x7f]*\Z", _("Write it in one line, without control characters."))
@@ -59,27 +66,58 @@ class MessageRequest(StrictSerializer):
 
 
 class MethodField(serializers.ChoiceField):
-    """Only Invite; the others are named, so that nobody wonders whether they were overlooked."""
+    """Invite and Interactive; the others are named, so that nobody wonders whether they were overlooked."""
 
     def __init__(self, **kwargs: Any) -> None:
-        sentence = _("Only “Invite” is available here; Interactive, Reminder and Thankyou are not.")
-        super().__init__(choices=["Invite"], error_messages={"invalid_choice": sentence, "null": sentence}, **kwargs)
+        sentence = _("Only “Invite” and “Interactive” are available here; Reminder and Thankyou are not.")
+        super().__init__(
+            choices=[("Invite", "a link to the survey"), ("Interactive", "a survey by text")],
+            error_messages={"invalid_choice": sentence, "null": sentence},
+            **kwargs,
+        )
 
 
 class DistributionRequest(StrictSerializer):
-    """One text to everybody on a mailing list."""
+    """One text, or a survey by text, to everybody on a mailing list."""
 
-    surveyId = PublicId("SV_", "/API/v3/surveys", help_text="The survey to which the text leads.")
+    surveyId = PublicId(
+        "SV_", "/API/v3/surveys", help_text="The survey to which the text leads, or whose questions are asked by text."
+    )
     name = serializers.CharField(
         max_length=NAME, validators=[ONE_LINE], help_text="For you and your colleagues; recipients do not see it."
     )
     sendDate = Moment(help_text="When the texts go out; the present time or a past one of today means at once.")
-    method = MethodField(help_text="`Invite`: one text with a link to each person.")
-    recipients = RecipientsRequest()
-    message = MessageRequest()
-    surveyLinkExpirationDate = Moment(
-        required=False, allow_null=True, help_text="The link works until then; for ever if it is left out."
+    method = MethodField(
+        help_text="`Invite`: one text with a link to each person. `Interactive`: the questions of the survey come as "
+        "texts, one after the other, and people answer by replying; that needs an account with a number."
     )
+    recipients = RecipientsRequest()
+    message = MessageRequest(
+        required=False,
+        allow_null=True,
+        help_text="Needed for `Invite`, and not allowed for `Interactive`: there the survey says what is asked.",
+    )
+    surveyLinkExpirationDate = Moment(
+        required=False,
+        allow_null=True,
+        help_text="The link works until then; for ever if it is left out. Not allowed for `Interactive`, without link.",
+    )
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if METHODS[asked["method"]] == Distribution.Method.INVITE:
+            if asked.get("message") is None:
+                raise serializers.ValidationError(
+                    {"message": _("Give an object with the messageText: an invitation needs a text.")}
+                )
+            return asked
+        refusals = {
+            "message": _("Leave it out: with “Interactive” the questions of the survey are texted."),
+            "surveyLinkExpirationDate": _("Leave it out: with “Interactive” there is no link."),
+        }
+        wrong = {name: sentence for name, sentence in refusals.items() if asked.get(name) is not None}
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return asked
 
 
 class OfSurveyQuery(serializers.Serializer):
@@ -113,18 +151,27 @@ class RecipientsSerializer(serializers.Serializer):
 
 
 class MessageTextSerializer(serializers.Serializer):
-    messageText = serializers.CharField(source="message_text")
+    messageText = serializers.CharField(
+        source="message_text", help_text="For `Interactive`: what is said before the first question; may be empty."
+    )
 
 
 class StatsSerializer(serializers.Serializer):
     sent = serializers.IntegerField(help_text="Texts that the provider has and that have not failed.")
     failed = serializers.IntegerField(help_text="Texts that were refused or could not be delivered.")
-    started = serializers.IntegerField(help_text="People who have opened the link.")
-    finished = serializers.IntegerField(help_text="Always 0: the survey is elsewhere and does not tell.")
+    started = serializers.IntegerField(
+        help_text="People who have opened the link, or with `Interactive` begun to answer."
+    )
+    finished = serializers.IntegerField(
+        help_text="With `Interactive`, people who have answered to the end; with `Invite` always 0, since the survey "
+        "is elsewhere and does not tell."
+    )
     credits = serializers.IntegerField(
         help_text="Always 0: what texts cost is between the organisation and its provider."
     )
-    segments = serializers.IntegerField(help_text="Segments of all texts to be sent.")
+    segments = serializers.IntegerField(
+        help_text="Segments of all texts to be sent; with `Interactive` those of the conversations so far included."
+    )
 
 
 class TallySerializer(serializers.Serializer):
@@ -181,8 +228,8 @@ class DistributionSerializer(serializers.ModelSerializer):
     def get_requestStatus(self, row: Distribution) -> RequestStatus:
         return REQUEST_STATUS[row.state]
 
-    def get_requestType(self, row: Distribution) -> Literal["Invite"]:
-        return "Invite"
+    def get_requestType(self, row: Distribution) -> RequestType:
+        return REQUEST_TYPE[row.method]
 
     @extend_schema_field(Moment(allow_null=True))
     def get_sendDate(self, row: Distribution) -> str | None:
@@ -195,8 +242,8 @@ class DistributionSerializer(serializers.ModelSerializer):
         return {
             "sent": sum(max(getattr(tally, column), 0) for column in REACHED),
             "failed": sum(max(getattr(tally, column), 0) for column in NOT_REACHED),
-            "started": tally.clicked,
-            "finished": 0,
+            "started": tally.started if row.is_interactive else tally.clicked,
+            "finished": tally.completed if row.is_interactive else 0,
             "credits": 0,  # with an account of one's own every message is shown at zero cost (R5)
             "segments": tally.segments,
         }
@@ -226,10 +273,26 @@ class AccountSerializer(serializers.Serializer):
     isDeleted = serializers.BooleanField(source="is_deleted")
 
 
-class MessageSerializer(serializers.ModelSerializer):
-    """What became of one text."""
+class AnswerSerializer(serializers.ModelSerializer):
+    """One answer of a survey by text."""
 
-    # The context holds `contacts` and `carriers` by key, and `whole_numbers`.
+    question = serializers.CharField(source="question.text", help_text="The question's text.")
+    value = serializers.CharField(
+        help_text="NPS and numbers as digits; choices as their codes, which count from 1 (`2`, or `1,3` for several); "
+        "yes and no as `1` and `2`; free text as it is."
+    )
+    text = serializers.CharField(help_text="What the person wrote.")
+
+    class Meta:
+        model = Answer
+        fields = ("question", "value", "text")
+
+
+class MessageSerializer(serializers.ModelSerializer):
+    """What became of one text, and of the conversation that began with it."""
+
+    # The context holds `contacts` and `carriers` by key, `whole_numbers`, `conversations` by the key of the message
+    # that began them, and `answers` by the key of the response.
     contactId = serializers.SerializerMethodField(help_text="null if the contact has been deleted since.")
     externalDataReference = serializers.SerializerMethodField()
     phone = serializers.SerializerMethodField(help_text="Masked for users who may not distribute by SMS.")
@@ -249,6 +312,12 @@ class MessageSerializer(serializers.ModelSerializer):
     acceptedAt = Moment(source="accepted_at", allow_null=True, help_text="Taken by the provider.")
     settledAt = Moment(source="settled_at", allow_null=True, help_text="Its fate is known since.")
     openedAt = Moment(source="clicked_at", allow_null=True, help_text="The person opened the link.")
+    conversation = serializers.SerializerMethodField(
+        help_text="Where the survey by text stands; null before the first reply, and always with `Invite`."
+    )
+    answers = serializers.SerializerMethodField(
+        help_text="What was answered by text so far, in the order of the questions; always empty with `Invite`."
+    )
 
     class Meta:
         model = Message
@@ -269,6 +338,8 @@ class MessageSerializer(serializers.ModelSerializer):
             "acceptedAt",
             "settledAt",
             "openedAt",
+            "conversation",
+            "answers",
         )
 
     def _contact(self, message: Message) -> Contact | None:
@@ -299,3 +370,14 @@ class MessageSerializer(serializers.ModelSerializer):
 
     def get_credits(self, message: Message) -> int:
         return 0  # R5
+
+    @extend_schema_field(serializers.ChoiceField(choices=Conversation.State.choices, allow_null=True))
+    def get_conversation(self, message: Message) -> str | None:
+        found: Conversation | None = self.context["conversations"].get(message.pk)
+        return found.state if found else None
+
+    @extend_schema_field(AnswerSerializer(many=True))
+    def get_answers(self, message: Message) -> list[dict[str, Any]]:
+        found: Conversation | None = self.context["conversations"].get(message.pk)
+        answers = self.context["answers"].get(found.response_id, []) if found else []
+        return [dict(answer) for answer in AnswerSerializer(answers, many=True).data]

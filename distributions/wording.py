@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from distributions.models import Message, Tally
+from distributions.models import Conversation, InboundMessage, Message, Tally
 from distributions.states import Status
 from extensions.contract import Category
+from surveys.conversation import Kind
+from surveys.models import Answer, Question
 
 STATES: dict[str, str | Promise] = {
     Status.QUEUED: _("Waiting to be sent."),
@@ -49,6 +52,23 @@ BADGES: dict[str, str] = {
     Status.EXPIRED: "is-bad",
 }
 
+MEANING_BADGES: dict[str, str] = {
+    InboundMessage.Meaning.ANSWER: "is-good",
+    InboundMessage.Meaning.OPT_IN: "is-good",
+    InboundMessage.Meaning.UNCLEAR: "is-warning",
+    InboundMessage.Meaning.OPT_OUT: "is-warning",
+}
+
+CONVERSATION_BADGES: dict[str, str] = {
+    Conversation.State.OPEN: "is-info",
+    Conversation.State.COMPLETED: "is-good",
+    Conversation.State.BROKEN_OFF: "is-warning",
+    Conversation.State.OPTED_OUT: "is-warning",
+}
+
+# Whoever was sent a text in one of these states can reply to it.
+ANSWERABLE = frozenset({Status.SENDING, Status.UNCERTAIN, Status.ACCEPTED, Status.SENT, Status.DELIVERED})
+
 
 def explain(status: str, reason: str) -> str:
     """What became of a message and why, in a sentence or two."""
@@ -58,6 +78,22 @@ def explain(status: str, reason: str) -> str:
     if status == Status.UNCERTAIN:  # its reason says no more than that no answer came
         return str(state)
     return f"{state} {why}".strip()
+
+
+def standing(message: Message, conversation: Conversation | None, replies: int) -> str:
+    """Where a survey by text stands that began with this message; "" where nothing is to be expected."""
+    if conversation is not None:
+        return str(conversation.get_state_display())
+    waits = message.status in ANSWERABLE and not replies
+    return gettext("no reply yet") if waits else ""
+
+
+def answer(question: Question, given: Answer) -> str:
+    """An answer in words: choices by their labels, the rest as it is stored."""
+    labels = (gettext("Yes"), gettext("No")) if question.kind == Kind.YES_NO else question.spoken().choices
+    if question.kind not in (Kind.CHOICE, Kind.CHOICES, Kind.YES_NO):
+        return given.value
+    return "; ".join(labels[int(code) - 1] for code in given.value.split(","))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ def running(clinic, account):
 
 def fields(patients, survey, /, **changes):
     return {
+        "method": "invite",
         "name": "Spring survey",
         "contact_list": patients.pk,
         "survey": survey.pk,
@@ -139,7 +140,9 @@ def test_a_distribution_can_be_scheduled_in_the_organisations_time_zone(site, pa
         ({"contact_list": ""}, "contact_list", "required"),
         ({"contact_list": "999999"}, "contact_list", "valid choice"),
         ({"survey": "no"}, "survey", "valid choice"),
-        ({"message_text": ""}, "message_text", "required"),
+        ({"message_text": ""}, "message_text", "Write the text that people get"),
+        ({"method": ""}, "method", "Choose one of the two"),
+        ({"method": "reminder"}, "method", "Choose one of the two"),
         ({"message_text": "Hello ${FirstName}"}, "message_text", "“${FirstName}” is not a placeholder"),
         ({"message_text": "x" * 10_001}, "message_text", "at most 10000"),
         ({"message_text": "a\0b"}, "message_text", "Null characters"),
@@ -167,7 +170,8 @@ def test_the_launch_form_is_the_same_for_every_provider(site, clinic, patients, 
         names.append(sorted(site.get(f"{BASE}/add/").context["form"].fields))
 
     assert names[0] == names[1]
-    assert names[0] == ["contact_list", "link_expires_at", "message_text", "name", "send_at", "survey", "when"]
+    expected = ["contact_list", "link_expires_at", "message_text", "method", "name", "send_at", "survey", "when"]
+    assert names[0] == expected
 
 
 def test_line_ends_of_the_browser_are_counted_once(site, patients, survey, account):
