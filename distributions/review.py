@@ -155,7 +155,7 @@ def survey_obstacle(survey: Survey, *, interactive: bool) -> str:
             "survey": survey.name
         }
     script = survey.script()
-    for position, sentence in conversation.flaws(script):
+    for position, sentence in conversation.flaws(script, stop_words=survey.organization.stop_words):
         if position is None:
             return sentence
         return _("Question %(number)s of the survey: %(problem)s") % {"number": position + 1, "problem": sentence}

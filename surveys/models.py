@@ -15,7 +15,6 @@ from organizations.models import Owned, User
 from surveys import conversation
 from surveys.conversation import Kind
 
-
 HOURS = 72  # how long a survey by text waits for a reply
 
 

@@ -63,9 +63,10 @@ class Tenant:
     def _value(self, field: Any, model: type[models.Model]) -> Any:
         """Something for this field that names its owner; None leaves it to the field's default."""
         if field.is_relation:
-            if field.remote_field.model is model:
+            other = field.remote_field.model
+            if other is model or _needs(other, model):  # made after this one
                 return None
-            return self.row(field.remote_field.model)
+            return self.row(other)
         if field.primary_key or (field.has_default() and not isinstance(field, models.TextField)):
             return None
         if field.choices:
@@ -82,6 +83,12 @@ class Tenant:
         if field.null:
             return None
         return _plain(field)
+
+
+def _needs(model: type[models.Model], other: type[models.Model]) -> bool:
+    """Whether a row of `model` cannot be made without one of `other`."""
+    fields = (field for field in model._meta.concrete_fields if field.is_relation and not field.null)
+    return any(field.remote_field.model is other for field in fields)
 
 
 def _plain(field: Any) -> Any:
