@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -42,7 +42,7 @@ from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, route_for
 from organizations import audit
 from organizations.admin_base import current_user
-from organizations.models import Owned, User
+from organizations.models import Organization, Owned, User
 from organizations.permissions import missing_sms, require_sms
 from surveys import conversation as engine
 from surveys.conversation import Kind
@@ -104,18 +104,26 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         draft.created_by = draft.created_by or user
         draft.save()
         return redirect("admin:distributions_distribution_review", draft.pk)
+    not_by_text = interactive_obstacle(distribution.organization)
     return page(
         request,
         "compose",
         title=_("Edit distribution") if pk else _("New distribution"),
         form=form,
         distribution=distribution if pk else None,
-        lists_exist=ContactList.objects.visible_to(user).exists(),
-        surveys_exist=Survey.objects.visible_to(user).exists(),
-        no_route=_account_of(user)[1],
-        not_by_text=interactive_obstacle(distribution.organization),
+        **_what_exists(user),
+        no_route=_account_of(user)[1] if not_by_text else "",  # what carries a survey by text carries a link too
+        not_by_text=not_by_text,
         status=422 if form.errors else 200,
     )
+
+
+def _what_exists(user: User) -> dict[str, bool]:
+    """Whether there are a list and a survey to choose, in one query."""
+    lists, surveys = ContactList.objects.visible_to(user), Survey.objects.visible_to(user)
+    own = Organization.objects.filter(users=user)
+    found = own.values_list(Exists(lists), Exists(surveys)).get()
+    return {"lists_exist": found[0], "surveys_exist": found[1]}
 
 
 @require_POST

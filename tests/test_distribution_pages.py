@@ -788,7 +788,15 @@ def test_a_surveys_address_must_lead_somewhere_safe(site, url, words):
 def test_a_survey_is_added_with_its_address(site, clinic, member):
     site.post(
         "/admin/surveys/survey/add/",
-        {"name": "Satisfaction", "url": "https://forms.example.org/s/42?a=1", "reference_parameter": "id"},
+        {
+            "name": "Satisfaction",
+            "url": "https://forms.example.org/s/42?a=1",
+            "reference_parameter": "id",
+            "retries": "2",
+            "wait_hours": "72",
+            "questions-TOTAL_FORMS": "0",
+            "questions-INITIAL_FORMS": "0",
+        },
     )
 
     survey = Survey.objects.get()
