@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from contacts.models import ContactList
 from distributions import sample
-from distributions.models import Message, Tally
+from distributions.models import Conversation, Message, Tally
 from distributions.references import opt_out_token
 from distributions.states import FINAL, Status
 from extensions.models import ProviderAccount
@@ -44,6 +44,7 @@ HEIGHTS = {WIDTH: (640, 1560), PHONE: (812, 1600)}  # px, least and most; a long
 RECIPIENTS = 200
 PACE = 25.0  # segments per second: quick, but slow enough to be seen under way
 WITHIN = 90.0  # seconds
+ANSWERED = 15  # of the twenty people who are asked by text
 WRONG_FILE = """Phone,First name,Last name,Language,City
 +447700900101,Ada,Lovelace,en,London
 07700 9OO1O2,Grace,Hopper,en,Arlington
@@ -64,9 +65,7 @@ def made(quick: None, simulator: Any, web: Web, beat: Any) -> sample.Sample:
     """The demo's organisation, with people, a history, and a second account that waits."""
     made = sample.make(RECIPIENTS, simulator.url, messages_per_second=PACE)
     clinic, ada = made.organization, made.administrator
-    Organization.objects.filter(pk=clinic.pk).update(
-        time_zone="Europe/London", default_region="GB", quiet_from=clock(21), quiet_until=clock(8)
-    )
+    Organization.objects.filter(pk=clinic.pk).update(time_zone="Europe/London", default_region="GB")
     User.objects.filter(pk=ada.pk).update(name="Ada Lovelace", phone="+447700900123")
     basic = UserType.objects.get(organization=clinic, name="Basic")
     basic.use_sms_distributions = "disabled"
@@ -210,6 +209,9 @@ def test_take_the_pictures(made: sample.Sample, camera: Camera, web: Web) -> Non
     camera.take("progress", page)
     wait_for(messages, RECIPIENTS - 1)
     messages.update(text=Replace(F("text"), Value(web.url), Value(PUBLIC_URL)))
+    two_way(made, camera)
+    # From here on nothing needs to be sent: pictures are taken at night too.
+    Organization.objects.filter(pk=clinic.pk).update(quiet_from=clock(21), quiet_until=clock(8))
 
     page = camera.open(f"/admin/extensions/account/{account.public_id}/")
     page.get_by_role("button", name="Verify").first.click()
@@ -230,12 +232,22 @@ def test_take_the_pictures(made: sample.Sample, camera: Camera, web: Web) -> Non
     page.get_by_role("button", name="Add account").click()
     expect(page.get_by_role("alert")).to_be_visible()
     camera.take("add-account", page)
+    camera.shoot("replace-account", f"/admin/extensions/twilio/add/?replaces={account.public_id}")
+    camera.shoot("delete-account", f"/admin/extensions/account/{account.public_id}/delete/")
     camera.shoot("users", "/admin/organizations/user/")
     alan = User.objects.get(email="alan@demo.example")
     camera.shoot("user", f"/admin/organizations/user/{alan.pk}/change/")
+    for name, model in (("group", "usergroup"), ("user-type", "usertype")):
+        camera.shoot(f"{name}s", f"/admin/organizations/{model}/")
+        camera.shoot(name, f"/admin/organizations/{model}/1/change/")
+    camera.shoot("profile", "/admin/profile/")
     camera.shoot("organisation", "/admin/organisation/")
     camera.shoot("audit-trail", "/admin/organizations/auditevent/")
     camera.shoot("import", checked_import(ada, ContactList.objects.get(name="New patients")))
+    camera.shoot("contact-lists", "/admin/contacts/contactlist/")
+    camera.shoot("contact-list", f"/admin/contacts/contactlist/{distribution.contact_list_id}/change/")
+    camera.shoot("opt-outs", "/admin/contacts/optout/")
+    camera.shoot("inbound", "/admin/distributions/inboundmessage/")
     camera.shoot("distributions", list_)
     camera.shoot("progress-phone", f"{one}change/", width=PHONE)
     camera.shoot("history", f"{one}messages/")
@@ -243,13 +255,45 @@ def test_take_the_pictures(made: sample.Sample, camera: Camera, web: Web) -> Non
     camera.shoot("message", f"{one}messages/{delivered.pk}/")
     camera.shoot("opt-out-phone", f"/o/{opt_out_token(delivered.pk)}", width=PHONE)
     camera.shoot("api", "/API/v3/docs")
+    operator = User.objects.get(role=User.Role.OPERATOR)
+    camera.shoot("operator-home", "/admin/", user=operator)
+    camera.shoot("operator-organisations", "/admin/organizations/organization/", user=operator)
+    camera.shoot("operator-organisation", f"/admin/organizations/organization/{clinic.pk}/change/", user=operator)
 
     User.objects.filter(pk=ada.pk).update(language="de")
     camera.shoot("catalogue-german", "/admin/extensions/")
+    camera.shoot("home-german", "/admin/", dark=True)
+    camera.shoot("extension-german", "/admin/extensions/infobip/", width=PHONE, dark=True)
+    camera.shoot("conversation-german", f"{list_}{made.conversation.pk}/messages/")
     camera.shoot("account-german", f"/admin/extensions/account/{account.public_id}/")
     camera.shoot("progress-german", f"{one}change/")
 
     assert {name: size for name, size in camera.taken.items() if size > MOST_BYTES} == {}
+
+
+def two_way(made: sample.Sample, camera: Camera) -> None:
+    """A survey by text, from its questions to the transcript of a conversation."""
+    asked = made.conversation
+    one = f"/admin/distributions/distribution/{asked.pk}/"
+    camera.shoot("surveys", "/admin/surveys/survey/")
+    camera.shoot("survey", f"/admin/surveys/survey/{asked.survey_id}/change/")
+    camera.shoot("survey-phone", f"/admin/surveys/survey/{asked.survey_id}/change/", width=PHONE)
+    compose = camera.open(f"{one}edit/")
+    expect(compose.locator("#preview")).to_contain_text("recommend")
+    camera.take("compose-two-way", compose)
+    page = camera.open(f"{one}review/")
+    camera.take("review-two-way", page)
+    page.get_by_role("button", name="texts now").click()
+    expect(page.locator("#progress")).to_be_visible(timeout=60_000)
+    completed = Conversation.objects.filter(distribution=asked, state=Conversation.State.COMPLETED)
+    deadline = time.monotonic() + WITHIN
+    while completed.count() < ANSWERED and time.monotonic() < deadline:
+        time.sleep(0.1)
+    camera.shoot("progress-two-way", f"{one}change/")
+    camera.shoot("history-two-way", f"{one}messages/")
+    hesitant = completed.filter(phone__endswith="9931").earliest("pk")
+    camera.shoot("conversation", f"{one}messages/{hesitant.message_id}/")
+    camera.shoot("conversation-phone", f"{one}messages/{hesitant.message_id}/", width=PHONE, dark=True)
 
 
 def checked_import(user: User, contact_list: ContactList) -> str:
