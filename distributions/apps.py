@@ -5,3 +5,9 @@ from django.utils.translation import gettext_lazy as _
 class DistributionsConfig(AppConfig):
     name = "distributions"
     verbose_name = _("Distributions")
+
+    def ready(self) -> None:
+        from distributions.conversations import under_way
+        from extensions import panels
+
+        panels.register_under_way(under_way)

@@ -199,6 +199,11 @@ def carrier(account: ProviderAccount) -> ProviderAccount | None:
     return found
 
 
+def under_way(account: ProviderAccount) -> int:
+    """How many conversations on this account's number wait for a reply."""
+    return Conversation.objects.filter(account=account, state=State.OPEN, expires_at__gt=timezone.now()).count()
+
+
 def carry_over() -> None:
     """Hand conversations, and what waits to be said in them, from deleted accounts to those that have their number.
 

@@ -223,6 +223,7 @@ def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
         form=form,
         replaces=replaces,
         grace_days=settings.CALLBACK_GRACE_DAYS,
+        under_way=panels.under_way(replaces) if replaces else 0,
         failed=request.method == "POST",
         preview=preview(provider, form.common["sender"].value() or "", form.common["confirm_one_way"]),
         status=422 if request.method == "POST" else 200,
@@ -378,6 +379,7 @@ def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
         next_in_line=next((place.account for place in places if place.standing is routing.Standing.WAITING), None),
         default=routing.installation_account(),
         grace_days=settings.CALLBACK_GRACE_DAYS,
+        under_way=panels.under_way(account),
     )
 
 

@@ -347,6 +347,20 @@ def test_what_was_not_said_yet_is_said_by_the_new_account_and_never_on_another_n
     assert Chunk.objects.get().account == same
 
 
+@pytest.mark.parametrize("page", ["delete/", "replace/"])
+def test_who_is_about_to_interrupt_conversations_is_told_how_many(client, clinic, account, asked, page):
+    """W4."""
+    client.force_login(factories.administrator(clinic))
+    address = f"/admin/extensions/account/{account.public_id}/{page}"
+    before = client.get(address, follow=True).content.decode()
+    reply(account, asked, "9")
+
+    told = client.get(address, follow=True).content.decode()
+
+    assert "in the middle of" not in before
+    assert "1 person is in the middle of a survey by text" in told
+
+
 # --- launching --------------------------------------------------------------------------------------------------------
 
 
