@@ -70,9 +70,9 @@ def held(
         if meaning == InboundMessage.Meaning.ANSWER and position + 1 < len(answered):
             position += 1
             turn(made, engine.ask(answered[position].spoken()), attempted_at=at + timedelta(seconds=1))
-    completed = state == Conversation.State.COMPLETED
     Tally.objects.filter(distribution=distribution).update(
-        started=F("started") + (not late), completed=F("completed") + completed
+        started=F("started") + int(not late),
+        completed=F("completed") + int(state == Conversation.State.COMPLETED),
     )
     return made
 
