@@ -1,13 +1,14 @@
-"""Every list and every form of the admin site asks the database a few times, however many rows there are.
+"""Every page of the admin site asks the database a few times, however many rows there are.
 
-Pages and rows are found by looking at the admin site: a new model is covered without a line here. Pages of our own with
-another address are measured beside their other tests (test_extensions_portal.py, test_distribution_pages.py,
-test_permissions.py).
+Lists and forms are found by looking at the admin site: a new model is covered without a line here. Pages of our own are
+named in the second part, which knows if one is missing.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from django.contrib import admin
 from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from extensions.models import ProviderAccount
 from organizations.models import User
 from tests import factories
+from tests.crowd import Crowd
 from tests.tenants import Tenant
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +31,9 @@ FEW, MANY = 10, 1000
 # An account's form is a page of our own; nobody has a thousand of what there is one of per extension.
 MODELS = [model for model in admin.site._registry if model._meta.label != "extensions.EnabledExtension"]
 TEXTS = (models.CharField, models.TextField)
+
+
+# --- Lists and forms of models ---------------------------------------------------------------------------------------
 
 
 def fill(tenant: Tenant, model: type[models.Model], number: int) -> None:
@@ -64,9 +69,10 @@ def administrator_of(tenant: Tenant) -> User:
     return User.objects.filter(organization=tenant.organization, role="administrator").earliest("pk")
 
 
-def count(client: Client, address: str) -> int:
+def count(client: Client, address: str, values: dict[str, Any] | None = None) -> int:
+    """How often a page asks the database; with `values` they are posted to it."""
     with CaptureQueriesContext(connection) as captured:
-        answer = client.get(address)
+        answer = client.get(address) if values is None else client.post(address, values)
         assert answer.status_code == 200, f"{address}: {answer.status_code}"
         if hasattr(answer, "render"):
             answer.render()
@@ -110,3 +116,112 @@ def test_every_list_is_seen_by_somebody() -> None:
         seen |= {model for model in MODELS if pages(client, model, tenant.row(model).pk)}
 
     assert set(MODELS) - seen == {ProviderAccount}  # its addresses lead to pages of our own
+
+
+# --- Pages of our own ------------------------------------------------------------------------------------------------
+
+OF_MODELS = ("_changelist", "_add", "_change", "_delete", "_history")
+# What is posted to and leads on to a page; files; pages without rows, such as the log-in; what Django brings along.
+NO_PAGES = {
+    *("set_language", "renew_token", "end_token", "logout", "organizations_user_link", "surveys_survey_copy"),
+    *(f"extensions_{name}" for name in ("verify", "grant", "test", "webhooks", "sender", "replace")),
+    *(f"distributions_distribution_{name}" for name in ("launch", "pause", "resume", "cancel", "copy", "send_again")),
+    *(f"distributions_distribution_{name}" for name in ("skipped", "export", "answers")),
+    *(f"contacts_contactlist_{name}" for name in ("sample", "problems", "export")),
+    *("contacts_optout_export", "login", "set_password", "password_change_done", "organizations_user_invitation"),
+    *("autocomplete", "jsi18n", "view_on_site", "app_list"),
+}
+
+
+def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """What somebody of this role looks at: the page's name, its address, and what is posted there (None: a GET)."""
+    sent, draft = crowd.sent.pk, crowd.draft.pk
+    first = crowd.sent.messages.earliest("pk")
+    groups = list(crowd.member.groups.values_list("pk", flat=True))
+    everybody: dict[str, list[Any]] = {"index": [], "profile": [], "password_change": []}
+    members: dict[str, list[Any]] = {
+        "distributions_distribution_changelist": [],
+        "distributions_distribution_add": [],
+        "distributions_distribution_edit": [draft],
+        "distributions_distribution_review": [draft],
+        "distributions_distribution_change": [sent],
+        "distributions_distribution_history": [sent],
+        "distributions_distribution_progress": [sent],
+        "distributions_distribution_reasons": [sent],
+        "distributions_distribution_messages": [sent],
+        "distributions_distribution_message": [sent, first.pk],
+        "distributions_distribution_delete": [draft],
+        "distributions_of_contact": [first.contact_id],
+        "distributions_inboundmessage_changelist": [],
+        "contacts_contactlist_change": [crowd.patients.pk],
+        "contacts_contactlist_delete": [crowd.patients.pk],
+        "contacts_contactlist_upload": [crowd.patients.pk],
+        "contacts_contact_change": [first.contact_id],
+        "contacts_optout_changelist": [],
+        "surveys_survey_change": [crowd.survey.pk],
+    }
+    administrators: dict[str, list[Any]] = {
+        "contacts_contactlist_checked": [crowd.patients.pk, crowd.checked_file().pk],
+        "extensions_catalogue": [],
+        "extensions_extension": ["twilio"],
+        "extensions_add_account": ["twilio"],
+        "extensions_account": [crowd.account.public_id],
+        "extensions_delete": [crowd.account.public_id],
+        "organization_settings": [],
+        "organizations_user_changelist": [],
+        "organizations_user_add": [],
+        "organizations_user_change": [crowd.member.pk],
+        "organizations_user_delete": [crowd.member.pk],
+        "organizations_usergroup_change": [groups[0]],
+        "organizations_usergroup_delete": [groups[0]],
+        "organizations_auditevent_changelist": [],
+    }
+    operators: dict[str, list[Any]] = {
+        "organizations_organization_changelist": [],
+        "organizations_organization_change": [crowd.clinic.pk],
+        "organizations_user_changelist": [],
+        "organizations_auditevent_changelist": [],
+        "extensions_enabledextension_changelist": [],
+    }
+    of_role = {"member": members, "administrator": members | administrators, "operator": operators}[role]
+    for name, arguments in (everybody | of_role).items():
+        yield name, reverse(f"admin:{name}", args=arguments), None
+    if role == "operator":
+        return
+    written = {"message_text": "Hello ${m://FirstName}", "contact_list": crowd.patients.pk, "survey": crowd.survey.pk}
+    yield "preview of a text", reverse("admin:distributions_distribution_preview"), written
+    if role == "administrator":
+        chosen = {"groups": groups, "use_sms_distributions": "inherit"}
+        yield "explanation of a permission", reverse("admin:organizations_user_permission"), chosen
+        replacing = reverse("admin:extensions_add_account", args=["twilio"])
+        yield "replacement of an account", f"{replacing}?replaces={crowd.account.public_id}", None
+
+
+@pytest.mark.parametrize("role", ["administrator", "member", "operator"])
+def test_no_page_asks_for_more_when_it_shows_more(role: str) -> None:
+    crowd = Crowd()
+    client = Client()
+    client.force_login(factories.operator() if role == "operator" else getattr(crowd, role))
+    crowd.grow(FEW)
+    few = {name: count(client, address, values) for name, address, values in own_pages(crowd, role)}
+
+    crowd.grow(MANY)
+    many = {name: count(client, address, values) for name, address, values in own_pages(crowd, role)}
+
+    assert {name: number for name, number in many.items() if number >= MOST_QUERIES} == {}
+    assert {name: (few[name], number) for name, number in many.items() if number > few[name]} == {}
+
+
+def test_every_page_of_our_own_is_measured() -> None:
+    crowd = Crowd()
+    crowd.grow(1)
+    measured = {
+        resolve(address.partition("?")[0]).url_name
+        for role in ("administrator", "member", "operator")
+        for _name, address, _values in own_pages(crowd, role)
+    }
+    patterns = chain.from_iterable(getattr(each, "url_patterns", [each]) for each in admin.site.get_urls())
+    names = {pattern.name for pattern in patterns if pattern.name}
+
+    of_models = {name for name in names if name.endswith(OF_MODELS)}
+    assert names - of_models - measured == NO_PAGES
