@@ -1,4 +1,4 @@
-"""The scenarios that prove the portal, clicked as a person would.
+"""The scenarios that prove the portal, clicked as a person would, on a desk and on a phone.
 
 Real browser, web server, worker and beat; the provider is the simulator. Found elsewhere: the eight clicks from log-in
 to a granted account (test_extensions_flow.py), composing and importing (test_compose_and_launch.py).
@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext
 from playwright.sync_api import Page, expect
@@ -28,34 +30,99 @@ from extensions import registry, routing
 from extensions.models import ProviderAccount
 from extensions.urls_public import webhook_url
 from organizations import tokens
-from organizations.models import Organization
+from organizations.models import Organization, User
+from simulator import process as simulator_process
 from simulator.process import SimulatorProcess
 from tests import factories
+from tests.browser.installation import open_database
 from tests.browser.test_compose_and_launch import Person
-from tests.processes import Web
+from tests.conftest import starting
+from tests.processes import Beat, Web, Worker
 
 pytestmark = pytest.mark.browser
 
 OLD_TOKEN = factories.CREDENTIALS["twilio"]["auth_token"]
 NEW_TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"  # also in tests/providers, so every log is searched for it
 SILENT = "+4477{:02d}009914"  # ends with 9914: accepted, but no report of its own
-LIST = "/admin/distributions/distribution/"
+EXTENSIONS, DISTRIBUTIONS, USERS = (
+    f"/admin/{path}/" for path in ("extensions", "distributions/distribution", "organizations/user")
+)
 WITHIN = 60_000  # ms, until a text has been sent or reported
+WIDTHS = {"desk": 1280, "phone": 375}
+DEFAULT_PROVIDER = json.dumps(
+    {
+        "provider": "twilio",
+        "sender": "447700900999",
+        "credentials": {"account_sid": f"AC{'9' * 32}", "auth_token": NEW_TOKEN},
+    }
+)
+
+
+# --- One installation for all: each test is an organisation of its own ------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with open_database(django_db_blocker):
+        yield
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: Any) -> Iterator[SimulatorProcess]:
+    options = {"latency_ms": 0, "report_delay_ms": 20, "state_dir": tmp_path_factory.mktemp("simulator")}
+    with simulator_process.start(**options) as running, override_settings(PROVIDER_BASE_URLS=running.base_urls()):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def start(request: Any, db: None, simulator: SimulatorProcess, tmp_path_factory: Any) -> Iterator[Callable[..., Any]]:
+    quick = override_settings(SWEEP_EVERY=1)  # seconds, until a sweep sees that a distribution is finished
+    with quick, starting(request.node, tmp_path_factory.mktemp("processes")) as start_one:
+        yield start_one
+
+
+@pytest.fixture(scope="module")
+def web(start: Callable[..., Any]) -> Iterator[Web]:
+    """The web server, together with a worker and the beat. The installation has a default provider."""
+    served = start(Web, DEFAULT_PROVIDER=DEFAULT_PROVIDER)
+    with override_settings(PUBLIC_URL=served.url):
+        start(Worker, DEFAULT_PROVIDER=DEFAULT_PROVIDER)
+        start(Beat, DEFAULT_PROVIDER=DEFAULT_PROVIDER)
+        yield served
 
 
 @pytest.fixture
-def clinic(transactional_db: None) -> Organization:
+def clinic(web: Web) -> Organization:
     return factories.organization("City Clinic", default_region="GB", support_contact="Ada, ada@example.org")
 
 
-@pytest.fixture
-def person(simulator: SimulatorProcess, web: Web, page: Page) -> Iterator[Person]:
+@pytest.fixture(params=WIDTHS)
+def person(request: pytest.FixtureRequest, web: Web, page: Page) -> Iterator[Person]:
     page.set_default_timeout(20_000)
     expect.set_options(timeout=20_000)
-    page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size({"width": WIDTHS[request.param], "height": 900})
     somebody = Person(page, web)
     yield somebody
     assert somebody.problems == []
+
+
+# --- What a person does again and again -------------------------------------------------------------------------------
+
+
+def choose(person: Person, path: str) -> None:
+    """In the menu, which is closed on a phone."""
+    page = person.page
+    entry = page.locator(f"#nav-sidebar a[href='{path}']")
+    if page.evaluate("window.innerWidth") == WIDTHS["phone"]:
+        expect(entry).to_be_hidden()
+        page.locator("button[aria-controls=nav-sidebar]").locator("visible=true").click()
+    entry.click()
+    page.wait_for_url(f"**{path}")
+
+
+def open_extension(person: Person, name: str) -> None:
+    choose(person, EXTENSIONS)
+    person.page.get_by_role("link", name=name, exact=True).click()
 
 
 def fill_in(page: Page, provider: str, name: str, **changes: str) -> None:
@@ -74,29 +141,52 @@ def verify(page: Page) -> None:
     expect(page.locator(".ext-check", has=page.locator("#verify-button"))).to_have_class("ext-check is-done")
 
 
+def open_distribution(person: Person, distribution: Distribution) -> None:
+    choose(person, DISTRIBUTIONS)
+    person.page.locator("#result_list").get_by_role("link", name=distribution.name, exact=True).click()
+
+
+def review(person: Person, draft: Distribution) -> None:
+    open_distribution(person, draft)
+    press(person.page, "Go on to the review")
+    person.page.wait_for_url("**/review/")
+
+
+def launch(person: Person, draft: Distribution) -> None:
+    review(person, draft)
+    press(person.page, "Send 2 texts now")
+    expect(person.page.locator("#progress")).to_be_visible()
+
+
 def send(person: Person, draft: Distribution) -> None:
-    """From the review to the last answer."""
-    person.go(f"{LIST}{draft.pk}/review/")
-    person.page.get_by_role("button", name="Send").click()
+    """From the list to the last answer."""
+    launch(person, draft)
     expect(person.page.locator("#controls")).to_contain_text("finished", timeout=WITHIN)
 
 
-def carriers(person: Person, draft: Distribution) -> set[str]:
+def carriers(person: Person, distribution: Distribution) -> set[str]:
     """The accounts that the history names."""
-    person.go(f"{LIST}{draft.pk}/messages/")
+    open_distribution(person, distribution)
+    person.page.get_by_role("link", name="Recipients").first.click()
+    person.page.wait_for_url("**/messages/")
     return set(person.page.locator("table.sb-table tbody td[data-label=Account]").all_inner_texts())
+
+
+def change_to(person: Person, user: User) -> None:
+    """At the same browser, somebody else."""
+    person.page.context.clear_cookies()
+    person.log_in(user)
 
 
 # --- 1: find, add, verify, grant, in use -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("de", 1280), ("de", 375)])
+@pytest.mark.parametrize("language", ["en", "de"])
 def test_an_administrator_finds_infobip_and_brings_it_into_use(
-    person: Person, clinic: Organization, language: str, width: int
+    person: Person, clinic: Organization, language: str
 ) -> None:
     """R1, R17 to R19, R21, R29, in the person's own language."""
     page = person.page
-    page.set_viewport_size({"width": width, "height": 900})
     administrator = factories.administrator(clinic, language=language)
     person.log_in(administrator)
     expect(page.locator("html")).to_have_attribute("lang", language)
@@ -106,17 +196,13 @@ def test_an_administrator_finds_infobip_and_brings_it_into_use(
             gettext, ("Add account", "Verify now", "Grant access to all users", "In use")
         )
         assert (add == "Add account") is (language == "en"), "the German words are missing"
-        person.go("/admin/")
-        if width < 1000:
-            page.locator("[x-on\\:click*=sidebarMobileOpen]").locator("visible=true").first.click()
-        page.locator("#nav-sidebar a[href='/admin/extensions/']").click()
+        choose(person, EXTENSIONS)
         expect(page.locator(".ext-card")).to_have_count(7)
         person.looks_right()
         page.get_by_role("searchbox").press_sequentially("infob")
         expect(page.locator(".ext-card")).to_have_count(1)
         page.get_by_role("link", name="Infobip", exact=True).click()
-        organization_id = page.get_by_text(clinic.public_id).first
-        expect(organization_id).to_be_visible()  # in the addresses, before there is any account
+        expect(page.get_by_text(clinic.public_id).first).to_be_visible()  # before there is any account
         person.looks_right()
         page.get_by_role("link", name=add).first.click()
         press(page, add)
@@ -131,10 +217,10 @@ def test_an_administrator_finds_infobip_and_brings_it_into_use(
         expect(page.locator("#check-list .sb-badge").first).to_have_text(in_use)
         person.looks_right()
 
-        person.go("/admin/extensions/")
+        choose(person, EXTENSIONS)
         card = page.locator(".ext-card", has=page.get_by_role("link", name="Infobip", exact=True))
         expect(card.locator(".sb-badge").first).to_have_text(in_use)
-    account = ProviderAccount.objects.get()
+    account = clinic.provider_accounts.get()
     assert account.check_ok
     assert routing.account_in_use(clinic) == account
 
@@ -142,13 +228,14 @@ def test_an_administrator_finds_infobip_and_brings_it_into_use(
 # --- 2: one account at a time ----------------------------------------------------------------------------------------
 
 
-def test_a_second_account_waits_until_the_first_is_deleted(person: Person, clinic: Organization, beat: Any) -> None:
+def test_a_second_account_waits_until_the_first_is_deleted(person: Person, clinic: Organization) -> None:
     """R21 to R23: across extensions; what was sent keeps naming the account that carried it."""
-    first = factories.account(clinic, "twilio", name="First line")
+    factories.account(clinic, "twilio", name="First line")
     before, after = (factories.distribution(clinic, contact_list=factories.contact_list(clinic, 2)) for _ in range(2))
     person.log_in(factories.administrator(clinic))
     page = person.page
-    person.go("/admin/extensions/infobip/add/")
+    open_extension(person, "Infobip")
+    page.get_by_role("link", name="Add account").click()
     fill_in(page, "infobip", "Second line")
     press(page, "Add account")
     page.wait_for_url("**/admin/extensions/account/**")
@@ -157,21 +244,25 @@ def test_a_second_account_waits_until_the_first_is_deleted(person: Person, clini
     standing = page.locator("#check-list header")
     expect(standing).to_contain_text("Waiting")
     expect(standing).to_contain_text("“First line” comes first in the list")
+    person.looks_right()
 
     send(person, before)
     assert carriers(person, before) == {"First line (Twilio)"}
 
-    person.go(f"/admin/extensions/account/{first.public_id}/delete/")
+    open_extension(person, "Twilio")
+    page.get_by_role("link", name="First line", exact=True).click()
+    page.get_by_role("link", name="Delete", exact=True).click()
     expect(page.locator("form.ext-delete")).to_contain_text("“Second line” at Infobip is next in the list")
+    person.looks_right()
     press(page, "Delete account")
-    person.go("/admin/extensions/")
+    expect(page.get_by_text("“First line” has been deleted.")).to_be_visible()
+    choose(person, EXTENSIONS)
     card = page.locator(".ext-card", has=page.get_by_role("link", name="Infobip", exact=True))
     expect(card.locator(".sb-badge").first).to_have_text("In use")
 
-    person.go(f"{LIST}{after.pk}/review/")
+    review(person, after)
     expect(page.get_by_text("Second line")).to_be_visible()
-    page.get_by_role("button", name="Send 2 texts now").click()
-    expect(page.locator("#progress")).to_be_visible()
+    press(page, "Send 2 texts now")
     expect(page.locator("#progress tr", has_text="accepted").first).to_contain_text("2", timeout=WITHIN)
     assert carriers(person, after) == {"Second line (Infobip)"}
     assert carriers(person, before) == {"First line (Twilio), since deleted"}
@@ -194,7 +285,7 @@ def ask_api(web: Web, path: str, token: str, values: dict[str, Any] | None = Non
             return error.code, json.load(error)
 
 
-def test_who_lacks_the_permission_is_refused_until_it_is_given(person: Person, clinic: Organization, beat: Any) -> None:
+def test_who_lacks_the_permission_is_refused_until_it_is_given(person: Person, clinic: Organization) -> None:
     """R31, R32: an account in use is not enough, in the interface and the API; the refusal says whom to ask."""
     factories.account(clinic, "twilio")
     member = factories.user(clinic, name="Grace Hopper")
@@ -212,11 +303,12 @@ def test_who_lacks_the_permission_is_refused_until_it_is_given(person: Person, c
     person.log_in(member)
     page = person.page
 
-    person.go(LIST)
+    choose(person, DISTRIBUTIONS)
     expect(page.locator("main")).to_contain_text("Use SMS distributions")
     expect(page.locator("main")).to_contain_text("ada@example.org")
     expect(page.get_by_role("link", name="Add distribution")).to_have_count(0)
-    person.go(f"{LIST}{draft.pk}/review/")
+    person.looks_right()
+    open_distribution(person, draft)
     expect(page.get_by_role("alert")).to_contain_text("Use SMS distributions")
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
     person.looks_right()
@@ -224,18 +316,19 @@ def test_who_lacks_the_permission_is_refused_until_it_is_given(person: Person, c
     assert status == 403
     assert "Use SMS distributions" in answer["meta"]["error"]["errorMessage"]
     assert "ada@example.org" in answer["meta"]["error"]["errorMessage"]
-    assert not Message.objects.exists()
+    assert not Message.objects.filter(organization=clinic).exists()
 
-    page.context.clear_cookies()
-    person.log_in(factories.administrator(clinic))
-    person.go(f"/admin/organizations/user/{member.pk}/change/")
+    change_to(person, factories.administrator(clinic))
+    choose(person, USERS)
+    page.locator("#result_list").get_by_role("link", name="Grace Hopper").click()
     expect(page.locator("#decision")).to_contain_text("not")
     page.get_by_role("radio", name="Enabled").check()
     expect(page.locator("#decision")).to_contain_text("Enabled")
+    person.looks_right()
     press(page, "Save")
+    page.wait_for_url(f"**{USERS}")
 
-    page.context.clear_cookies()
-    person.log_in(member)
+    change_to(person, member)
     send(person, draft)
     status, answer = ask_api(person.web, "distributions/sms", token, values)
     assert status == 200, answer
@@ -244,14 +337,14 @@ def test_who_lacks_the_permission_is_refused_until_it_is_given(person: Person, c
 # --- 7: a sender that nobody can answer ------------------------------------------------------------------------------
 
 
-def test_an_alphanumeric_sender_is_warned_of_when_saved_and_when_launched(
-    person: Person, clinic: Organization, beat: Any
-) -> None:
-    """R51 to R53."""
+def test_an_alphanumeric_sender_is_warned_of_when_saved_and_when_launched(person: Person, clinic: Organization) -> None:
+    """R51 to R53; what must be answered is not sent from it at all (R69)."""
     draft = factories.distribution(clinic, contact_list=factories.contact_list(clinic, 2))
+    by_text = factories.interactive(clinic)
     person.log_in(factories.administrator(clinic))
     page = person.page
-    person.go("/admin/extensions/twilio/add/")
+    open_extension(person, "Twilio")
+    page.get_by_role("link", name="Add account").click()
     fill_in(page, "twilio", "Named line", sender="CityClinic")
     expect(page.locator("#sender-preview")).to_contain_text("Nobody can answer this sender")
     person.looks_right()
@@ -259,7 +352,7 @@ def test_an_alphanumeric_sender_is_warned_of_when_saved_and_when_launched(
 
     expect(page.get_by_role("alert")).to_contain_text("Nothing has been saved")
     expect(page.locator("#account-form")).to_contain_text("Tick this box")
-    assert not ProviderAccount.objects.exists()
+    assert not clinic.provider_accounts.exists()
     fill_in(page, "twilio", "Named line", sender="CityClinic")
     expect(page.locator("#sender-preview")).to_contain_text("Nobody can answer this sender")
     page.get_by_label("I have read this").check()
@@ -269,43 +362,45 @@ def test_an_alphanumeric_sender_is_warned_of_when_saved_and_when_launched(
     press(page, "Grant access to all users")
     expect(page.locator("#check-list")).to_contain_text("In use")
 
-    person.go(f"{LIST}{draft.pk}/review/")
+    review(person, by_text)
+    expect(page.get_by_role("alert")).to_contain_text("nobody can answer a name")
+    expect(page.get_by_role("button", name="Launch")).to_be_disabled()
+    review(person, draft)
     expect(page.locator(".sb-notice.is-warning").first).to_contain_text("nobody can answer a name")
     expect(page.locator("main")).to_contain_text("nobody can answer this sender")
     person.looks_right()
-    send(person, draft)
-    assert set(Message.objects.values_list("account__sender_kind", flat=True)) == {"alphanumeric"}
+    press(page, "Send 2 texts now")
+    expect(page.locator("#controls")).to_contain_text("finished", timeout=WITHIN)
+    sent = Message.objects.filter(organization=clinic)
+    assert list(sent.values_list("account__sender_kind", flat=True)) == ["alphanumeric"] * 2
 
 
 # --- 8: a set-up that is not finished --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def default_provider(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    """For the processes, which read the environment, and for this one."""
-    settings.DEFAULT_PROVIDER = {
-        "provider": "twilio",
-        "sender": "447700900999",
-        "credentials": {"account_sid": f"AC{'9' * 32}", "auth_token": NEW_TOKEN},
-    }
-    monkeypatch.setenv("DEFAULT_PROVIDER", json.dumps(settings.DEFAULT_PROVIDER))
+@pytest.fixture(scope="module")
+def web_without_default(start: Callable[..., Any], web: Web) -> Web:
+    """A second web server on the same database, whose settings name no default provider."""
+    served: Web = start(Web)
+    return served
 
 
 def test_while_set_up_is_unfinished_the_installations_route_is_used_and_recorded(
-    default_provider: None, person: Person, clinic: Organization, beat: Any
+    person: Person, clinic: Organization
 ) -> None:
     """R8, R9."""
     factories.account(clinic, "infobip", name="Half done", granted=False, verified=False)
     draft = factories.distribution(clinic, contact_list=factories.contact_list(clinic, 2))
     person.log_in(factories.administrator(clinic))
 
-    person.go(f"{LIST}{draft.pk}/review/")
+    review(person, draft)
     expect(person.page.locator("main")).to_contain_text("the default provider of this installation")
     person.looks_right()
-    send(person, draft)
+    press(person.page, "Send 2 texts now")
+    expect(person.page.locator("#controls")).to_contain_text("finished", timeout=WITHIN)
 
-    assert not Message.objects.filter(account=None).exists()
-    assert set(Message.objects.values_list("account__organization", flat=True)) == {None}
+    carrying = ProviderAccount.objects.filter(pk__in=draft.messages.values("account"))
+    assert [account.organization for account in carrying] == [None]
     (carrier,) = carriers(person, draft)
     assert "Half done" not in carrier
     assert "Twilio" in carrier
@@ -313,28 +408,31 @@ def test_while_set_up_is_unfinished_the_installations_route_is_used_and_recorded
 
 
 def test_without_a_route_the_launch_is_refused_and_the_unfinished_step_is_named(
-    person: Person, clinic: Organization
+    person: Person, clinic: Organization, web_without_default: Web
 ) -> None:
     """R10, R34: step by step."""
-    account = factories.account(clinic, "twilio", name="Half done", granted=False, verified=False)
+    factories.account(clinic, "twilio", name="Half done", granted=False, verified=False)
     draft = factories.distribution(clinic, contact_list=factories.contact_list(clinic, 2))
+    person.web = web_without_default
     person.log_in(factories.administrator(clinic))
     page = person.page
 
-    person.go(f"{LIST}{draft.pk}/review/")
+    review(person, draft)
     expect(page.get_by_role("alert")).to_contain_text(
         "“Half done” (Twilio) is not finished. Next: verify the credentials"
     )
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
     person.looks_right()
-    person.go(f"/admin/extensions/account/{account.public_id}/")
+    open_extension(person, "Twilio")
+    page.get_by_role("link", name="Half done", exact=True).click()
     verify(page)
-    person.go(f"{LIST}{draft.pk}/review/")
+    review(person, draft)
     expect(page.get_by_role("alert")).to_contain_text("Next: grant access to all users.")
-    person.go(f"/admin/extensions/account/{account.public_id}/")
+    open_extension(person, "Twilio")
+    page.get_by_role("link", name="Half done", exact=True).click()
     press(page, "Grant access to all users")
     expect(page.locator("#check-list")).to_contain_text("In use")
-    person.go(f"{LIST}{draft.pk}/review/")
+    review(person, draft)
     expect(page.get_by_role("button", name="Send 2 texts now")).to_be_enabled()
 
 
@@ -360,12 +458,20 @@ def twilio_calls(web: Web, clinic: Organization) -> Callable[..., int]:
     return call
 
 
+def answered(clinic: Organization, number: int) -> set[int | None]:
+    """The texts that replies were found to answer, once there are so many replies."""
+    replies = InboundMessage.objects.filter(organization=clinic)
+    deadline = time.monotonic() + WITHIN / 1000
+    while replies.count() < number and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return set(replies.values_list("message", flat=True))
+
+
 def test_a_new_secret_interrupts_no_conversation(
     person: Person,
     simulator: SimulatorProcess,
     clinic: Organization,
     twilio_calls: Callable[..., int],
-    beat: Any,
 ) -> None:
     """R24, W10: replaced in one flow; both secrets are believed; history keeps naming the account that sent."""
     credentials = factories.CREDENTIALS["twilio"]
@@ -377,11 +483,11 @@ def test_a_new_secret_interrupts_no_conversation(
     draft = factories.distribution(clinic, contact_list=people)
     person.log_in(factories.administrator(clinic))
     page = person.page
-    person.go(f"{LIST}{draft.pk}/review/")
-    page.get_by_role("button", name="Send 2 texts now").click()
+    launch(person, draft)
     expect(page.locator("#progress tr", has_text="accepted").first).to_contain_text("2", timeout=WITHIN)
 
-    person.go(f"/admin/extensions/account/{old.public_id}/")
+    open_extension(person, "Twilio")
+    page.get_by_role("link", name="Old line", exact=True).click()
     page.get_by_role("link", name="Create new and replace").click()
     expect(page.locator("#account-form")).to_contain_text("14 days")
     expect(page.locator("[name=auth_token]")).to_have_value("")
@@ -394,12 +500,12 @@ def test_a_new_secret_interrupts_no_conversation(
     if page.locator("#grant-button").count():
         page.locator("#grant-button").click()
     expect(page.locator("#check-list")).to_contain_text("In use")
-    new = ProviderAccount.objects.alive().get()
+    new = clinic.provider_accounts.alive().get()
     assert (new.name, routing.account_in_use(clinic)) == ("New line", new)
     old.refresh_from_db()
     assert old.deleted_at is not None
 
-    sent = list(Message.objects.order_by("pk"))
+    sent = list(draft.messages.order_by("pk"))
     for message, token in zip(sent, (OLD_TOKEN, NEW_TOKEN), strict=True):
         report = {
             "MessageSid": message.provider_message_id,
@@ -421,10 +527,9 @@ def test_a_new_secret_interrupts_no_conversation(
         assert twilio_calls("status", report, token=token, query=query) in (200, 204)
         assert twilio_calls("message", reply, token=token) in (200, 204)
 
-    person.go(f"{LIST}{draft.pk}/change/")
+    open_distribution(person, draft)
     expect(page.locator("#progress tr", has_text="delivered").first).to_contain_text("2", timeout=WITHIN)
-    page.wait_for_timeout(1500)  # the replies come in the same round or the next
-    assert set(Message.objects.values_list("status", flat=True)) == {Status.DELIVERED}
-    assert {inbound.message_id for inbound in InboundMessage.objects.all()} == {message.pk for message in sent}
+    assert set(draft.messages.values_list("status", flat=True)) == {Status.DELIVERED}
+    assert answered(clinic, 2) == {message.pk for message in sent}
     assert carriers(person, draft) == {"Old line (Twilio), since deleted"}
     person.looks_right()
