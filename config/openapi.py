@@ -35,7 +35,7 @@ curl https://HOST/API/v3/distributions/sms \\
 """
 
 TAGS = [
-    {"name": "SMS distributions", "description": "One text to everybody on a mailing list."},
+    {"name": "SMS distributions", "description": "A link, or a survey by text, to everybody on a mailing list."},
     {"name": "What there is", "description": "The IDs that a distribution needs."},
     {"name": "Account", "description": "Whose token it is."},
 ]
