@@ -25,11 +25,24 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// The check-list looks for news every few seconds, but not while somebody is typing or has the focus in it.
+// The check-list looks for news every few seconds, but not while somebody is typing in it or waits for an answer. What
+// has an id keeps the focus when the list is exchanged: htmx gives it to the new element of that id.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const list = event.target.closest("#check-list");
-  if (list && event.target.matches("[data-polls]") && list.contains(document.activeElement)) {
-    event.preventDefault();
+  if (list && event.target.matches("[data-polls]")) {
+    const focused = document.activeElement;
+    const losing = list.contains(focused) && (focused.matches("input") ? focused.value : !focused.id);
+    if (losing || list.querySelector("form.htmx-request")) {
+      event.preventDefault();
+    }
+  }
+});
+
+// A button whose work is done is gone: whoever pressed it goes on from the head of the list, not from the top of the page.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const pressed = event.detail.requestConfig?.verb === "post" && event.target.id === "check-list";
+  if (pressed && document.activeElement === document.body) {
+    document.getElementById("set-up").focus({ preventScroll: true });
   }
 });
 
