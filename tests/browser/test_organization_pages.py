@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from contacts.models import OptOut
 from distributions.models import Tally
 from organizations import audit
-from organizations.models import Organization, User, UserGroup, UserType
+from organizations.models import AuditEvent, Organization, User, UserGroup, UserType
 from tests import factories
 from tests.processes import Web
 from webhooks.models import RefusedCallback
@@ -134,11 +134,16 @@ def test_the_pages_of_an_administrator(visitor: Visitor, clinic: Organization) -
         "/admin/",
         "/admin/organizations/user/",
         f"/admin/organizations/user/{person.pk}/change/",
+        f"/admin/organizations/user/{person.pk}/delete/",
         "/admin/organizations/user/add/",
         "/admin/organizations/usergroup/",
+        f"/admin/organizations/usergroup/{UserGroup.objects.get().pk}/change/",
+        "/admin/organizations/usertype/",
+        f"/admin/organizations/usertype/{UserType.objects.get().pk}/change/",
         "/admin/organizations/usertype/add/",
         "/admin/organisation/",
         "/admin/organizations/auditevent/",
+        f"/admin/organizations/auditevent/{AuditEvent.objects.earliest('pk').pk}/change/",
         "/admin/profile/",
         "/admin/password_change/",
     ):
@@ -164,6 +169,8 @@ def test_the_pages_of_an_operator(visitor: Visitor, clinic: Organization) -> Non
         "/admin/organizations/organization/",
         "/admin/organizations/organization/add/",
         f"/admin/organizations/organization/{clinic.pk}/change/",
+        "/admin/extensions/enabledextension/",
+        "/admin/extensions/enabledextension/add/",
         "/admin/organizations/user/",
         "/admin/organizations/user/add/",
         "/admin/organizations/auditevent/",
