@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Exists, Q
+from django.db.models import Count, Exists, Q, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -73,8 +73,8 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context: A
 def distribution_of(request: HttpRequest, pk: int) -> Distribution:
     """The organisation's own distribution. Raises Http404 for any other."""
     rows = Distribution.objects.visible_to(current_user(request))
-    related = ("organization", "survey", "contact_list", "account", "tally", "created_by", "launched_by")
-    found: Distribution | None = rows.select_related(*related).filter(pk=pk).first()
+    rows = rows.select_related("organization__licence", "survey__organization", "contact_list", "account", "tally")
+    found: Distribution | None = rows.select_related("created_by", "launched_by").filter(pk=pk).first()
     if found is None:
         raise Http404(_("There is no such distribution."))
     return found
@@ -209,6 +209,7 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
     distribution = distribution_of(request, pk)
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", pk)
+    prefetch_related_objects([distribution.survey], "questions")  # asked for by whoever looks for an obstacle
     missing = missing_sms(current_user(request))
     template = Template(distribution.whole_text)
     return page(

@@ -135,11 +135,10 @@ def obstacle(distribution: Distribution) -> str:
     if distribution.contact_list_id is None:
         return _("The contact list has been deleted. Choose another one.")
     contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
-    if not contacts.exists():
+    if not contacts.filter(opted_out_at=None).exclude(phone="").exists():
+        if contacts.exists():
+            return _("Nobody on this list can be texted: everybody has opted out or has no number.")
         return _("The contact list is empty: import people first.")
-    reachable = contacts.filter(opted_out_at=None).exclude(phone="")
-    if not reachable.exists():
-        return _("Nobody on this list can be texted: everybody has opted out or has no number.")
     begins = max(timezone.now(), distribution.send_at or timezone.now())
     if distribution.link_expires_at and distribution.link_expires_at <= begins:
         return _("The link would have expired before the first text is sent. Choose a later time for it.")
@@ -183,7 +182,7 @@ def route_of(distribution: Distribution) -> Route:
 
 
 def _require_two_way(organization: Organization, route: Route) -> None:
-    licence = Licence.objects.filter(organization=organization).first()
+    licence: Licence | None = getattr(organization, "licence", None)
     if licence is None or not licence.two_way:
         raise NoRoute(
             _(

@@ -188,6 +188,8 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
         yield name, reverse(f"admin:{name}", args=arguments), None
     if role == "operator":
         return
+    by_text = reverse("admin:distributions_distribution_review", args=[crowd.draft_by_text.pk])
+    yield "review of a survey by text", by_text, None
     written = {"message_text": "Hello ${m://FirstName}", "contact_list": crowd.patients.pk, "survey": crowd.survey.pk}
     yield "preview of a text", reverse("admin:distributions_distribution_preview"), written
     if role == "administrator":

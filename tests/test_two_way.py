@@ -376,6 +376,7 @@ def test_the_first_text_is_the_introduction_and_the_first_question(clinic, accou
 
 
 def launch_refusal(draft):
+    draft = Distribution.objects.get(pk=draft.pk)
     with pytest.raises(services.LaunchRefused) as refused:
         services.launch(draft, factories.administrator(draft.organization))
     draft.refresh_from_db()

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.db import connections
 from django.test import override_settings
 from playwright.sync_api import Page, expect
 
@@ -28,6 +26,7 @@ from organizations.models import Organization, User
 from simulator import process as simulator_process
 from simulator.process import SimulatorProcess
 from tests import factories, provider_cases
+from tests.browser.installation import open_database
 from tests.conftest import starting
 from tests.processes import Beat, Web, Worker
 
@@ -79,12 +78,8 @@ TAKES_ANY_NUMBER = {"link_mobility"}
 
 @pytest.fixture(scope="module")
 def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Instead of pytest-django's: open for the whole module, emptied when its processes have ended."""
-    with pytest.MonkeyPatch.context() as patch, django_db_blocker.unblock():
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's loop is there already, or still
+    with open_database(django_db_blocker):
         yield
-        call_command("flush", interactive=False, verbosity=0)
-        connections.close_all()  # beside Playwright's loop there are others than without it
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +158,7 @@ def compose_and_launch(page: Page, web: Web) -> None:
     page.get_by_label("Name", exact=True).fill("Visit feedback")
     page.get_by_label("Contact list").select_option(label="Patients")
     page.get_by_label("Survey", exact=True).select_option(label="Visit")
-    page.get_by_label("Text", exact=True).fill("Hello ${m://FirstName}, how was it? ${l://SurveyURL}")
+    page.get_by_role("textbox", name="Text", exact=True).fill("Hello ${m://FirstName}, how was it? ${l://SurveyURL}")
     page.get_by_role("button", name="Go on to the review").click()
     expect(page.locator("#sendable")).to_have_text(str(CONTACTS))
     page.get_by_role("button", name=f"Send {CONTACTS} texts now").click()
