@@ -9,7 +9,7 @@ from django.utils import timezone
 from distributions import conversations, outbox, tasks
 from distributions.bells import ring
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
-from distributions.review import obstacle, route_of
+from distributions.review import obstacle, route_of, survey_obstacle
 from distributions.states import Status
 from extensions.routing import NoRoute
 from organizations import audit
@@ -53,14 +53,23 @@ def launch(distribution: Distribution, user: User) -> Distribution:
         )
         if launched:
             Tally.objects.get_or_create(distribution=distribution)
-            if distribution.is_interactive:  # from now on somebody may be in the middle of them
-                unlocked = Survey.objects.filter(pk=distribution.survey_id, questions_locked_at=None)
-                unlocked.update(questions_locked_at=now)
+            if distribution.is_interactive:
+                _lock_questions(distribution.survey_id)
             audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
             if not later:
                 ring(lambda: tasks.expand.delay(distribution.pk))
     distribution.refresh_from_db()
     return distribution
+
+
+def _lock_questions(survey_id: int) -> None:
+    """From now on somebody may be in the middle of them. Raises LaunchRefused if they were spoilt in this moment."""
+    survey = Survey.objects.select_for_update(of=("self",)).select_related("organization").get(pk=survey_id)
+    if survey.questions_locked_at is not None:
+        return
+    if sentence := survey_obstacle(survey, interactive=True):
+        raise LaunchRefused(sentence)
+    Survey.objects.filter(pk=survey.pk).update(questions_locked_at=timezone.now())
 
 
 def pause(distribution: Distribution, user: User) -> None:

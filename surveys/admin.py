@@ -211,7 +211,7 @@ class SurveyAdmin(OwnedAdmin):
     editors = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
     audited = True
     list_display = ("name", "sent_as", "number_of_questions", "created_at", "created_by")
-    list_select_related = ("created_by",)
+    list_select_related = ("created_by", "organization")
     search_fields = ("name", "url")
     fieldsets = (
         (None, {"fields": ("name",)}),
@@ -236,7 +236,7 @@ class SurveyAdmin(OwnedAdmin):
         ways: list[tuple[str | Promise]] = []
         if row.url:
             ways.append((_("as a link"),))
-        if not conversation.flaws(row.script()):
+        if not conversation.flaws(row.script(), stop_words=row.organization.stop_words):
             ways.append((_("by text"),))
         return format_html_join(" ", '<span class="sb-badge is-plain whitespace-nowrap">{}</span>', ways) or "–"
 

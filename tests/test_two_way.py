@@ -423,6 +423,20 @@ def test_a_survey_that_cannot_be_held_by_text_is_refused_with_the_reason(clinic,
     assert sentence in launch_refusal(draft)
 
 
+def test_questions_that_are_deleted_while_it_is_launched_stop_the_launch(clinic, account, monkeypatch):
+    """Nobody is sent an empty text: what was looked at before may have changed until the questions are locked."""
+    draft = factories.interactive(clinic)
+
+    def delete_meanwhile(distribution):
+        distribution.survey.questions.all().delete()
+        return ""
+
+    monkeypatch.setattr(services, "obstacle", delete_meanwhile)
+
+    assert "no question that can be answered" in launch_refusal(draft)
+    assert Survey.objects.get().questions_locked_at is None
+
+
 def test_the_introduction_cannot_link_to_a_survey_without_an_address(clinic, account):
     assert "has no address" in launch_refusal(factories.interactive(clinic, message_text="See ${l://SurveyURL}"))
 
