@@ -35,6 +35,22 @@ def _running(answers: str) -> str:
     return f"d.paused_at IS NULL AND (d.state IN ('launching', 'sending') OR d.state = 'finished' AND {answers})"
 
 
+def _carries(account: str, organization: str) -> str:
+    """Whether an account may carry an organisation's text now: it is not deleted and access is granted (R34), its
+    extension is enabled unless it is the installation's own (R14), and the licence has SMS (R12).
+    """
+    return f"""EXISTS (
+        SELECT 1 FROM extensions_provideraccount a
+        JOIN organizations_licence l ON l.organization_id = {organization} AND l.sms
+        WHERE a.id = {account} AND a.deleted_at IS NULL AND a.granted_at IS NOT NULL AND (
+            a.organization_id IS NULL OR EXISTS (
+                SELECT 1 FROM extensions_enabledextension e
+                WHERE e.organization_id = a.organization_id AND e.provider = a.provider
+            )
+        )
+    )"""  # noqa: S608
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A chunk that is ours until its lease ends."""
@@ -152,13 +168,17 @@ def leave_seat(account_id: int, holder: str) -> None:
 
 
 def claim(account_id: int, holder: str, limit: int) -> list[Claim]:
-    """Take up to `limit` due chunks of the account for SEND_LEASE seconds; paused and cancelled ones are left alone."""
+    """Take up to `limit` due chunks of the account for SEND_LEASE seconds.
+
+    Paused and cancelled ones are left alone, and those whose organisation it may not carry (any more).
+    """
     now, now_params = _now()
     lease, lease_params = _after(settings.SEND_LEASE)
     due = f"""
         SELECT c.id FROM distributions_chunk c JOIN distributions_distribution d ON d.id = c.distribution_id
         WHERE c.account_id = %s AND c.state = 'open' AND c.not_before <= {now}
             AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {_running(f"c.priority = {Chunk.Priority.REPLY}")}
+            AND {_carries("c.account_id", "d.organization_id")}
         ORDER BY c.priority, c.not_before, c.id LIMIT %s
     """  # noqa: S608
     due_params = [account_id, *now_params, *now_params, limit]
@@ -196,8 +216,9 @@ def read(claimed: Claim) -> list[tuple[int, int]]:
 def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
     """Mark queued messages "sending" in one statement, before their requests leave.
 
-    Pause, cancel and opt-outs are read in that very statement, so nothing leaves after any of them was committed. Those
-    who have opted out since the launch are skipped; of a paused or cancelled distribution nothing comes back.
+    Pause, cancel and opt-outs are read in that very statement, and so are the account's deletion and grant, its
+    extension's switch and the licence: nothing leaves after any of them was committed. Those who have opted out since
+    the launch are skipped; of what may not be sent now nothing comes back.
     """
     chosen, params = _any("m.id", ids)
     now, now_params = _now()
@@ -214,10 +235,10 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
         WHERE {chosen} AND m.status = 'queued' AND EXISTS (
             SELECT 1 FROM distributions_distribution d
             WHERE d.id = m.distribution_id AND {_running("m.conversation_id IS NOT NULL")}
-        )
+        ) AND {_carries("%s", "m.organization_id")}
         RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id
     """  # noqa: S608
-    rows = _rows(sql, [account_id, *now_params, *params])
+    rows = _rows(sql, [account_id, *now_params, *params, account_id])
     skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED and row[7] is None)
     for distribution_id, count in skipped.items():
         Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, skipped=F("skipped") + count)

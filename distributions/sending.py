@@ -157,10 +157,14 @@ class Result:
 
 @dataclass
 class Halt:
-    """Why this pump takes nothing new."""
+    """Why this pump takes nothing new.
+
+    `withdrawn`: people have ended the account's right to send, so nothing is to be said of its health.
+    """
 
     reason: str = ""
     until: float = 0.0  # monotonic seconds; 0 = for good
+    withdrawn: bool = False
 
 
 @dataclass
@@ -207,8 +211,9 @@ class Pump:
 
     def open(self) -> bool:
         """Take a seat and open the account; False if there is nothing to do here now."""
-        account = ProviderAccount.objects.select_related("organization", "state").filter(pk=self.account_id).first()
-        if account is None or account.deleted_at or not health.may_send(account):
+        usable = ProviderAccount.objects.usable().select_related("organization", "state")
+        account = usable.filter(pk=self.account_id).first()
+        if account is None or not health.may_send(account):
             return False
         if not outbox.take_seat(self.account_id, self.holder):
             return False
@@ -294,7 +299,10 @@ class Pump:
             work.in_flight -= len(group)
             raise
         work.in_flight -= len(group) - len(marked)
-        work.unfinished |= len(marked) < len(group)  # paused, cancelled or opted out: the chunk is read again
+        if len(marked) < len(group):  # paused, cancelled or opted out: the chunk is read again
+            work.unfinished = True
+            if not await self.db(self.is_usable):
+                self.withdraw()
         if not marked and work.queued:
             work.leave_rest()  # instead of trying message after message
             return
@@ -305,6 +313,15 @@ class Pump:
             for message in messages[1:]:
                 self.pace.take(segments[message.id])
             self.ready.put_nowait(Job(work, messages, time.monotonic() + wait))
+
+    def is_usable(self) -> bool:
+        """Whether the account may still carry traffic: it can be deleted or switched off in mid-send."""
+        return bool(ProviderAccount.objects.usable().filter(pk=self.account_id).exists())
+
+    def withdraw(self) -> None:
+        """What stands in line does not leave: it is answered "not taken" and waits."""
+        if not self.halt.reason:
+            self.halt = Halt("the account may not send any more", withdrawn=True)
 
     def claim_more(self) -> list[Work]:
         now = time.monotonic()
@@ -385,7 +402,7 @@ class Pump:
 
     def stop_account(self, outcome: Outcome) -> None:
         """Bad credentials or no balance: nothing else will be taken until somebody mends it."""
-        if self.halt.reason and not self.halt.until:
+        if self.halt.withdrawn or (self.halt.reason and not self.halt.until):
             return
         if self.provider.needs_token and outcome.category == Category.AUTH_FAILED and not self.account.state.failures:
             # The token may have been withdrawn early: the next pump tries a new one. If that fails too, it stops.
@@ -492,7 +509,9 @@ class Pump:
         """Leave the account's state behind, and the seat."""
         if self.renew_token:
             tokens.forget(self.account)
-        if self.halt.reason and not self.halt.until:
+        if self.halt.withdrawn:
+            pass
+        elif self.halt.reason and not self.halt.until:
             health.stop(self.account, self.halt.reason)
         elif self.halt.until:
             wait = max(0.0, self.halt.until - time.monotonic())

@@ -12,6 +12,7 @@ from distributions import outbox
 from distributions.models import Chunk, Conversation, Distribution, Message, Tally
 from distributions.review import route_of
 from distributions.states import Status
+from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 
 State = Distribution.State
@@ -84,8 +85,9 @@ def accounts_due(distribution_id: int | None = None) -> list[int]:
         state=Chunk.State.OPEN,
         not_before__lte=now,
         distribution__paused_at=None,
-        account__deleted_at=None,
+        account__in=ProviderAccount.objects.usable(),
         account__state__stopped_at=None,
+        distribution__organization__licence__sms=True,
     ).filter(
         Q(account__state__open_until=None) | Q(account__state__open_until__lte=now),
         Q(distribution__state__in=(State.LAUNCHING, State.SENDING))

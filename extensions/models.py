@@ -54,8 +54,15 @@ class ProviderAccountQuerySet(OwnedQuerySet):
         return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=since))
 
     def usable(self) -> Self:
-        """Accounts that may carry traffic: granted to all users and not deleted (R34)."""
-        return self.alive().filter(granted_at__isnull=False)
+        """Accounts that may carry traffic: not deleted, granted to all users (R34), their extension enabled (R14).
+
+        The installation's own account has no extension. The licence (R12) is the organisation's matter, not theirs.
+        """
+        switch = EnabledExtension.objects.filter(
+            organization=models.OuterRef("organization"), provider=models.OuterRef("provider")
+        )
+        granted = self.alive().filter(granted_at__isnull=False)
+        return granted.filter(Q(organization=None) | models.Exists(switch))
 
     def update(self, **fields: Any) -> int:
         refused = ProviderAccount.IMMUTABLE.intersection(fields)

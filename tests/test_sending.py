@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.request
 from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from contacts.models import ContactList, OptOut
@@ -16,7 +18,8 @@ from distributions import launching, outbox, sending, settling, sweeping
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.references import reference
 from distributions.states import Status
-from extensions.models import AccountState, PumpSeat
+from extensions.models import AccountState, EnabledExtension, ProviderAccount, PumpSeat
+from organizations.models import Licence
 from simulator import process
 from tests import factories
 
@@ -273,6 +276,99 @@ def test_a_pause_in_the_middle_stops_all_but_what_is_in_flight(simulator):
     assert statuses(made) == {Status.QUEUED: 200}
     Distribution.objects.filter(pk=made.pk).update(paused_at=None)
     assert sweeping.accounts_due() == [made.account_id], "its chunks were given back"
+
+
+def withdraw_grant(account):
+    ProviderAccount.objects.filter(pk=account.pk).update(granted_at=None)
+
+
+def delete_account(account):
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+
+
+def end_licence(account):
+    Licence.objects.filter(organization=account.organization).update(sms=False)
+
+
+def switch_extension_off(account):
+    EnabledExtension.objects.filter(organization=account.organization, provider=account.provider).delete()
+
+
+ENDS = [delete_account, withdraw_grant, switch_extension_off, end_licence]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_ends_an_accounts_right_to_send_ends_it_in_mid_send(simulator, end):
+    """What leaves afterwards: what was "sending" at that moment and one group of marks (R12, R14, R34)."""
+    made = launched(recipients=300)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=100)
+    marked = []
+
+    def end_it():
+        while not marked:
+            if made.messages.exclude(status=Status.QUEUED).count() >= 20:
+                end(made.account)
+                marked.append(made.messages.exclude(status=Status.QUEUED).count())
+            time.sleep(0.01)
+        connection.close()
+
+    ending = threading.Thread(target=end_it)
+    ending.start()
+    sending.run(made.account_id)
+    ending.join()
+
+    assert len(simulator.ledger) <= marked[0] + 12, "the mark group of 16 requests in flight, shared by two seats"
+    assert statuses(made) == {Status.ACCEPTED: len(simulator.ledger), Status.QUEUED: 300 - len(simulator.ledger)}
+    assert AccountState.objects.get(pk=made.account_id).stopped_at is None, "nothing is wrong with it"
+    assert sweeping.accounts_due() == []
+    assert sending.run(made.account_id) is False
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_no_text_is_marked_for_an_account_that_may_not_send(end):
+    """Not even by a pump that has claimed it before."""
+    made = launched(recipients=3)
+    end(made.account)
+
+    assert outbox.mark(list(made.messages.values_list("pk", flat=True)), made.account_id) == []
+    assert outbox.claim(made.account_id, "somebody", 1) == []
+    assert statuses(made) == {Status.QUEUED: 3}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_another_organisations_account_goes_on(end):
+    made, other = launched(recipients=2), launched(recipients=2)
+    end(made.account)
+
+    assert len(outbox.mark(list(other.messages.values_list("pk", flat=True)), other.account_id)) == 2
+
+
+def test_on_the_installations_account_one_licence_ends_one_organisations_texts():
+    """It needs no extension; of its many organisations, each has a licence of its own (R8, R12)."""
+    default = factories.account(None)
+    clinic, surgery = factories.organization(), factories.organization()
+    EnabledExtension.objects.all().delete()
+    theirs = factories.distribution(clinic, recipients=2, account=default, state=Distribution.State.SENDING)
+    others = factories.distribution(surgery, recipients=2, account=default, state=Distribution.State.SENDING)
+    Licence.objects.filter(organization=clinic).update(sms=False)
+
+    marked = outbox.mark(list(Message.objects.values_list("pk", flat=True)), default.pk)
+
+    assert {row.id for row in marked} == set(others.messages.values_list("pk", flat=True))
+    assert statuses(theirs) == {Status.QUEUED: 2}
+
+
+def test_what_waited_goes_on_where_it_was_once_the_extension_is_enabled_again(simulator):
+    made = launched(recipients=3)
+    switch_extension_off(made.account)
+    sending.run(made.account_id)
+    EnabledExtension.objects.create(organization=made.organization, provider="twilio")
+
+    assert sweeping.accounts_due() == [made.account_id]
+    sending.run(made.account_id)
+
+    assert statuses(made) == {Status.ACCEPTED: 3}
+    assert len(simulator.ledger) == 3
 
 
 def test_two_pumps_at_most_work_for_one_account(simulator):
