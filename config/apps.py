@@ -2,6 +2,8 @@ import importlib
 
 from django.contrib.admin.apps import AdminConfig
 
+from config import logs
+
 
 class SwitchboardAdminConfig(AdminConfig):
     """The one admin site is ours, so that `@admin.register` and autodiscovery work as everywhere in Django."""
@@ -10,4 +12,5 @@ class SwitchboardAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
+        logs.mask_uncaught()
         importlib.import_module("config.checks")  # registers the checks; settings are complete only now

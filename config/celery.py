@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import logging.config
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("switchboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def use_our_logging(loglevel: int | str | None = None, **options: Any) -> None:
+    """Celery adds no handlers of its own, which would mask nothing; `-l` still sets the level."""
+    logging.config.dictConfig(settings.LOGGING)
+    if loglevel is not None:
+        logging.getLogger().setLevel(loglevel)
+    app.log.redirect_stdouts(logging.WARNING)  # what is printed is logged, as where Celery sets the logging up itself
