@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import Callable
 
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
@@ -39,4 +40,26 @@ class ClientAddressMiddleware:
         if settings.SECURE_PROXY_SSL_HEADER and forwarded:
             with contextlib.suppress(ValueError):  # not an address: keep the proxy's own, which is true at least
                 request.META["REMOTE_ADDR"] = str(ipaddress.ip_address(forwarded))
+        return self.get_response(request)
+
+
+API = "/API/"
+SLASHES = re.compile("/{2,}")
+
+
+class ApiAddressMiddleware:
+    """Addresses of the API are found with a slash at the end and with doubled ones, as its clients write them.
+
+    No redirect: it would lose the body of a POST.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(API):
+            tidy = SLASHES.sub("/", request.path_info).removesuffix("/")
+            if len(tidy) > len(API):
+                request.path = request.path.removesuffix(request.path_info) + tidy
+                request.path_info = tidy
         return self.get_response(request)

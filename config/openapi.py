@@ -11,16 +11,20 @@ PREFIX = "/API/v3/"
 
 INTRODUCTION = """
 Launch and follow SMS distributions from your own programs. Addresses, names and answers have the shape of the
-commercial product's public API, so that its scripts move by changing host and token.
+commercial product's public API, and this page lists all that there is: a small part of it. There are no directories,
+contacts, message library, responses, events, reminders or thank-yous yet; a script that needs them does not move as it
+is. A slash at the end of an address, or a doubled one, changes nothing.
 
-**Token.** Make one on the page *My profile* of the [admin site](/admin/) and send it in the header `X-API-TOKEN`. It
-has the rights of its user: launching and taking back need the permission “Use SMS distributions”.
+**Token.** Make one on the page *My profile* of the [admin site](/admin/) and send it in the header `X-API-TOKEN`, or as
+`Authorization: Bearer`. It has the rights of its user: launching and taking back need the permission “Use SMS
+distributions”.
 
 **Answers.** Everything is JSON: `{"result": …, "meta": {"httpStatus": "200 - OK", "requestId": …}}`. When something is
 wrong there is `meta.error` with an `errorCode` for programs and an `errorMessage` for people, in the language of the
 header `Accept-Language` (English or German).
 
-**Lists** come in pages, newest first. `nextPage` is the whole address of the next page, `null` at the end.
+**Lists** come in pages, newest first. `nextPage` is the whole address of the next page, `null` at the end. Query
+parameters that mean nothing here are ignored.
 
 **Times** are ISO 8601 with `Z` or an offset; answers are in UTC. **Cost** (`credits`) is always 0: what a text costs is
 between your organisation and its provider.

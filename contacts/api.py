@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contacts.models import ContactList
-from organizations.api_base import ApiView, Moment, PageQuery, checked, described, page, paged
+from organizations.api_base import ApiView, Moment, PageQuery, described, page, paged, query_of
 
 
 class MailingListSerializer(serializers.ModelSerializer):
@@ -32,5 +32,5 @@ class MailingListsView(ApiView):
     def get(self, request: Request) -> Response:
         """The organisation's contact lists with their IDs, newest first."""
         rows = ContactList.objects.visible_to(self.caller).select_related("created_by")
-        found, next_page = page(request, rows, checked(PageQuery, request.query_params))
+        found, next_page = page(request, rows, query_of(PageQuery, request))
         return Response({"elements": MailingListSerializer(found, many=True).data, "nextPage": next_page})

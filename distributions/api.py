@@ -29,11 +29,12 @@ from distributions.serializers import (
 from distributions.services import LaunchRefused
 from extensions.models import ProviderAccount
 from organizations import audit
-from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged
+from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged, query_of
 from organizations.models import User
 from organizations.permissions import require_sms
 from surveys.models import Answer, Survey
 
+State = Distribution.State
 KEY = re.compile(r"\A[\x21-\x7e]{1,64}\Z")
 TAGS = ["SMS distributions"]
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -97,9 +98,13 @@ class DistributionsView(ApiView):
         tags=TAGS,
     )
     def get(self, request: Request) -> Response:
-        """The organisation's distributions, newest first; of one survey if `surveyId` is given."""
-        query = checked(DistributionsQuery, request.query_params)
-        rows = _visible(self.caller)
+        """The organisation's distributions, newest first; of one survey if `surveyId` is given.
+
+        One that was taken back before its time is not among them any more; its ID still finds it.
+        """
+        query = query_of(DistributionsQuery, request)
+        # A client takes what the list shows with a time to come for planned, and takes it back once more.
+        rows = _visible(self.caller).exclude(state=State.CANCELLED, send_at__isnull=False, cursor=0)
         if "surveyId" in query:
             survey = Survey.objects.visible_to(self.caller).filter(public_id=query["surveyId"]).first()
             if survey is None:
@@ -173,7 +178,7 @@ class DistributionView(ApiView):
     )
     def get(self, request: Request, public_id: str) -> Response:
         """State, figures and text of one distribution."""
-        found = _one(self, public_id, checked(OfSurveyQuery, request.query_params))
+        found = _one(self, public_id, query_of(OfSurveyQuery, request))
         return Response(DistributionSerializer(found).data)
 
     @described(
@@ -187,15 +192,15 @@ class DistributionView(ApiView):
         tags=TAGS,
     )
     def delete(self, request: Request, public_id: str) -> Response:
-        """Whatever has not left is never sent; the distribution stays in the list as cancelled.
+        """Whatever has not left is never sent. If nothing had left yet, it is gone from the list.
 
         Needs the permission “Use SMS distributions”. Answered 409 once everything has left.
         """
         require_sms(self.caller)
-        query = checked(OfSurveyQuery, request.query_params)
+        query = query_of(OfSurveyQuery, request)
         services.cancel(_one(self, public_id, query), self.caller)
         found = _one(self, public_id, query)
-        if found.state != Distribution.State.CANCELLED:
+        if found.state != State.CANCELLED:
             raise Conflict(_("It has been sent: texts that have left cannot be taken back."))
         return Response(DistributionSerializer(found).data)
 
@@ -217,7 +222,7 @@ class HistoryView(ApiView):
 
         With `Interactive` it is about the first text to each person, with all that they have answered.
         """
-        query = checked(PageQuery, request.query_params)
+        query = query_of(PageQuery, request)
         distribution = _one(self, public_id, {})
         rows = Message.objects.filter(distribution=distribution, conversation=None).defer("text")
         # By contact: the index on (distribution, contact) is the order of sending too.

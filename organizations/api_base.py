@@ -42,6 +42,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 MAX_BODY = 256 * 1024  # bytes; a message of 10,000 characters takes half of it however it is escaped
 PAGE = 100  # elements
 LARGEST_PAGE = 500
+FURTHEST = 2**31 - 1  # rows that can be passed over: more than any list has
 
 # What a program can branch on; the sentence beside it is for people.
 ERROR_CODES: dict[int, str] = {
@@ -81,7 +82,7 @@ class Utf8JSONParser(JSONParser):
         if len(body) > MAX_BODY:
             raise BodyTooLarge(_("The body is larger than %(limit)s bytes.") % {"limit": MAX_BODY})
         try:
-            return json.loads(body.decode(), parse_constant=_refuse)
+            return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
         except RecursionError as error:
             raise ParseError(_("The body is not valid JSON: it is nested too deeply.")) from error
         except ValueError as error:
@@ -161,7 +162,7 @@ class UnknownAddress(ApiView):
 
     def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[override]
         raise NotFound(
-            _("There is nothing at this address. %(url)s lists all addresses; none ends with a slash.")
+            _("There is nothing at this address. %(url)s lists all addresses.")
             % {"url": f"{settings.PUBLIC_URL}/API/v3/docs"}
         )
 
@@ -258,15 +259,63 @@ class StrictSerializer(serializers.Serializer):
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
+class SizeField(serializers.IntegerField):
+    """How many elements; more than a page holds is cut down, as programs that ask for 1,000 expect."""
+
+    def to_internal_value(self, data: Any) -> int:
+        return min(int(super().to_internal_value(data)), LARGEST_PAGE)
+
+
+class OffsetField(serializers.IntegerField):
+    """How many elements to pass over; behind the last one there is nothing, however far."""
+
+    def to_internal_value(self, data: Any) -> int:
+        return min(int(super().to_internal_value(data)), FURTHEST)
+
+
 class PageQuery(serializers.Serializer):
     """Which part of a list."""
 
-    pageSize = serializers.IntegerField(
-        min_value=1, max_value=LARGEST_PAGE, default=PAGE, help_text="How many elements a page has."
+    pageSize = SizeField(
+        min_value=1,
+        default=PAGE,
+        help_text=f"How many elements a page has; {LARGEST_PAGE} at most, and more counts as {LARGEST_PAGE}. `limit` "
+        "means the same.",
     )
     skipToken = serializers.CharField(
         required=False, max_length=200, help_text="Where the page begins; comes with `nextPage`."
     )
+    offset = OffsetField(
+        required=False,
+        min_value=0,
+        help_text="How many elements to pass over. `nextPage` then counts on in the same way. A list that grows "
+        "meanwhile moves under a counter: follow a `nextPage` with `skipToken` where nothing may be missed or doubled.",
+    )
+
+    def validate(self, query: dict[str, Any]) -> dict[str, Any]:
+        if query.get("offset") and "skipToken" in query:
+            raise ValidationError({"offset": [_("Give either offset or skipToken.")]})
+        return query
+
+
+OTHER_NAMES = {"limit": "pagesize"}  # what some clients call it
+
+
+def _plain(name: str) -> str:
+    """`page_size`, `PageSize` and `limit` all mean pageSize."""
+    plain = name.replace("_", "").replace("-", "").casefold()
+    return OTHER_NAMES.get(plain, plain)
+
+
+def query_of(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """What the address asks for, as the serializer reads it, however a client spells its names. Raises ValidationError.
+
+    The description's own spelling wins over others. Names that mean nothing here are ignored, as clients expect.
+    """
+    given = {_plain(name): request.query_params[name] for name in request.query_params}
+    known = [str(name) for name in serializer().fields]
+    data = {name: request.query_params.get(name, given.get(_plain(name))) for name in known}
+    return checked(serializer, {name: value for name, value in data.items() if value is not None})
 
 
 def page(
@@ -274,17 +323,22 @@ def page(
 ) -> tuple[list[Any], str | None]:
     """One page of `rows`, and the address of the next one (None at the end). `query` is a valid PageQuery.
 
-    The page follows from the last row's key, so that rows which come and go meanwhile neither repeat nor hide others.
+    The page follows from the last row's key, so that rows which come and go meanwhile neither repeat nor hide others;
+    who counts with `offset` gets pages that are counted.
     """
     if "skipToken" in query:
         rows = rows.filter(**{f"{key}__{'lt' if newest_first else 'gt'}": _key_of(query["skipToken"])})
-    size = query["pageSize"]
-    found = list(rows.order_by(f"-{key}" if newest_first else key)[: size + 1])
+    size, offset = query["pageSize"], query.get("offset", 0)
+    found = list(rows.order_by(f"-{key}" if newest_first else key)[offset : offset + size + 1])
     if len(found) <= size:
         return found, None
-    following = request.query_params.copy()
-    following["skipToken"] = signing.dumps(getattr(found[size - 1], key), salt=__name__)
-    return found[:size], f"{settings.PUBLIC_URL}{request.path}?{urlencode(list(following.items()))}"
+    positions = {_plain("skipToken"), _plain("offset")}
+    following = [(name, value) for name, value in request.query_params.items() if _plain(name) not in positions]
+    if "offset" in query and "skipToken" not in query:
+        following.append(("offset", str(offset + size)))
+    else:
+        following.append(("skipToken", signing.dumps(getattr(found[size - 1], key), salt=__name__)))
+    return found[:size], f"{settings.PUBLIC_URL}{request.path}?{urlencode(following)}"
 
 
 def _key_of(token: str) -> int:
@@ -315,7 +369,8 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
             "type": "apiKey",
             "in": "header",
             "name": "X-API-TOKEN",
-            "description": "Made on the page *My profile* of the admin site. It has the rights of its user.",
+            "description": "Made on the page *My profile* of the admin site. It has the rights of its user. "
+            "`Authorization: Bearer …` with the same token works too.",
         }
 
 

@@ -1,4 +1,4 @@
-"""Who calls the API: the owner of the token in the X-API-TOKEN header."""
+"""Who calls the API: the owner of the token in the header X-API-TOKEN, or Authorization: Bearer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ApiTokenAuthentication(BaseAuthentication):
     """A call has the rights of the token's user. People who were switched off are refused with 401."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        token = request.headers.get("X-API-TOKEN", "")
+        token = request.headers.get("X-API-TOKEN", "").strip() or _bearer(request)
         if not token:
             return None
         found = tokens.find(token)
@@ -26,3 +26,8 @@ class ApiTokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Makes a missing or wrong token 401 rather than 403."""
         return "X-API-TOKEN"
+
+
+def _bearer(request: Request) -> str:
+    scheme, _space, token = request.headers.get("Authorization", "").strip().partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else ""

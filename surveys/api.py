@@ -6,7 +6,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from organizations.api_base import ApiView, Moment, PageQuery, checked, described, page, paged
+from organizations.api_base import ApiView, Moment, PageQuery, described, page, paged, query_of
 from surveys.models import Survey
 
 
@@ -32,5 +32,5 @@ class SurveysView(ApiView):
     def get(self, request: Request) -> Response:
         """The organisation's surveys with their IDs, newest first."""
         rows = Survey.objects.visible_to(self.caller).select_related("created_by")
-        found, next_page = page(request, rows, checked(PageQuery, request.query_params))
+        found, next_page = page(request, rows, query_of(PageQuery, request))
         return Response({"elements": SurveySerializer(found, many=True).data, "nextPage": next_page})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
 import pytest
@@ -425,7 +426,7 @@ def test_a_method_that_an_address_does_not_have_is_405(api, method, path):
     error(getattr(api.client, method)(f"{API}/{path}", content_type="application/json"), 405)
 
 
-@pytest.mark.parametrize("path", ["", "nothing", "surveys/", "distributions/sms/%00", "distributions/sms/SMSD_%F0/x"])
+@pytest.mark.parametrize("path", ["", "nothing", "nothing/", "distributions/sms/%00", "distributions/sms/SMSD_%F0/x"])
 def test_an_address_that_does_not_exist_is_404_in_the_envelope(api, path):
     for client in (api, Api()):
         assert "/API/v3/docs" in error(client.get(f"{API}/{path}"), 404)
@@ -490,7 +491,7 @@ def test_no_bytes_bring_the_api_down(api, sent, content_type, key):
 @given(
     path=st.sampled_from(["surveys", "mailinglists", "distributions/sms", "distributions/sms/SMSD_x/history"]),
     query=st.dictionaries(
-        st.sampled_from(["pageSize", "skipToken", "surveyId", "format"]),
+        st.sampled_from(["pageSize", "page_size", "limit", "skipToken", "offset", "surveyId", "format"]),
         st.text(max_size=30) | st.integers().map(str),
     ),
 )
@@ -537,12 +538,144 @@ def test_pages_show_everything_once_although_rows_come_and_go_meanwhile(api, cli
     assert seen == [row.public_id for row in reversed(made)]
 
 
+LISTS = {
+    "surveys": factories.survey,
+    "mailinglists": factories.contact_list,
+    "distributions/sms": factories.distribution,
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("size", ["pageSize", "limit", "page_size", "PAGESIZE"])
+@pytest.mark.parametrize("counts", ["client", "nextPage"])
+def test_who_counts_with_offset_sees_everything_once(api, clinic, path, size, counts):
+    """Older clients count themselves, or read the next number out of nextPage."""
+    made = [LISTS[path](clinic).public_id for _number in range(7)]
+
+    seen, offset = [], 0
+    for _page in range(10):
+        answer = result(api.get(path, **{size: 3, "offset": offset, "useNewPaginationScheme": "false"}))
+        seen += [element["id"] for element in answer["elements"]]
+        if answer["nextPage"] is None:
+            break
+        assert "useNewPaginationScheme=false" in answer["nextPage"]
+        following = parse_qs(urlsplit(answer["nextPage"]).query)
+        assert "skipToken" not in following
+        offset = offset + 3 if counts == "client" else int(following["offset"][0])
+
+    assert seen == made[::-1]
+    assert result(api.get(path, offset=10**18)) == {"elements": [], "nextPage": None}
+
+
+def test_the_history_counts_too_and_is_written_down(api, sent):
+    address = f"distributions/sms/{sent.public_id}/history"
+
+    rows = [result(api.get(address, offset=number, pageSize=1))["elements"][0]["contactId"] for number in range(5)]
+
+    assert rows == list(sent.contact_list.contacts.order_by("pk").values_list("public_id", flat=True))
+    assert AuditEvent.objects.filter(action="exported the history").exists()
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("name", ["skipToken", "skiptoken", "skip_token", "SkipToken"])
+def test_a_token_of_the_next_page_is_read_however_its_name_is_spelt(api, clinic, path, name):
+    made = [LISTS[path](clinic).public_id for _number in range(5)]
+
+    seen, query = [], {}
+    for _page in range(10):
+        answer = result(api.get(path, pageSize=2, offset=0, **query) if query else api.get(path, pageSize=2))
+        seen += [element["id"] for element in answer["elements"]]
+        if answer["nextPage"] is None:
+            break
+        query = {name: parse_qs(urlsplit(answer["nextPage"]).query)["skipToken"][0]}
+
+    assert seen == made[::-1]
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("size", [501, 1000, 10**12])
+def test_a_page_larger_than_the_largest_is_cut_down(api, clinic, path, size, monkeypatch):
+    """Clients ask for 1,000 and read what comes; nextPage goes on from there."""
+    monkeypatch.setattr("organizations.api_base.LARGEST_PAGE", 2)
+    made = [LISTS[path](clinic).public_id for _number in range(3)]
+
+    first = result(api.get(path, pageSize=size))
+    second = result(api.get(first["nextPage"]))
+
+    assert [len(first["elements"]), len(second["elements"])] == [2, 1]
+    assert [element["id"] for element in first["elements"] + second["elements"]] == made[::-1]
+
+
+@pytest.mark.parametrize("name", ["surveyId", "surveyid", "survey_id", "SurveyID"])
+def test_the_survey_is_read_however_its_name_is_spelt(api, clinic, name):
+    """Ignored, it would answer with the distributions of all surveys."""
+    wanted, _other = factories.distribution(clinic), factories.distribution(clinic)
+
+    found = result(api.get("distributions/sms", **{name: wanted.survey.public_id}))["elements"]
+
+    assert [element["id"] for element in found] == [wanted.public_id]
+
+
+@pytest.mark.parametrize("write", [lambda path: f"{path}/", lambda path: f"{path}//", lambda path: f"//{path}"])
+def test_slashes_that_clients_write_change_nothing(api, body, account, sent, write):
+    """At the end and doubled, with and without a query, for every method: no redirect, which loses a body."""
+
+    def address(path):
+        return f"{API}/{write(path)}"
+
+    made = result(api.post(body, path=address("distributions/sms")))["id"]
+    for path in ("whoami", "surveys", f"distributions/sms/{made}", f"distributions/sms/{made}/history"):
+        assert result(api.get(address(path))) == result(api.get(path))
+    following = result(api.get(f"{address('distributions/sms')}?pageSize=1"))["nextPage"]
+    assert urlsplit(following).path == f"{API}/distributions/sms"
+    taken_back = api.client.delete(address(f"distributions/sms/{made}"))
+    assert result(taken_back)["state"] == "cancelled"
+    assert api.client.get(address("docs")).status_code == api.client.get(address("schema")).status_code == 200
+
+
+def test_what_was_taken_back_before_its_time_is_gone_from_the_list(api, body, account, patients):
+    """Clients take what the list shows with a time to come for planned, and take it back again and again."""
+    body["sendDate"] = (timezone.now() + timedelta(days=1)).isoformat()
+    made = result(api.post(body))["id"]
+    half_sent = factories.distribution(
+        patients.organization, recipients=2, state=State.CANCELLED, send_at=timezone.now(), cursor=7
+    )
+
+    assert result(api.client.delete(f"{SMS}/{made}"))["state"] == "cancelled"
+
+    assert [element["id"] for element in result(api.get("distributions/sms"))["elements"]] == [half_sent.public_id]
+    assert result(api.get(f"distributions/sms/{made}"))["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_token_may_come_as_a_bearer(sender, scheme):
+    token = tokens.regenerate(sender)
+
+    assert result(Client(headers={"authorization": f"{scheme} {token}"}).get(f"{API}/whoami"))
+    error(Client(headers={"authorization": f"{scheme} wrong"}).get(f"{API}/whoami"), 401)
+    error(Client(headers={"authorization": f"Basic {token}"}).get(f"{API}/whoami"), 401)
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/json;charset=UTF-8"])
+def test_a_body_may_say_that_it_is_utf8_and_begin_with_a_mark(api, body, account, content_type):
+    body["message"]["messageText"] = "Grüße ${l://SurveyURL} 你好"
+
+    result(api.post("\ufeff".encode() + json.dumps(body, ensure_ascii=False).encode(), content_type=content_type))
+
+    assert the_only_distribution().message_text == body["message"]["messageText"]
+
+
 @pytest.mark.parametrize(
     ("query", "hint"),
     [
         ({"pageSize": "0"}, "pageSize: "),
-        ({"pageSize": "501"}, "500"),
+        ({"pageSize": "-1"}, "pageSize: "),
         ({"pageSize": "many"}, "pageSize: "),
+        ({"offset": "-1"}, "offset: "),
+        ({"offset": "many"}, "offset: "),
+        ({"offset": ""}, "offset: "),
+        ({"offset": "9" * 2000}, "offset: "),
+        ({"offset": "1", "skipToken": "x"}, "offset: Give either"),
         ({"skipToken": "made-up"}, "skipToken: Take it from nextPage"),
         ({"skipToken": "é\0"}, "skipToken: "),
     ],
