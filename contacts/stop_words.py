@@ -1,36 +1,203 @@
-"""The words by which people stop texts, start them again or ask for help: commands to us, never answers."""
+"""What a text says about getting texts at all: stop, start and help words are commands to us, never answers."""
 
 from __future__ import annotations
 
+import enum
+import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Generic, TypeVar
 
-# English words are the carriers' standard set; the others are their counterparts in languages people answer in.
-STOP = frozenset(
-    [
-        *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
-        *("stopp", "abmelden", "abbestellen", "austragen"),  # German, Scandinavian
-        *("arret", "arrêt", "desabonner", "désabonner"),  # French
-        *("baja", "alto", "parar", "cancelar"),  # Spanish, Portuguese
-        *("afmelden", "stoppen"),  # Dutch
-        *("annulla", "cancella"),  # Italian
-    ]
-)
-START = frozenset({"start", "unstop", "yes", "anmelden"})
-START_UNLESS_ANSWER = frozenset({"yes"})  # opts in only somebody who has opted out; from everybody else an answer
-HELP = frozenset({"help", "info", "hilfe", "aide", "ayuda"})
+from contacts.vocabulary import LANGUAGES
+
+SHORT = 6  # words: a text this long with a stop word in it may be meant as one
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+# What NFKD leaves apart although people type one for the other.
+_ALIKE = str.maketrans({"ı": "i", "ł": "l", "đ": "d", "ø": "o", "æ": "ae", "œ": "oe", "ى": "ي", "ة": "ه", "ٱ": "ا"})
+_NO_SIGNS = dict.fromkeys(map(ord, "'’‘ʼʹ`´ˈ＇\u0640\u02bb\u2032"))  # apostrophes; the stroke that lengthens Arabic
+_INVISIBLE = frozenset({"Mn", "Me", "Cf"})  # accents, keycaps, marks of direction and of no width
+_WORD = re.compile(r"[^\W_]+")
+_DRAWN_OUT = re.compile(r"(.)\1{2,}")  # "stoooop"
+
+
+def folded(text: str) -> str:
+    """Text in lower case without accents, apostrophes and invisible signs: what spelling leaves of a word."""
+    if text.isascii():
+        return text.translate(_NO_SIGNS).casefold()
+    plain = unicodedata.normalize("NFKC", text).translate(_NO_SIGNS).casefold()
+    kept = (sign for sign in unicodedata.normalize("NFKD", plain) if unicodedata.category(sign) not in _INVISIBLE)
+    return "".join(kept).translate(_ALIKE)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, as `folded` leaves them; signs and emoji are none."""
+    return _WORD.findall(folded(text))
 
 
 def bare(text: str) -> str:
     """The text in lower case without anything but letters and digits: " Stop!! 👋" -> "stop"."""
-    normal = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(character for character in normal if character.isalnum())
+    return "".join(words(text))
+
+
+# --- what they mean ---------------------------------------------------------------------------------------------------
+
+
+class Role(enum.Enum):
+    """What a word, or several that belong together, does in a text."""
+
+    STOP = enum.auto()
+    EVERYDAY = enum.auto()  # a stop word that honest answers hold too
+    START = enum.auto()
+    HELP = enum.auto()
+    COURTESY = enum.auto()
+    FILLER = enum.auto()
+    PHRASE = enum.auto()
+    ALONE = enum.auto()
+    HARMLESS = enum.auto()
+
+
+R = TypeVar("R")
+
+
+class Lexicon(Generic[R]):
+    """Phrases by what they do, found at any place of a text in one look-up for each length."""
+
+    def __init__(self, phrases: Iterable[tuple[str, R]]) -> None:
+        self.roles: dict[tuple[str, ...], R] = {}
+        for phrase, role in phrases:
+            if key := tuple(words(phrase)):
+                self.roles.setdefault(key, role)
+        self.longest = max(map(len, self.roles), default=0)
+
+    def at(self, said: Sequence[str], position: int) -> tuple[R, int] | None:
+        """What begins at `position`, the longest first, and how many words it has."""
+        for length in range(min(self.longest, len(said) - position), 0, -1):
+            role = self.roles.get(tuple(said[position : position + length]))
+            if role is not None:
+                return role, length
+        return None
+
+
+def _listed(role: Role, name: str) -> Iterator[tuple[str, Role]]:
+    return ((phrase, role) for language in LANGUAGES.values() for phrase in getattr(language, name))
+
+
+_STOP = [*_listed(Role.STOP, "stop"), *_listed(Role.EVERYDAY, "everyday")]
+_COMMANDS = Lexicon([*_STOP, *_listed(Role.START, "start"), *_listed(Role.HELP, "help")])
+POLITE = Lexicon(_listed(Role.COURTESY, "courtesy"))
+_DOUBTFUL = Lexicon([*_listed(Role.HARMLESS, "harmless"), *_listed(Role.PHRASE, "phrases"), *_STOP])
+_ALONE = Lexicon(_listed(Role.ALONE, "alone"))
+_FILLER = Lexicon(_listed(Role.FILLER, "filler"))
+
+STOP = frozenset(map(bare, (phrase for phrase, _role in _STOP)))
+START = frozenset(map(bare, (phrase for phrase, _role in _listed(Role.START, "start"))))
+START_UNLESS_ANSWER = frozenset({"yes"})  # opts in only somebody who has opted out; from everybody else an answer
+HELP = frozenset(map(bare, (phrase for phrase, _role in _listed(Role.HELP, "help"))))
+
+
+@lru_cache(maxsize=256)
+def _own(stop_words: str) -> Lexicon[Role]:
+    """An organisation's own stop words, which it writes with commas between them."""
+    return Lexicon((word, Role.STOP) for word in stop_words.split(","))
 
 
 def own_words(stop_words: str) -> frozenset[str]:
-    """An organisation's own stop words, which it writes with commas between them."""
+    """An organisation's own stop words, without spaces."""
     return frozenset(map(bare, stop_words.split(","))) - {""}
+
+
+def command(text: str, stop_words: str = "") -> Role | None:
+    """Whether a text is nothing but stop words, start words or words for help: STOP, START or HELP.
+
+    Courtesy around it changes nothing, nor does saying it twice. `stop_words` are the organisation's own.
+    """
+    said = words(text)
+    whole = "".join(said)  # "S T O P", "opt-out"
+    if whole in STOP or whole in own_words(stop_words):
+        return Role.STOP
+    if whole in HELP:
+        return Role.HELP
+    if whole in START - START_UNLESS_ANSWER:
+        return Role.START
+    found = {
+        Role.STOP if role is Role.EVERYDAY else role for role in roles(said, (_own(stop_words), _COMMANDS, POLITE))
+    }
+    found.discard(Role.COURTESY)
+    role = found.pop() if len(found) == 1 else None
+    return None if role is Role.START and START_UNLESS_ANSWER & set(said) else role
+
+
+def roles(said: Sequence[str], lexicons: Iterable[Lexicon[Role]]) -> Iterator[Role | None]:
+    """What each word or phrase does, read from the left; None for one that is in no lexicon, and then no more."""
+    position = 0
+    while position < len(said):
+        found = at(said, position, lexicons)
+        if found is None:
+            yield None
+            return
+        yield found[0]
+        position += found[1]
+
+
+def at(said: Sequence[str], position: int, lexicons: Iterable[Lexicon[R]]) -> tuple[R, int] | None:
+    found = [one for one in (lexicon.at(said, position) for lexicon in lexicons) if one is not None]
+    return max(found, key=lambda one: one[1]) if found else None  # of those that are as long, the first
 
 
 def is_taken(text: str, stop_words: str = "") -> bool:
     """Whether a text that is nothing but this would be a command, so that it can never be an answer."""
-    return bare(text) in STOP | (START - START_UNLESS_ANSWER) | HELP | own_words(stop_words)
+    return command(text, stop_words) is not None
+
+
+# --- doubts -----------------------------------------------------------------------------------------------------------
+
+
+def is_near_miss(text: str, stop_words: str = "") -> bool:
+    """Whether a short text may mean that the person wants no more texts, although it is no command.
+
+    At most SHORT words with a stop word among them, or with a phrase such as "remove me".
+    """
+    said = words(text)[: 10 * SHORT]
+    if not 0 < len(said) <= SHORT or is_taken(text, stop_words):
+        return False
+    if _is_alone(said):
+        return True
+    said = [_DRAWN_OUT.sub(r"\1", word) for word in said]
+    found = list(_doubts(said, stop_words))
+    return Role.STOP in found or Role.PHRASE in found or (Role.EVERYDAY in found and _leads(said))
+
+
+def mentions_stopping(text: str, stop_words: str = "") -> bool:
+    """Whether a text of any length has a stop word or such a phrase in it: an answer that deserves a second look."""
+    found = set(_doubts(words(text), stop_words))
+    return bool(found & {Role.STOP, Role.PHRASE})
+
+
+def _doubts(said: Sequence[str], stop_words: str) -> Iterator[Role]:
+    """Every stop word and phrase in a text, whatever is between them."""
+    lexicons = (_DOUBTFUL, _own(stop_words))
+    position = 0
+    while position < len(said):
+        found = at(said, position, lexicons)
+        if found is not None:
+            yield found[0]
+        position += found[1] if found else 1
+
+
+def _is_alone(said: Sequence[str]) -> bool:
+    found = set(roles(said, (_ALONE, POLITE)))
+    return Role.ALONE in found and None not in found
+
+
+def _leads(said: Sequence[str]) -> bool:
+    """Whether an everyday stop word is meant as one: it comes first, courtesy aside, or nothing of weight is beside it.
+
+    "Cancel my appointment texts", "how do I cancel this"; not "they had to cancel twice".
+    """
+    found = list(roles(said, (_DOUBTFUL, POLITE, _FILLER)))
+    first = next((role for role in found if role is not Role.COURTESY), None)
+    return first is Role.EVERYDAY or None not in found

@@ -5,8 +5,6 @@ Values in, values out: no database, no clock, no provider. A conversation can be
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,9 +15,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from contacts.stop_words import is_taken
+from surveys import reading
 
 RETRIES = 2  # how often a reply that is no answer is asked about again
 LONGEST_ANSWER = 2_000  # characters that are kept of a free text
+LONGEST_READ = 1_000  # characters in which an answer of another kind is looked for: as many as all choices have
+MOST_RECOMMENDED = 10  # on the scale that begins at 0
 
 
 class Kind(models.TextChoices):
@@ -146,24 +147,31 @@ def read(question: Question, text: str) -> str:
     """
     if question.kind == Kind.TEXT:
         return _text(question, text.strip())  # in the person's own characters
-    return _READERS[question.kind](question, _tidy(text[:LONGEST_ANSWER]))
+    return _READERS[question.kind](question, _beginning(text))
+
+
+def is_exactly_an_answer(question: Question, text: str) -> bool:
+    """Whether a text is one of the question's labels and nothing else, whatever words the label is made of."""
+    return reading.Labels(_labels(question)).exact(_beginning(text)) is not None
+
+
+def _beginning(text: str) -> str:
+    """As much of a text as is looked at, tidied: a reason may be long, and one sign may stand for eighteen."""
+    return reading.tidy(text[:LONGEST_READ])[:LONGEST_READ]
 
 
 def _nps(question: Question, text: str) -> str:
-    number = _whole(text)
-    if number is None or not 0 <= number <= 10:
+    number = reading.number(text, most=MOST_RECOMMENDED) or ""
+    if not (number.isdecimal() and len(number) <= 3 and int(number) <= MOST_RECOMMENDED):
         raise NotUnderstood(question.error_text or _("Please reply with a number from 0 to 10."))
-    return str(number)
+    return str(int(number))
 
 
 def _number(question: Question, text: str) -> str:
-    core = _unwrapped(text)
-    if _NUMBER.fullmatch(core):
-        value = Decimal(core.replace(",", "."))
-    elif (word := _NUMBER_WORDS.get(_bare(core))) is not None:
-        value = Decimal(word)
-    else:
+    number = reading.number(text, most=question.maximum)
+    if number is None:
         raise NotUnderstood(question.error_text or _range_sentence(question))
+    value = Decimal(number.replace(",", "."))
     too_small = question.minimum is not None and value < question.minimum
     too_large = question.maximum is not None and value > question.maximum
     if too_small or too_large:
@@ -183,7 +191,8 @@ def _range_sentence(question: Question) -> str:
 
 
 def _choice(question: Question, text: str) -> str:
-    code = _code_of(question.choices, text)
+    labels = reading.Labels(question.choices)
+    code = labels.code(text) or labels.explained(text)
     if code is None:
         example = len(question.choices)
         raise NotUnderstood(
@@ -193,32 +202,23 @@ def _choice(question: Question, text: str) -> str:
 
 
 def _choices(question: Question, text: str) -> str:
-    """Several codes with nothing but signs or "and" between them; or codes and labels, separated the same way."""
-    codes: list[int | None] = [int(digits) for digits in re.findall(r"[0-9]+", text)] if _CODES.fullmatch(text) else []
-    if not codes or not all(code in range(1, len(question.choices) + 1) for code in codes):
-        whole = _code_of(question.choices, text)
-        codes = [whole] if whole else _codes_of_parts(question.choices, text)
-    if not codes or None in codes:
+    is_cut = len(text) >= LONGEST_READ  # perhaps within a number
+    codes = None if is_cut else reading.several(reading.Labels(question.choices), text)
+    if codes is None:
         raise NotUnderstood(
             question.error_text
             or _("Please reply with the numbers of all that apply, for example 1,%(last)s.")
             % {"last": len(question.choices)}
         )
-    return ",".join(str(code) for code in sorted({code for code in codes if code is not None}))
-
-
-def _codes_of_parts(labels: Sequence[str], text: str) -> list[int | None]:
-    """What each part names; a part is divided further only if it names nothing: "Tea and cake, toys & books"."""
-    codes: list[int | None] = []
-    for part in filter(_bare, re.split(r"[,;\n]", text)):
-        code = _code_of(labels, part)
-        codes += [code] if code else [_code_of(labels, piece) for piece in filter(_bare, _AND.split(part))]
-    return codes
+    return ",".join(str(code) for code in sorted(set(codes)))
 
 
 def _yes_no(question: Question, text: str) -> str:
-    bare = _bare(text)
-    code = 1 if bare in YES else 2 if bare in NO else _code_of(_labels(question), text)
+    verdict = reading.yes_or_no(text)
+    labels = reading.Labels(_labels(question))
+    code = (1 if verdict else 2) if verdict is not None else labels.numbered(text)
+    if code is None and not reading.has_signs(text):
+        code = labels.code(text)  # "1 - Yes"
     if code is None:
         raise NotUnderstood(question.error_text or _("Please reply with 1 for yes or 2 for no."))
     return str(code)
@@ -237,86 +237,6 @@ _READERS = {
     Kind.CHOICE: _choice,
     Kind.CHOICES: _choices,
     Kind.YES_NO: _yes_no,
-}
-
-# Up to two decimals: "1,000" is a thousand to some and one to others, so it is asked about again.
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,12}(?:[.,][0-9]{1,2})?|0[.,][0-9]{1,6})")
-_DIGITS = re.compile(r"[-+]?[0-9]+")
-_AND = re.compile(r"[&+/]|\s(?:and|und|et)\s|\s+(?=\W?[0-9])", re.IGNORECASE)
-_CODES = re.compile(r"[^\w+-]*[0-9]{1,3}(?:(?:[\s,;.&+/()]+|\s*(?:and|und|et)\s*)[0-9]{1,3})*[\W_]*", re.IGNORECASE)
-
-YES = frozenset({"y", "yes", "yep", "yeah", "ok", "j", "ja", "jo", "oui", "si", "sí", "sim"})
-NO = frozenset({"n", "no", "nope", "nein", "ne", "non", "nao", "não", "nee"})
-
-_DASHES = dict.fromkeys(
-    map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-"
-)  # phones write a minus as one of these
-
-
-def _tidy(text: str) -> str:
-    """Full-width letters, digits of other scripts and dashes become the plain ones; space at the ends goes."""
-    plain = unicodedata.normalize("NFKC", text).translate(_DASHES)
-    return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in plain).strip()
-
-
-def _bare(text: str) -> str:
-    """Lower case, without anything but letters (their accents included) and digits; one space between words."""
-    kept = " "
-    for sign in text.casefold():
-        is_accent = not kept.endswith(" ") and unicodedata.category(sign) in ("Mn", "Mc")
-        kept += sign if sign.isalnum() or is_accent else " "
-    return " ".join(kept.split())
-
-
-def _unwrapped(text: str) -> str:
-    """Without the signs around it: "(1)", "1.", "#1" and "1)" are 1. A minus stays: -1 is not 1."""
-    return re.sub(r"^[^\w+-]+|[\W_]+$", "", text)
-
-
-def _whole(text: str) -> int | None:
-    """The whole number in a reply that is nothing else: digits or a number word."""
-    core = _unwrapped(text)
-    return int(core) if re.fullmatch(r"[0-9]{1,3}", core) else _NUMBER_WORDS.get(_bare(core))
-
-
-def _name(text: str) -> str:
-    """What a reply and a choice's label are compared by: a number with its minus, or words without signs."""
-    core = _unwrapped(text)
-    return core if _DIGITS.fullmatch(core) else _bare(text)
-
-
-def _code_of(labels: Sequence[str], text: str) -> int | None:
-    """The code a reply names: as a number, as the label, as both, or as a beginning that only one label has."""
-    number, said = _whole(text), _name(text)
-    is_code = number is not None and 1 <= number <= len(labels)
-    is_digits = _DIGITS.fullmatch(said) is not None
-    if not said:
-        return None
-    if is_digits and is_code:
-        return number
-    names = [_name(_tidy(label)) for label in labels]
-    if said in names:
-        return names.index(said) + 1
-    bare_labels = [_bare(_tidy(label)) for label in labels]
-    for code, label in enumerate(bare_labels, 1):
-        if said == f"{code} {label}":  # "2 - Good" as we have texted it
-            return code
-    beginning = f"{said} " if is_digits else said  # 24 is the beginning of "24 hours", 2 is not
-    begun = [code for code, label in enumerate(bare_labels, 1) if label.startswith(beginning)]
-    if len(begun) == 1:
-        return begun[0]
-    return number if is_code else None
-
-
-# In the languages of the interface. Whoever writes "fuenf" has no umlauts at hand.
-_NUMBER_WORDS = {
-    word: number
-    for words in (
-        "zero one two three four five six seven eight nine ten",
-        "null eins zwei drei vier fünf sechs sieben acht neun zehn",
-        "null ein zwo drei vier fuenf",
-    )
-    for number, word in enumerate(words.split())
 }
 
 
@@ -348,7 +268,7 @@ def question_flaws(question: Question, *, stop_words: str = "") -> list[str]:
 def question_problems(question: Question, *, stop_words: str = "") -> Iterator[tuple[str, str]]:
     """The flaws of a question, each with the name of the field that is to be changed."""
     if question.kind in WITH_CHOICES:
-        names = [_name(_tidy(label)) for label in question.choices]
+        names = [reading.name(reading.tidy(label)) for label in question.choices]
         if len(names) < 2:
             yield "choices", _("Write at least two choices, one on each line.")
         if len(set(names)) < len(names):
@@ -357,8 +277,9 @@ def question_problems(question: Question, *, stop_words: str = "") -> Iterator[t
             yield "choices", _("Each choice needs a letter or a digit.")
     elif question.choices:
         yield "choices", _("Only questions with choices take choices: remove them, or change the type.")
+    numbers = _numbers(_labels(question))
     for code, label in enumerate(_labels(question), 1):
-        number = _whole(_tidy(label))
+        number = numbers[code - 1]
         if is_taken(label, stop_words):
             yield (
                 "choices",
@@ -377,3 +298,11 @@ def question_problems(question: Question, *, stop_words: str = "") -> Iterator[t
     elif question.minimum is not None or question.maximum is not None:
         field = "minimum" if question.minimum is not None else "maximum"
         yield field, _("Only questions for a number take a smallest and a largest one.")
+
+
+def _numbers(labels: Sequence[str]) -> list[int | None]:
+    """The number that each label is. A word is one only among others: "due" is two in Italian, and seldom meant so."""
+    found = [reading.whole(label) for label in labels]
+    if None not in found:
+        return found
+    return [number if any(map(str.isdecimal, label)) else None for label, number in zip(labels, found, strict=True)]

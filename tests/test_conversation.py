@@ -92,6 +92,9 @@ def test_what_reads_as_one_does_for_every_kind(question, text):
 @pytest.mark.parametrize("question", [NPS, WAIT, AGAIN], ids=lambda question: question.kind)
 @pytest.mark.parametrize("text", NOT_ONES)
 def test_what_is_not_one_is_never_read_as_one(question, text):
+    if (question, text) == (NPS, "1/10"):
+        assert reading(question, text) == "1"  # one out of ten
+        return
     assert reading(question, text) is None
 
 
@@ -258,7 +261,7 @@ def test_no_in_several_languages(text):
     assert read(AGAIN, text) == "2"
 
 
-@pytest.mark.parametrize("text", ["maybe", "yes and no", "yes no", "3", "0", "-1", "not sure", "👍", ""])
+@pytest.mark.parametrize("text", ["maybe", "yes and no", "yes no", "3", "0", "-1", "not sure", "👍👎", "👎 yes", ""])
 def test_what_is_neither_yes_nor_no(text):
     assert reading(AGAIN, text) is None
 
