@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
-from distributions import segments
+from distributions import outbox, segments, tallies
 from distributions.bells import ring_pump
-from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, Tally
+from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message
 from distributions.piping import Template, values_of
 from distributions.references import link_token, opt_out_token
 from distributions.states import Status
@@ -97,17 +97,17 @@ def _find_or_begin(account: ProviderAccount, first: Message, now: datetime, wait
             "expires_at": expires_at,
         },
     )
-    locked: Conversation = Conversation.objects.select_for_update().get(pk=found.pk)
+    locked: Conversation = Conversation.objects.select_for_update(no_key=True).get(pk=found.pk)
     if is_new and locked.state == State.OPEN:
         locked.response = Response.objects.create(
             organization_id=first.organization_id, survey_id=first.distribution.survey_id, started_at=now
         )
         Conversation.objects.filter(pk=locked.pk).update(response=locked.response)
-        Tally.objects.filter(pk=first.distribution_id).update(started=F("started") + 1)
+        tallies.add(first.distribution_id, started=1)
         earlier = Conversation.objects.filter(
             organization_id=first.organization_id, phone=first.to, state=State.OPEN, account__sender__in=_line(account)
         )
-        _close(earlier.exclude(pk=locked.pk), State.SUPERSEDED, now)
+        _close(_locked(earlier.exclude(pk=locked.pk)), State.SUPERSEDED, now)
     return locked
 
 
@@ -173,7 +173,7 @@ def _say(found: Conversation, first: Message, contact: Contact | None, text: str
         last_id=turn.pk,
         priority=Chunk.Priority.REPLY,
     )
-    Tally.objects.filter(pk=first.distribution_id).update(segments=F("segments") + length)
+    tallies.add(first.distribution_id, segments=length)
     if account.pk != found.account_id:
         Conversation.objects.filter(pk=found.pk).update(account=account)
     ring_pump(account.pk)
@@ -219,8 +219,9 @@ def carry_over() -> None:
             account=account, state=Chunk.State.OPEN, priority=Chunk.Priority.REPLY, lease_until=None
         )
         with transaction.atomic():
-            waiting.filter(account=account).update(account=successor)
-            if unsaid.update(account=successor):
+            theirs = list(_locked(waiting.filter(account=account)).values_list("pk", flat=True))
+            Conversation.objects.filter(pk__in=theirs).update(account=successor)
+            if outbox.lock_chunks(unsaid).update(account=successor):
                 ring_pump(successor.pk)
 
 
@@ -238,34 +239,39 @@ def _close(ending: list[Conversation] | QuerySet[Conversation], state: str, now:
     )
     if done:
         for _response, distribution_id in responses:
-            Tally.objects.filter(pk=distribution_id).update(completed=F("completed") + 1)
+            tallies.add(distribution_id, completed=1)
     return count
+
+
+def _locked(conversations: QuerySet[Conversation]) -> QuerySet[Conversation]:
+    """Lock them in the order of their keys, so that two who end several never wait for each other."""
+    return conversations.order_by("pk").select_for_update(no_key=True)
 
 
 def stop(organization: Organization, phone: str) -> None:
     """This person has opted out: every survey by text with them ends, and nothing more is asked."""
     opened = Conversation.objects.filter(organization=organization, phone=phone, state=State.OPEN)
-    with transaction.atomic():
-        _close(opened.select_for_update(), State.OPTED_OUT, timezone.now())
+    with tallies.counted():
+        _close(_locked(opened), State.OPTED_OUT, timezone.now())
 
 
 def end(distribution_id: int) -> None:
     """This distribution was cancelled: its conversations end with it."""
     opened = Conversation.objects.filter(distribution_id=distribution_id, state=State.OPEN)
-    with transaction.atomic():
-        _close(opened.select_for_update(), State.ENDED, timezone.now())
+    with tallies.counted():
+        _close(_locked(opened), State.ENDED, timezone.now())
 
 
 def expire() -> None:
     """End conversations that have waited long enough, and take back what could not be said in them."""
     now = timezone.now()
     with transaction.atomic():
-        due = Conversation.objects.select_for_update(skip_locked=True).filter(state=State.OPEN, expires_at__lte=now)
+        due = Conversation.objects.select_for_update(skip_locked=True, no_key=True).filter(
+            state=State.OPEN, expires_at__lte=now
+        )
         ending = list(due.order_by("expires_at")[:GROUP])
         _close(ending, State.EXPIRED, now)
         unsaid = Message.objects.filter(conversation__in=[one.pk for one in ending], status=Status.QUEUED)
-        taken_back = list(unsaid.values_list("pk", flat=True))
-        unsaid.move(Status.CANCELLED)
-        Chunk.objects.filter(first_id__in=taken_back, priority=Chunk.Priority.REPLY, lease_until=None).update(
-            state=Chunk.State.DONE
-        )
+        taken_back = [row[0] for row in outbox.take_back(unsaid)]
+        said = Chunk.objects.filter(first_id__in=taken_back, priority=Chunk.Priority.REPLY, lease_until=None)
+        outbox.lock_chunks(said).update(state=Chunk.State.DONE)

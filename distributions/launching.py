@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import connection
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
-from distributions import segments
-from distributions.models import Chunk, Distribution, Message, Tally
+from distributions import segments, tallies
+from distributions.models import Chunk, Distribution, Message
 from distributions.piping import Template, values_of
 from distributions.references import link_token, opt_out_token
 from distributions.states import Status
@@ -58,9 +57,9 @@ def expand(distribution_id: int) -> bool:
     Messages, chunks, tally and cursor are written in one transaction: after a kill it goes on exactly where it was,
     and two at once take turns.
     """
-    with transaction.atomic():
+    with tallies.counted():
         distribution = (
-            Distribution.objects.select_for_update(of=("self",), skip_locked=True)
+            Distribution.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
             .select_related("account", "survey")
             .filter(pk=distribution_id, state=Distribution.State.LAUNCHING)
             .first()
@@ -189,8 +188,9 @@ def _copy(distribution: Distribution, rows: Sequence[Row]) -> None:
 
 def _count(distribution: Distribution, rows: Sequence[Row]) -> None:
     skipped = sum(row.status == Status.SKIPPED for row in rows)
-    Tally.objects.filter(pk=distribution.pk).update(
-        waiting=F("waiting") + len(rows) - skipped,
-        skipped=F("skipped") + skipped,
-        segments=F("segments") + sum(row.segments for row in rows if row.status == Status.QUEUED),
+    tallies.add(
+        distribution.pk,
+        waiting=len(rows) - skipped,
+        skipped=skipped,
+        segments=sum(row.segments for row in rows if row.status == Status.QUEUED),
     )

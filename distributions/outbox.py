@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
+from distributions import tallies
 from distributions.models import Chunk, Distribution, Message, Tally
 from distributions.states import FINAL, TRANSITIONS, WAITING, Status, sources
 from extensions.models import PumpSeat
@@ -241,7 +242,7 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
     rows = _rows(sql, [account_id, *now_params, *params, account_id])
     skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED and row[7] is None)
     for distribution_id, count in skipped.items():
-        Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, skipped=F("skipped") + count)
+        tallies.add(distribution_id, waiting=-count, skipped=count)
     marked = (
         Marked(id=row[0], attempt=row[2], to=row[3], text=row[4], repeated=row[6] == REPEATED)
         for row in rows
@@ -277,22 +278,43 @@ def requeue(ids: Iterable[int]) -> int:
 
     Returns how many went back.
     """
-    count = 0
-    with transaction.atomic():
-        rows = Message.objects.filter(pk__in=list(ids), status=Status.UNCERTAIN).select_for_update()
-        for pk, distribution_id, conversation_id in rows.values_list("pk", "distribution_id", "conversation_id"):
-            Message.objects.filter(pk=pk).update(status=Status.QUEUED, error="", reason=REPEATED)
-            count += 1
+    with tallies.counted():
+        uncertain = Message.objects.filter(pk__in=list(ids), status=Status.UNCERTAIN).order_by("pk")
+        rows = list(uncertain.select_for_update(no_key=True).values_list("pk", "distribution_id", "conversation_id"))
+        Message.objects.filter(pk__in=[row[0] for row in rows]).update(status=Status.QUEUED, error="", reason=REPEATED)
+        for pk, distribution_id, _conversation_id in rows:
             Chunk.objects.filter(distribution_id=distribution_id, first_id__lte=pk, last_id__gte=pk).update(
                 state=Chunk.State.OPEN, tries=F("tries") + 1
             )
-            if conversation_id is not None:
-                continue
-            Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") + 1, uncertain=F("uncertain") - 1)
+        reopened = Counter(row[1] for row in rows if row[2] is None)
+        for distribution_id in sorted(reopened):
             Distribution.objects.filter(pk=distribution_id, state=Distribution.State.FINISHED).update(
                 state=Distribution.State.SENDING, finished_at=None
             )
-    return count
+            tallies.add(distribution_id, waiting=reopened[distribution_id], uncertain=-reopened[distribution_id])
+    return len(rows)
+
+
+def take_back(messages: QuerySet[Message]) -> list[tuple[int, int | None]]:
+    """Cancel those of the messages that are queued; returns them as (id, conversation).
+
+    What a pump is marking in this moment is passed over, not waited for: it leaves, or comes back and is taken back by
+    the sweeper. So this never stands in anybody's way while it holds thousands of rows.
+    """
+    queued = messages.filter(status=Status.QUEUED).order_by("pk").values_list("pk", "conversation_id")
+    if connection.features.has_select_for_update_skip_locked:
+        queued = queued.select_for_update(skip_locked=True, no_key=True)
+    with transaction.atomic():
+        rows: list[tuple[int, int | None]] = list(queued)
+        for start in range(0, len(rows), 1_000):
+            Message.objects.filter(pk__in=[row[0] for row in rows[start : start + 1_000]]).move(Status.CANCELLED)
+    return rows
+
+
+def lock_chunks(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:
+    """These chunks, locked in the order of their keys: two who change several never wait for each other."""
+    keys = chunks.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+    return Chunk.objects.filter(pk__in=list(keys))
 
 
 # --- results and reports -------------------------------------------------------------------------------------------
@@ -312,7 +334,7 @@ def _listed(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def _apply_sql() -> str:
+def _apply_sql(*, tally: bool) -> str:
     allowed = "\n".join(f"WHEN '{to}' THEN m.status IN ({_listed(_sources(to))})" for to in TRANSITIONS if _sources(to))
     deltas = ", ".join(
         f"sum((now IN ({states}))::int - (was IN ({states}))::int) AS {name}"
@@ -320,6 +342,19 @@ def _apply_sql() -> str:
         for states in [_listed(status for status in Status.values if column(status) == name)]
     )
     updates = ", ".join(f"{name} = t.{name} + d.{name}" for name in Tally.COLUMNS)
+    # Locked in the order of their keys, as everywhere (distributions/tallies.py).
+    tallied = f""", deltas AS (
+            SELECT distribution_id, {deltas} FROM moved
+            WHERE was <> now AND conversation_id IS NULL GROUP BY distribution_id
+        ), locked AS (
+            SELECT t.distribution_id FROM distributions_tally t
+            WHERE t.distribution_id IN (SELECT distribution_id FROM deltas)
+            ORDER BY t.distribution_id FOR NO KEY UPDATE OF t
+        ), tallied AS (
+            UPDATE distributions_tally t SET {updates}
+            FROM locked JOIN deltas d ON d.distribution_id = locked.distribution_id
+            WHERE t.distribution_id = locked.distribution_id
+        )"""  # noqa: S608
     return f"""
         WITH v AS (
             SELECT * FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[])
@@ -329,7 +364,7 @@ def _apply_sql() -> str:
                 v.status, v.message_id, v.segments, v.reason, v.error
             FROM distributions_message m JOIN v ON v.id = m.id
             WHERE v.attempt IS NULL OR v.attempt = m.attempt
-            ORDER BY m.id FOR UPDATE OF m
+            ORDER BY m.id FOR NO KEY UPDATE OF m
         ), moved AS (
             UPDATE distributions_message m SET
                 status = CASE WHEN old.moves THEN old.status ELSE m.status END,
@@ -343,19 +378,12 @@ def _apply_sql() -> str:
                     THEN clock_timestamp() ELSE m.settled_at END
             FROM old WHERE m.id = old.id AND (old.moves OR old.message_id <> '')
             RETURNING m.id, old.was, m.status AS now, m.distribution_id, m.conversation_id
-        ), tallied AS (
-            UPDATE distributions_tally t SET {updates}
-            FROM (
-                SELECT distribution_id, {deltas} FROM moved
-                WHERE was <> now AND conversation_id IS NULL GROUP BY distribution_id
-            ) d
-            WHERE t.distribution_id = d.distribution_id
-        )
-        SELECT id, was, now FROM moved
+        ){tallied if tally else ""}
+        SELECT id, was, now, distribution_id, conversation_id FROM moved
     """  # noqa: S608
 
 
-_APPLY = _apply_sql()
+_APPLY, _APPLY_AND_TALLY = _apply_sql(tally=False), _apply_sql(tally=True)
 
 
 def apply(changes: Sequence[Change]) -> list[Moved]:
@@ -376,7 +404,14 @@ def apply(changes: Sequence[Change]) -> list[Moved]:
             [str(change.reason)[:24] for change in ordered],
             [storable(change.error)[:255] for change in ordered],
         ]
-        return [Moved(*row) for row in _rows(_APPLY, params)]
+        if not tallies.is_open():  # on its own: one statement and no transaction around it
+            return [Moved(*row[:3]) for row in _rows(_APPLY_AND_TALLY, params)]
+        rows = _rows(_APPLY, params)
+        for _id, was, now, distribution_id, conversation_id in rows:
+            if conversation_id is None and column(was) != column(now):
+                tallies.add(distribution_id, **{column(was): -1})
+                tallies.add(distribution_id, **{column(now): 1})
+        return [Moved(*row[:3]) for row in rows]
     return _apply_row_by_row(changes)
 
 
@@ -387,9 +422,8 @@ def storable(text: str) -> str:
 
 def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
     moved: list[Moved] = []
-    with transaction.atomic():
+    with tallies.counted():
         rows = Message.objects.in_bulk([change.id for change in changes])
-        deltas: dict[int, Counter[str]] = {}
         for change in changes:
             message = rows.get(change.id)
             if message is None or change.attempt not in (None, message.attempt):
@@ -413,20 +447,15 @@ def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
             Message.objects.filter(pk=message.pk).update(**fields)
             moved.append(Moved(message.pk, message.status, change.to if moves else message.status))
             if moves and message.conversation_id is None and column(message.status) != column(change.to):
-                counts = deltas.setdefault(message.distribution_id, Counter())
-                counts[column(message.status)] -= 1
-                counts[column(change.to)] += 1
-        for distribution_id, counts in deltas.items():
-            Tally.objects.filter(pk=distribution_id).update(
-                **{name: F(name) + count for name, count in counts.items() if count}
-            )
+                tallies.add(message.distribution_id, **{column(message.status): -1})
+                tallies.add(message.distribution_id, **{column(change.to): 1})
     return moved
 
 
 def recount(distribution_id: int) -> None:
     """Rebuild a distribution's tally from its messages."""
     with transaction.atomic():
-        tally = Tally.objects.select_for_update().get(pk=distribution_id)
+        tally = Tally.objects.select_for_update(no_key=True).get(pk=distribution_id)
         counts: Counter[str] = Counter()
         messages = Message.objects.filter(distribution_id=distribution_id, conversation=None)
         for status, count in messages.order_by().values_list("status").annotate(n=Count("pk")):

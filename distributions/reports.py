@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import transaction
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_in, opt_out
-from distributions import conversations, keywords, outbox
+from distributions import conversations, keywords, outbox, tallies
 from distributions.models import InboundMessage, InboundPart, Message, MessageEvent
 from distributions.outbox import Change, storable
 from distributions.references import message_id_of_reference
@@ -45,6 +44,7 @@ def apply_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -
     repetitions and any grouping lead to the same state.
     """
     found = _find(account, reports)
+    stopped: dict[tuple[int, str], tuple[Found, DeliveryReport]] = {}
     best: dict[int, Change] = {}
     events: list[MessageEvent] = []
     in_parts: dict[int, list[DeliveryReport]] = defaultdict(list)
@@ -54,14 +54,16 @@ def apply_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -
         to = REPORTED.get(report.status)
         events.append(_event(message, report, to))
         if report.category == Category.OPTED_OUT and not report.blocked:
-            _opt_out(message, report)
+            stopped.setdefault((message.organization_id, message.to), (message, report))
         if to is None:
             logger.info("%s reports a state we do not know; kept in the history", account.provider)
         elif report.part:
             in_parts[message.id].append(report)
         else:
             _keep_best(best, _change(message, report, to))
-    with transaction.atomic():
+    with tallies.counted():
+        for number in sorted(stopped):
+            _opt_out(*stopped[number])
         MessageEvent.objects.bulk_create(events)
         if in_parts:
             messages = {message.id: message for message in found if message is not None}
@@ -173,7 +175,7 @@ def apply_inbound(account: ProviderAccount, organization: Organization, sms: Inb
     contacts = Contact.objects.filter(organization=organization)
     contact = contacts.filter(pk=message.contact_id).first() if message and message.contact_id else None
     contact = contact or contacts.filter(phone=sender).order_by("-pk").first()
-    with transaction.atomic():
+    with tallies.counted():
         inbound, created = InboundMessage.objects.get_or_create(
             account=account,
             provider_message_id=sms.message_id[:120],
@@ -221,7 +223,7 @@ def _meaning(organization: Organization, sender: str, sms: InboundSms) -> Inboun
 def _keep_part(account: ProviderAccount, organization: Organization, sms: InboundSms) -> InboundMessage | None:
     """Keep one part; the last to come completes the text."""
     key = f"{sms.sender}/{sms.recipient}/{sms.concat_ref}"[:120]
-    with transaction.atomic():
+    with tallies.counted():
         InboundPart.objects.get_or_create(
             account=account,
             provider_message_id=sms.message_id[:120],
@@ -236,7 +238,8 @@ def _keep_part(account: ProviderAccount, organization: Organization, sms: Inboun
             },
         )
         since = timezone.now() - PARTS_WAIT  # the provider's number is small and used again
-        parts = InboundPart.objects.select_for_update().filter(account=account, key=key, received_at__gte=since)
+        parts = InboundPart.objects.filter(account=account, key=key, received_at__gte=since)
+        parts = parts.order_by("pk").select_for_update()
         found = {part.part: part for part in parts}
         return _join(list(found.values())) if len(found) >= sms.concat_total else None
 
@@ -261,8 +264,8 @@ def join_forgotten_parts() -> None:
     until = timezone.now() - PARTS_WAIT
     late = InboundPart.objects.filter(received_at__lt=until)
     for account_id, key in list(late.order_by().values_list("account_id", "key").distinct()):
-        with transaction.atomic():
-            parts = late.filter(account_id=account_id, key=key).select_for_update()
+        with tallies.counted():
+            parts = late.filter(account_id=account_id, key=key).order_by("pk").select_for_update(of=("self",))
             found = list(parts.select_related("account", "organization"))
             if found:
                 _join(found)

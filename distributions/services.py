@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from distributions import conversations, outbox, tasks
+from distributions import conversations, outbox, tallies, tasks
 from distributions.bells import ring
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.review import obstacle, route_of, survey_obstacle
@@ -64,7 +63,9 @@ def launch(distribution: Distribution, user: User) -> Distribution:
 
 def _lock_questions(survey_id: int) -> None:
     """From now on somebody may be in the middle of them. Raises LaunchRefused if they were spoilt in this moment."""
-    survey = Survey.objects.select_for_update(of=("self",)).select_related("organization").get(pk=survey_id)
+    survey = (
+        Survey.objects.select_for_update(of=("self",), no_key=True).select_related("organization").get(pk=survey_id)
+    )
     if survey.questions_locked_at is not None:
         return
     if sentence := survey_obstacle(survey, interactive=True):
@@ -104,13 +105,13 @@ def cancel(distribution: Distribution, user: User) -> None:
 
 def take_back(distribution_id: int) -> None:
     """Cancel the queued messages of a cancelled distribution. A pump marks none of them any more (outbox.mark)."""
-    with transaction.atomic():
-        queued = Message.objects.filter(distribution_id=distribution_id, status=Status.QUEUED)
-        count = queued.filter(conversation=None).move(Status.CANCELLED)
-        queued.move(Status.CANCELLED)
+    with tallies.counted():
         conversations.end(distribution_id)
-        Tally.objects.filter(pk=distribution_id).update(waiting=F("waiting") - count, cancelled=F("cancelled") + count)
-        Chunk.objects.filter(distribution_id=distribution_id, lease_until=None).update(state=Chunk.State.DONE)
+        taken_back = outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
+        count = sum(conversation_id is None for _pk, conversation_id in taken_back)
+        tallies.add(distribution_id, waiting=-count, cancelled=count)
+        free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
+        outbox.lock_chunks(free).update(state=Chunk.State.DONE)
 
 
 def send_again(message: Message, user: User) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -48,7 +49,8 @@ def reroute() -> None:
             Distribution.objects.filter(pk=distribution.pk).update(problem=refusal.reason[:300])
         else:
             Distribution.objects.filter(pk=distribution.pk).update(account=account, problem="")
-            orphans.filter(distribution=distribution).update(account=account)
+            with transaction.atomic():
+                outbox.lock_chunks(orphans.filter(distribution=distribution)).update(account=account)
 
 
 def close_finished() -> None:
@@ -66,10 +68,11 @@ def close_finished() -> None:
 
 def take_back_forgotten(distribution_id: int) -> None:
     """A message that came back "not taken" after its distribution was cancelled is cancelled too."""
-    queued = Message.objects.filter(distribution_id=distribution_id, status=Status.QUEUED)
-    queued.move(Status.CANCELLED)
-    Chunk.objects.filter(distribution_id=distribution_id, lease_until=None).update(state=Chunk.State.DONE)
-    outbox.recount(distribution_id)
+    with transaction.atomic():
+        outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
+        free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
+        outbox.lock_chunks(free).update(state=Chunk.State.DONE)
+        outbox.recount(distribution_id)
 
 
 def launching() -> list[int]:

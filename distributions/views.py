@@ -8,7 +8,6 @@ from functools import wraps
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone, translation
@@ -19,8 +18,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out as stop
-from distributions import conversations
-from distributions.models import Message, Tally
+from distributions import conversations, tallies
+from distributions.models import Message
 from distributions.references import message_id_of, opt_out_message_id_of, reference
 from organizations.models import Organization
 
@@ -104,7 +103,7 @@ def _count_click(message: Message) -> None:
     """Once per message, however many clicks come at once."""
     with transaction.atomic():
         if Message.objects.filter(pk=message.pk, clicked_at=None).update(clicked_at=timezone.now()):
-            Tally.objects.filter(pk=message.distribution_id).update(clicked=F("clicked") + 1)
+            tallies.add(message.distribution_id, clicked=1)
 
 
 @csrf_exempt  # the address itself is the secret, and people without cookies may opt out too

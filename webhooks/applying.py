@@ -1,23 +1,33 @@
-"""Applying stored callbacks in bulk."""
+"""Applying stored callbacks: account by account, each for a short turn, so that none holds up another.
+
+What only the moment is to blame for (a deadlock, a lost connection, a time limit) is repeated and never given up. What
+a callback's own data leads to sets that callback aside, with its reason, for people to see (webhooks/faults.py).
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import groupby
+from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import connection
+from django.db.models.functions import Length
 from django.utils import timezone
 
-from distributions import reports
+from distributions import reports, tallies
 from extensions import services
-from extensions.contract import SELF_TEST, DeliveryReport, InboundSms, Provider, ProviderError, WebhookRequest
+from extensions.contract import SELF_TEST, DeliveryReport, InboundSms, Provider, WebhookRequest
 from extensions.models import AccountState, ProviderAccount
 from organizations.models import Organization
 from webhooks import inbox
+from webhooks.faults import described, is_passing, reason
 from webhooks.models import Callback
 
 logger = logging.getLogger(__name__)
@@ -25,126 +35,308 @@ logger = logging.getLogger(__name__)
 State = Callback.State
 
 GROUP = 1_000  # callbacks in one transaction
+GROUP_BYTES = 4 * 1024 * 1024  # of their bodies and addresses
+REPLIES = 100  # callbacks with replies that are read in one turn: each has a transaction of its own
+TURN = 0.5  # seconds that one account is worked for before the next has its turn
+TRIES = 3  # of a transaction that only the moment is to blame for
+PATIENCE = 3  # turns in which a callback that cannot be applied just now keeps its place; then it makes way
+LONGEST_PAUSE = 600  # seconds
+LOCK_TIMEOUT, STATEMENT_TIMEOUT = "1500ms", "20s"
 PARKED_FOR = timedelta(days=3)  # then a report about a message nobody knows is given up
+DUE = "state IN ('new', 'parked')"  # what the index callbacks_due_by_account holds
 
 
 @dataclass
 class Parsed:
-    """A callback and what it says. `waiting` are the positions of its reports that have not found their message."""
+    """A callback and what it says, or why it cannot be read.
+
+    `waiting` are the positions of its reports that have not found their message.
+    """
 
     callback: Callback
     reports: list[DeliveryReport] = field(default_factory=list)
     inbound: list[InboundSms] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def goes_together(self) -> bool:
+        """Whether it shares a transaction with others: reports that have not failed before."""
+        return not self.inbound and (self.callback.state == State.PARKED or not self.callback.tries)
+
+    def begin(self) -> None:
+        """As it was read, however far an attempt has come that was rolled back."""
+        positions = range(len(self.reports)) if self.callback.pending is None else self.callback.pending
+        self.waiting = [position for position in positions if position < len(self.reports)]
 
 
-def apply_due(limit: int = GROUP) -> int:
-    """Apply up to `limit` due callbacks in one transaction; returns how many there were.
+def apply_due(limit: int = GROUP, *, until: float | None = None) -> int:
+    """Apply what is due, the accounts in turn, until about `limit` callbacks are dealt with; returns how many were.
 
-    If that fails, each is tried on its own, so that one that cannot be applied holds up no other.
+    A turn ends after about TURN seconds and is a matter of its account alone: whatever happens in it, the others have
+    theirs. No turn begins after `until` (time.monotonic()).
     """
-    try:
-        with transaction.atomic():
-            callbacks = _due(limit)
-            _apply(callbacks)
-            return len(callbacks)
-    except InterfaceError:
-        raise
-    except DatabaseError:
-        logger.exception("A group of callbacks could not be applied at once; trying each on its own.")
-        return _apply_singly(limit)
-
-
-def _due(limit: int) -> list[Callback]:
-    due = Callback.objects.filter(state__in=(State.NEW, State.PARKED), not_before__lte=timezone.now()).order_by("pk")
-    if connection.features.has_select_for_update_skip_locked:
-        due = due.select_for_update(skip_locked=True)
-    return list(due[:limit])
-
-
-def _apply_singly(limit: int) -> int:
     count = 0
-    for pk in [callback.pk for callback in _unlocked(limit)]:
-        try:
-            with transaction.atomic():
-                _apply(list(Callback.objects.select_for_update().filter(pk=pk, state__in=(State.NEW, State.PARKED))))
-        except DatabaseError as error:
-            logger.exception("Callback %s cannot be applied.", pk)
-            Callback.objects.filter(pk=pk).update(state=State.UNREADABLE, error=type(error).__name__)
-        count += 1
+    while True:
+        accounts = _accounts_due()
+        random.shuffle(accounts)  # so that two workers seldom meet
+        before = count
+        for account_id in accounts:
+            if until is not None and time.monotonic() > until:
+                return count
+            count += _turn_of(account_id, limit)
+        if count == before or count >= limit:
+            return count
+
+
+def _turn_of(account_id: int, limit: int) -> int:
+    try:
+        return _turn(account_id, limit)
+    except Exception as error:
+        logger.error("Callbacks of account %s could not be applied: %s", account_id, described(error))
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        return 0
+
+
+def _accounts_due() -> list[int]:
+    """Accounts that have callbacks due: an index look-up for each, however many callbacks wait."""
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    sql = f"""
+        WITH RECURSIVE waiting(account_id) AS (
+            SELECT min(account_id) FROM webhooks_callback WHERE {DUE}
+            UNION ALL
+            SELECT (SELECT min(account_id) FROM webhooks_callback WHERE {DUE} AND account_id > waiting.account_id)
+            FROM waiting WHERE waiting.account_id IS NOT NULL
+        )
+        SELECT account_id FROM waiting WHERE account_id IS NOT NULL AND EXISTS (
+            SELECT 1 FROM webhooks_callback c
+            WHERE {DUE} AND c.account_id = waiting.account_id AND c.not_before <= %s
+        )
+    """  # noqa: S608 (no value from outside)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [now])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _turn(account_id: int, limit: int) -> int:
+    """Apply what one account has due, the oldest first, for about TURN seconds; returns how many were dealt with.
+
+    Reports go together in one transaction. A callback with replies has one of its own, and is never overtaken by the
+    next one: where another worker is at work on it, or it could not be applied just now, the turn ends.
+    """
+    ends_at = time.monotonic() + TURN
+    account = ProviderAccount.objects.select_related("organization").get(pk=account_id)
+    parsed = _read(account, _due(account_id, limit), ends_at)
+    together = [one for one in parsed if one.goes_together]
+    count = _apply_group(account, together, ends_at) if together else 0
+    for one in parsed:
+        if one.goes_together:
+            continue
+        if count and time.monotonic() > ends_at:
+            break
+        applied = _apply_group(account, [one], ends_at)
+        if not applied:
+            break
+        count += applied
     return count
 
 
-def _unlocked(limit: int) -> Sequence[Callback]:
-    due = Callback.objects.filter(state__in=(State.NEW, State.PARKED), not_before__lte=timezone.now())
-    return list(due.order_by("pk").only("pk")[:limit])
+def _due(account_id: int, limit: int) -> list[Callback]:
+    """The account's callbacks that are due, as many as fit into GROUP_BYTES, but at least one. Locks nothing."""
+    due = Callback.objects.filter(
+        account_id=account_id, state__in=(State.NEW, State.PARKED), not_before__lte=timezone.now()
+    ).order_by("not_before", "pk")
+    chosen: list[int] = []
+    size = 0
+    for pk, body, url in due.values_list("pk", Length("body"), Length("url"))[:limit]:
+        size += body + url
+        if chosen and size > GROUP_BYTES:
+            break
+        chosen.append(pk)
+    found = Callback.objects.in_bulk(chosen)
+    return [found[pk] for pk in chosen if pk in found]
 
 
-def _apply(callbacks: list[Callback]) -> None:
-    by_account: dict[int, list[Callback]] = {}
+def _read(account: ProviderAccount, callbacks: list[Callback], ends_at: float) -> list[Parsed]:
+    """What the callbacks say: as many as can be read until `ends_at`, but at least one. No transaction is open."""
+    parsed: list[Parsed] = []
+    provider: Provider | None = None
     for callback in callbacks:
-        by_account.setdefault(callback.account_id, []).append(callback)
-    accounts = ProviderAccount.objects.select_related("organization").in_bulk(list(by_account))
-    for account_id, group in by_account.items():
-        _apply_account(accounts[account_id], group)
+        if parsed and (time.monotonic() > ends_at or sum(bool(one.inbound) for one in parsed) >= REPLIES):
+            break
+        one = Parsed(callback)
+        try:
+            provider = provider or account.open()
+            _parse(provider, one)
+        except Exception as error:
+            if is_passing(error):
+                _step_back([one], error)
+                break
+            one.problem = reason(error)
+            logger.warning("Callback %s of %s cannot be read: %s", callback.pk, account.provider, described(error))
+        parsed.append(one)
+    return parsed
 
 
-def _apply_account(account: ProviderAccount, callbacks: list[Callback]) -> None:
-    try:
-        provider = account.open()
-    except PermissionDenied:
-        logger.error("account %s holds another organisation's credentials", account.public_id)
-        provider = None
-    parsed = [_parse(provider, callback) for callback in callbacks]
-    _apply_reports(account, parsed)
-    for one in parsed:
-        for sms in one.inbound:
-            organization = account.organization or _organization_of(one.callback)
-            if organization is not None:
-                message_id = sms.message_id or one.callback.dedupe_key  # some providers give no id
-                reports.apply_inbound(account, organization, replace(sms, message_id=message_id))
-    _remember(account, parsed)
-    now = timezone.now()
-    for one in parsed:
-        callback = one.callback
-        if callback.state == State.UNREADABLE:
-            continue
-        if not one.waiting:
-            callback.state, callback.pending = State.APPLIED, None
-        elif now - callback.received_at > PARKED_FOR:
-            callback.state, callback.error = State.APPLIED, "names a message nobody knows"
+def _apply_group(account: ProviderAccount, group: list[Parsed], ends_at: float) -> int:
+    """Apply these callbacks in one transaction; returns how many were dealt with.
+
+    What only the moment is to blame for is repeated, then tried in halves, in the end alone, and stays due. If the
+    data of one is to blame, halving finds it: it is set aside with its reason, the others are applied.
+    """
+    count = 0
+    groups = [group]
+    while groups:
+        if count and time.monotonic() > ends_at:
+            break
+        group = groups.pop()
+        applied, error = _attempt(account, group, ends_at)
+        if error is None:
+            count += applied
+        elif is_passing(error) and (len(group) == 1 or time.monotonic() > ends_at):
+            _step_back(group, error)
+            break
+        elif len(group) > 1:
+            middle = len(group) // 2
+            groups += [group[middle:], group[:middle]]
         else:
-            callback.state, callback.pending = State.PARKED, one.waiting
-            callback.tries = min(callback.tries + 1, 20)
-            callback.not_before = now + timedelta(seconds=min(3600, 2**callback.tries))
-    Callback.objects.bulk_update(callbacks, ["state", "pending", "tries", "not_before", "error"], batch_size=500)
+            count += _set_aside(group[0], error)
+    return count
 
 
-def _parse(provider: Provider | None, callback: Callback) -> Parsed:
-    parsed = Parsed(callback)
-    if provider is None:
-        callback.state, callback.error = State.UNREADABLE, "the account's credentials cannot be used"
-        return parsed
+def _attempt(account: ProviderAccount, group: list[Parsed], ends_at: float) -> tuple[int, Exception | None]:
+    """One transaction, repeated a few times while only the moment is to blame; how many it applied, or its error."""
+    pause = 0.02
+    for tries_left in reversed(range(TRIES)):
+        for one in group:
+            one.begin()
+        try:
+            with _transaction():
+                return _apply(account, group), None
+        except Exception as error:
+            problem = error
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        if not tries_left or not is_passing(problem) or time.monotonic() + pause > ends_at:
+            break
+        time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 (no secret): so that two do not meet again
+        pause *= 4
+    logger.warning(
+        "%d callbacks of account %s could not be applied at once: %s", len(group), account.public_id, described(problem)
+    )
+    return 0, problem
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    """A transaction that waits for no lock for long: a reply must not stand behind somebody's import."""
+    with tallies.counted():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                    [LOCK_TIMEOUT, STATEMENT_TIMEOUT],
+                )
+        yield
+
+
+def _apply(account: ProviderAccount, parsed: list[Parsed]) -> int:
+    """Apply those that are still as they were read and that no other worker holds; returns how many."""
+    held = _hold([one.callback for one in parsed])
+    group = [one for one in parsed if one.callback.pk in held]
+    _apply_reports(account, group)
+    for one in group:
+        if one.inbound:
+            _apply_inbound(account, one)
+    _remember(account, group)
+    _mark(group)
+    return len(group)
+
+
+def _hold(callbacks: list[Callback]) -> set[int]:
+    """Lock them for this transaction; the keys of those that were free and unchanged."""
+    rows = Callback.objects.filter(pk__in=[callback.pk for callback in callbacks]).order_by("pk")
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)
+    now = {pk: (state, tries) for pk, state, tries in rows.values_list("pk", "state", "tries")}
+    return {callback.pk for callback in callbacks if now.get(callback.pk) == (callback.state, callback.tries)}
+
+
+def _apply_inbound(account: ProviderAccount, one: Parsed) -> None:
+    organization = account.organization or _organization_of(one.callback)
+    if organization is None:
+        return
+    # Two callbacks with texts of the same people must not wait for each other, so all go through them in one order.
+    for position, sms in sorted(enumerate(one.inbound), key=lambda numbered: numbered[1].sender):
+        key = one.callback.dedupe_key if not position else f"{one.callback.dedupe_key}/{position}"
+        # Some providers give no id.
+        reports.apply_inbound(account, organization, sms if sms.message_id else replace(sms, message_id=key))
+
+
+def _mark(group: list[Parsed]) -> None:
+    """Write down what became of each callback."""
+    now = timezone.now()
+    applied: list[int] = []
+    parked: list[Callback] = []
+    for one in group:
+        callback = one.callback
+        if one.problem:
+            _set_state(callback.pk, state=State.UNREADABLE, error=one.problem)
+        elif not one.waiting:
+            applied.append(callback.pk)
+        elif now - callback.received_at > PARKED_FOR:
+            _set_state(callback.pk, state=State.APPLIED, error="names a message nobody knows")
+        else:
+            tries = min(callback.tries + 1, 20) if callback.state == State.PARKED else 1
+            not_before = now + timedelta(seconds=min(3600, 2**tries))
+            parked.append(
+                Callback(pk=callback.pk, state=State.PARKED, pending=one.waiting, tries=tries, not_before=not_before)
+            )
+    Callback.objects.filter(pk__in=applied).update(state=State.APPLIED, pending=None, error="")
+    Callback.objects.bulk_update(parked, ["state", "pending", "tries", "not_before"], batch_size=500)
+
+
+def _set_state(pk: int, **fields: Any) -> None:
+    Callback.objects.filter(pk=pk).update(**fields)
+
+
+def _set_aside(one: Parsed, error: Exception) -> int:
+    """Put a callback that cannot be applied where people see it; returns 1, or 0 if that did not work either."""
+    one.problem = reason(error)
+    logger.error("Callback %s is set aside: %s", one.callback.pk, described(error))
+    waiting = Callback.objects.filter(pk=one.callback.pk, state=one.callback.state, tries=one.callback.tries)
+    return waiting.update(state=State.UNREADABLE, error=one.problem)
+
+
+def _step_back(group: list[Parsed], error: Exception) -> None:
+    """They stay due, from now on each on its own, and after a few times with growing pauses."""
+    logger.warning("%d callbacks stay due: %s", len(group), described(error))
+    for tries, callbacks in groupby(sorted((one.callback for one in group), key=_tries), key=_tries):
+        later = timezone.now() + timedelta(seconds=min(LONGEST_PAUSE, 2 ** max(0, tries + 1 - PATIENCE)))
+        fields: dict[str, Any] = {"tries": min(tries + 1, 20)}
+        if tries + 1 > PATIENCE:
+            fields["not_before"] = later
+        waiting = Callback.objects.filter(pk__in=[callback.pk for callback in callbacks], tries=tries)
+        waiting.filter(state__in=(State.NEW, State.PARKED)).update(**fields)
+
+
+def _tries(callback: Callback) -> int:
+    return callback.tries
+
+
+def _parse(provider: Provider, one: Parsed) -> None:
+    callback = one.callback
     request = WebhookRequest(
         method=callback.method,
         url=callback.url,
         headers={"Content-Type": callback.content_type},
         body=bytes(callback.body),
     )
-    try:
-        found, inbound = inbox.parse(provider, callback.kind, request)
-    except (ProviderError, ValueError, KeyError, TypeError, AttributeError) as error:
-        logger.exception("Callback %s of %s cannot be read.", callback.pk, provider.key)
-        callback.state, callback.error = State.UNREADABLE, type(error).__name__
-        return parsed
-    found = [report for report in found if not report.message_id.startswith(SELF_TEST)]
-    parsed.inbound = [sms for sms in inbound if not sms.message_id.startswith(SELF_TEST)]
-    positions = range(len(found)) if callback.pending is None else callback.pending
-    parsed.reports = found
-    parsed.waiting = [position for position in positions if position < len(found)]
-    if callback.pending is not None:
-        parsed.inbound = []  # kept the first time
-    return parsed
+    found, inbound = inbox.parse(provider, callback.kind, request)
+    one.reports = [report for report in found if not report.message_id.startswith(SELF_TEST)]
+    if callback.pending is None:  # else the replies were kept the first time
+        one.inbound = [sms for sms in inbound if not sms.message_id.startswith(SELF_TEST)]
 
 
 def _apply_reports(account: ProviderAccount, parsed: list[Parsed]) -> None:
@@ -181,7 +373,9 @@ def _organization_of(callback: Callback) -> Organization | None:
 
 
 def purge() -> int:
-    """Delete callbacks that are older than the retention time; returns how many."""
+    """Delete callbacks that are older than the retention time, except those still to be applied; returns how many."""
     until = timezone.now() - timedelta(days=settings.CALLBACK_RETENTION_DAYS)
-    count, _per_model = Callback.objects.filter(received_at__lt=until).exclude(state=State.PARKED).delete()
+    count, _per_model = (
+        Callback.objects.filter(received_at__lt=until).exclude(state__in=(State.NEW, State.PARKED)).delete()
+    )
     return count

@@ -19,7 +19,7 @@ class Callback(models.Model):
         NEW = "new"
         APPLIED = "applied"
         PARKED = "parked"  # names a message we do not know yet: tried again later
-        UNREADABLE = "unreadable"
+        UNREADABLE = "unreadable"  # set aside: its own data keeps it from being applied; `error` says why
 
     account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="+", db_index=False)
     kind = models.CharField(max_length=8)  # the route it came by: "status" or "message"
@@ -37,7 +37,11 @@ class Callback(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["not_before"], condition=models.Q(state__in=["new", "parked"]), name="callbacks_due"),
+            models.Index(
+                fields=["account", "not_before", "id"],
+                condition=models.Q(state__in=["new", "parked"]),
+                name="callbacks_due_by_account",
+            ),
         ]
 
     def __str__(self) -> str:
