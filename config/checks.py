@@ -6,6 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS, connection
+
+from distributions import identity
+from distributions.models import KnownDatabase
 
 
 @register(Tags.security, deploy=True)
@@ -68,5 +72,21 @@ def database(app_configs: Any, **options: Any) -> list[CheckMessage]:
             "The database is SQLite, which lets one process write at a time.",
             hint="Set DATABASE_URL to a PostgreSQL database for more than a try-out.",
             id="switchboard.W001",
+        )
+    ]
+
+
+@register(Tags.database)
+def restored_database(app_configs: Any, databases: Any = None, **options: Any) -> list[CheckMessage]:
+    """With `check --database default`. A warning: `migrate` must run before `after_restore` can."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    if KnownDatabase._meta.db_table not in connection.introspection.table_names() or not identity.is_held():
+        return []
+    return [
+        Warning(
+            "Nothing is sent: the database was restored from a backup, copied or moved.",
+            hint="Run `manage.py after_restore`; docs/backup.md says more.",
+            id="switchboard.W002",
         )
     ]

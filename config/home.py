@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from contacts.models import OptOut
+from distributions import identity
 from distributions.models import Distribution, Tally
 from extensions import registry, rights, routing
 from extensions.diagnosis import summarise
@@ -60,9 +61,10 @@ class Connection:
 def context_for(user: User) -> dict[str, Any]:
     """What the home page shows this user."""
     if user.organization is None:
-        return {"platform": _platform()}
+        return {"platform": _platform(), "is_held": identity.is_held()}
     lacking = missing_sms(user)
     context: dict[str, Any] = {
+        "is_held": user.is_administrator and identity.is_held(),
         "distributions": [
             {"distribution": row, "funnel": funnel(row.tally) if hasattr(row, "tally") else []}
             for row in _recent(user.organization)

@@ -7,6 +7,7 @@ class DistributionsConfig(AppConfig):
     verbose_name = _("Distributions")
 
     def ready(self) -> None:
+        from distributions import signals  # noqa: F401  (connects its receivers; models exist only now)
         from distributions.conversations import under_way
         from extensions import panels
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
-from distributions import segments, tallies
+from distributions import identity, segments, tallies
 from distributions.models import Chunk, Distribution, Message
 from distributions.piping import Template, values_of
 from distributions.references import link_token, opt_out_token
@@ -51,12 +51,15 @@ class Row(NamedTuple):
     reason: str
 
 
-def expand(distribution_id: int) -> bool:
+def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
     """Write the messages of the next STEP contacts; True if there are more to write.
 
     Messages, chunks, tally and cursor are written in one transaction: after a kill it goes on exactly where it was,
-    and two at once take turns.
+    and two at once take turns. In a restored database only `after_restore` writes any: nobody knows yet which keys
+    have been given out.
     """
+    if not after_restore and identity.says_held():
+        return False
     with tallies.counted():
         distribution = (
             Distribution.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)

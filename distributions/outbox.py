@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -19,14 +20,16 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
-from distributions import tallies
+from distributions import identity, tallies
 from distributions.models import Chunk, Distribution, Message, Tally
+from distributions.references import reference
 from distributions.states import FINAL, TRANSITIONS, WAITING, Status, sources
 from extensions.models import PumpSeat
 
 T = TypeVar("T")
 
 REPEATED = "repeated"  # the reason of a queued message that was uncertain before
+RESTORED = "restored"  # the reason of an uncertain message that a backup brought back: only a person sends it again
 SEATS = 2  # pumps that may work for one account at once
 SEAT_LEASE = 15.0  # seconds; renewed while the pump lives
 
@@ -73,6 +76,7 @@ class Marked:
     to: str
     text: str
     repeated: bool  # an earlier attempt may have been taken
+    reference: str  # of ours, as it travels
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +177,17 @@ def claim(account_id: int, holder: str, limit: int) -> list[Claim]:
 
     Paused and cancelled ones are left alone, and those whose organisation it may not carry (any more).
     """
+    known, known_params = identity.condition()
     now, now_params = _now()
     lease, lease_params = _after(settings.SEND_LEASE)
     due = f"""
         SELECT c.id FROM distributions_chunk c JOIN distributions_distribution d ON d.id = c.distribution_id
         WHERE c.account_id = %s AND c.state = 'open' AND c.not_before <= {now}
-            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {_running(f"c.priority = {Chunk.Priority.REPLY}")}
-            AND {_carries("c.account_id", "d.organization_id")}
+            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {known}
+            AND {_running(f"c.priority = {Chunk.Priority.REPLY}")} AND {_carries("c.account_id", "d.organization_id")}
         ORDER BY c.priority, c.not_before, c.id LIMIT %s
     """  # noqa: S608
-    due_params = [account_id, *now_params, *now_params, limit]
+    due_params = [account_id, *now_params, *now_params, *known_params, limit]
     chosen = f"= ANY(ARRAY({due} FOR UPDATE OF c SKIP LOCKED))" if _postgresql() else f"IN ({due})"
     sql = f"""
         UPDATE distributions_chunk SET holder = %s, lease_until = {lease} WHERE id {chosen}
@@ -219,8 +224,10 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
 
     Pause, cancel and opt-outs are read in that very statement, and so are the account's deletion and grant, its
     extension's switch and the licence: nothing leaves after any of them was committed. Those who have opted out since
-    the launch are skipped; of what may not be sent now nothing comes back.
+    the launch are skipped; of what may not be sent now nothing comes back, nor of a database that was restored from a
+    backup.
     """
+    known, known_params = identity.condition()
     chosen, params = _any("m.id", ids)
     now, now_params = _now()
     sql = f"""
@@ -233,18 +240,23 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
                     WHERE o.organization_id = m.organization_id AND o.phone = m."to" AND o.ended_at IS NULL
                 ) AS stop) x
             )
-        WHERE {chosen} AND m.status = 'queued' AND EXISTS (
+        WHERE {chosen} AND m.status = 'queued' AND {known} AND EXISTS (
             SELECT 1 FROM distributions_distribution d
             WHERE d.id = m.distribution_id AND {_running("m.conversation_id IS NOT NULL")}
         ) AND {_carries("%s", "m.organization_id")}
         RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id
     """  # noqa: S608
-    rows = _rows(sql, [account_id, *now_params, *params, account_id])
+    with transaction.atomic() if connection.vendor == "sqlite" else nullcontext():
+        rows = _rows(sql, [account_id, *now_params, *params, *known_params, account_id])
+        if rows:
+            identity.count_mark()
     skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED and row[7] is None)
     for distribution_id, count in skipped.items():
         tallies.add(distribution_id, waiting=-count, skipped=count)
     marked = (
-        Marked(id=row[0], attempt=row[2], to=row[3], text=row[4], repeated=row[6] == REPEATED)
+        Marked(
+            id=row[0], attempt=row[2], to=row[3], text=row[4], repeated=row[6] == REPEATED, reference=reference(row[0])
+        )
         for row in rows
         if row[1] == Status.SENDING
     )

@@ -2,6 +2,9 @@
 
 Each is the message's key in base 62 followed by a few characters that only this installation can compute, so that a
 report or a link finds its row without an index, and a made-up one finds nothing.
+
+After a restore a database gives out keys anew that others have in their phones. So an *epoch* begins: from its first
+key on the characters are computed with a salt of its own, and what was made before proves nothing for those keys.
 """
 
 from __future__ import annotations
@@ -9,23 +12,70 @@ from __future__ import annotations
 import hashlib
 import hmac
 import string
+import time
 from functools import cache
+from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.core.signals import request_started
+from django.db.models.signals import post_save
+
+from distributions.models import Epoch
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _VALUE = {character: value for value, character in enumerate(ALPHABET)}
 _REFERENCE_CHARACTERS = 6  # tells our references from others'; the provider's signature does the proving
 _LINK_CHARACTERS = 11  # 65 bits: nobody guesses a personal link
+EPOCHS_KEPT = 1.0  # seconds; after_restore waits longer before a key of the new epoch is used
+
+
+class _Epochs(NamedTuple):
+    """`first_id` and salt of each, newest first."""
+
+    read_at: float = -EPOCHS_KEPT
+    found: tuple[tuple[int, str], ...] = ()
+
+
+_epochs = _Epochs()
+
+
+def forget_epochs(**_signal: Any) -> None:
+    """Read the epochs anew at the next use: for a new request, and once one has begun."""
+    global _epochs
+    _epochs = _Epochs()
+
+
+request_started.connect(forget_epochs)
+post_save.connect(forget_epochs, sender=Epoch)
+
+
+def _all_epochs() -> tuple[tuple[int, str], ...]:
+    global _epochs
+    now, epochs = time.monotonic(), _epochs
+    if now > epochs.read_at + EPOCHS_KEPT:
+        found = Epoch.objects.order_by("-first_id", "-pk").values_list("first_id", "salt")
+        epochs = _epochs = _Epochs(now, tuple(found))
+    return epochs.found
+
+
+def latest_epoch() -> int:
+    """The first key of the present epoch; 0 if there was never a restore."""
+    return max((first_id for first_id, _salt in _all_epochs()), default=0)
+
+
+def _salt(number: int) -> str:
+    """The salt of this key's epoch; "" in the first."""
+    return next((salt for first_id, salt in _all_epochs() if first_id <= number), "")
 
 
 @cache
-def _keys(purpose: str, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+def _keys(purpose: str, salt: str, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    purpose = f"{purpose}\0{salt}" if salt else purpose
     return tuple(hashlib.sha256(f"{purpose}\0{secret}".encode()).digest() for secret in secrets)
 
 
-def _current_keys(purpose: str) -> tuple[bytes, ...]:
-    return _keys(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+def _current_keys(purpose: str, number: int) -> tuple[bytes, ...]:
+    return _keys(purpose, _salt(number), (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 def _base62(number: int) -> str:
@@ -46,7 +96,7 @@ def _proof(key: bytes, number: int, length: int) -> str:
 
 
 def _make(purpose: str, number: int, length: int) -> str:
-    return _base62(number) + _proof(_current_keys(purpose)[0], number, length)
+    return _base62(number) + _proof(_current_keys(purpose, number)[0], number, length)
 
 
 def _read(purpose: str, token: str, length: int) -> int | None:
@@ -58,7 +108,7 @@ def _read(purpose: str, token: str, length: int) -> int | None:
         number = number * 62 + _VALUE[character]
     if number >= 2**63:
         return None
-    proven = [hmac.compare_digest(_proof(key, number, length), proof) for key in _current_keys(purpose)]
+    proven = [hmac.compare_digest(_proof(key, number, length), proof) for key in _current_keys(purpose, number)]
     return number if any(proven) else None
 
 

@@ -20,7 +20,7 @@ from contacts.models import Contact, OptOut
 from distributions import quiet, segments
 from distributions.models import Distribution, Message
 from distributions.piping import EMBEDDED, Template, values_of
-from distributions.references import link_token, opt_out_token
+from distributions.references import latest_epoch, link_token, opt_out_token
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
@@ -214,6 +214,7 @@ class Texts:
         self.template = template
         self.fields = template.fields
         latest = Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        latest = max(latest, latest_epoch())  # where the keys were moved on after a restore, tokens are longer
         self._survey_link = f"{settings.PUBLIC_URL}/s/{_nowhere(link_token(latest + 1))}"
         self._opt_out_link = f"{settings.PUBLIC_URL}/o/{_nowhere(opt_out_token(latest + 1))}"
 

@@ -29,12 +29,11 @@ from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out
-from distributions import outbox, outcomes, quiet, sweeping
+from distributions import identity, outbox, outcomes, quiet, sweeping
 from distributions.models import MessageEvent
 from distributions.outbox import Change, Claim, Marked
 from distributions.outcomes import Kind, Outcome
 from distributions.pacing import Pace, reserve
-from distributions.references import reference
 from distributions.states import Status
 from distributions.wire import Wire
 from extensions import health, tokens
@@ -213,7 +212,7 @@ class Pump:
         """Take a seat and open the account; False if there is nothing to do here now."""
         usable = ProviderAccount.objects.usable().select_related("organization", "state")
         account = usable.filter(pk=self.account_id).first()
-        if account is None or not health.may_send(account):
+        if account is None or not health.may_send(account) or identity.says_held():
             return False
         if not outbox.take_seat(self.account_id, self.holder):
             return False
@@ -371,7 +370,7 @@ class Pump:
         return OutboundSms(
             to=message.to,
             text=message.text,
-            reference=reference(message.id),
+            reference=message.reference,
             status_url=self.urls[claim.organization],
             sender=self.account.sender,
             repeated=message.repeated,

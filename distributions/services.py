@@ -84,7 +84,7 @@ def pause(distribution: Distribution, user: User) -> None:
 def resume(distribution: Distribution, user: User) -> None:
     """Go on where it was paused."""
     require_sms(user)
-    if Distribution.objects.filter(pk=distribution.pk, paused_at__isnull=False).update(paused_at=None):
+    if Distribution.objects.filter(pk=distribution.pk, paused_at__isnull=False).update(paused_at=None, problem=""):
         audit.record("resumed", organization=distribution.organization, actor=user, target=distribution)
         account_id = distribution.account_id
         if account_id is not None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from distributions import outbox, sweeping
+from distributions import identity, outbox, sweeping
 from distributions.models import Message, MessageEvent
 from distributions.outbox import Change
 from distributions.references import reference
@@ -34,7 +34,7 @@ MAX_REPEATS = 5  # of one message, where the provider refuses duplicates
 def settle(account_id: int) -> bool:
     """Settle what can be settled of one account's uncertain messages. True if some went back into the queue."""
     account = ProviderAccount.objects.select_related("organization", "state").filter(pk=account_id).first()
-    if account is None or not health.may_send(account):
+    if account is None or not health.may_send(account) or identity.says_held():
         return False
     since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
     messages = [
@@ -46,10 +46,14 @@ def settle(account_id: int) -> bool:
     if not messages:
         return False
     provider = account.open(tokens.token_for(account))
+    requeued = 0
     if provider.refuses_repeats:
-        # The same id is never sent twice: repeating it is the surest question, and its answer the surest evidence.
-        return bool(outbox.requeue(message.pk for message in messages if message.attempt <= MAX_REPEATS))
-    return _look_up(provider, account, messages)
+        # The same id is never sent twice: repeating it is the surest question, and its answer the surest evidence. But
+        # what a backup brought back may be older than the provider's memory of ids.
+        repeatable = [message for message in messages if message.reason != outbox.RESTORED]
+        requeued = outbox.requeue(message.pk for message in repeatable if message.attempt <= MAX_REPEATS)
+        messages = [message for message in messages if message.reason == outbox.RESTORED]
+    return _look_up(provider, messages) or bool(requeued)
 
 
 def _due(message: Message) -> bool:
@@ -58,13 +62,21 @@ def _due(message: Message) -> bool:
     return age < 2 * settings.LOOKUP_AFTER or random.random() < settings.LOOKUP_AFTER / age  # noqa: S311 (no secret)
 
 
-def _look_up(provider: Provider, account: ProviderAccount, messages: list[Message]) -> bool:
+def _look_up(provider: Provider, messages: list[Message]) -> bool:
+    if not messages:
+        return False
     here = engine()
-    answers = here.runner.run(_ask(here, provider, account, messages))
+    questions = [
+        OutboundSms(to=message.to, text=message.text, reference=reference(message.pk), sender=provider.sender)
+        for message in messages
+    ]
+    answers = here.runner.run(_ask(here, provider, messages, questions))
     changes, events, gone = [], [], []
     for message, answer in zip(messages, answers, strict=True):
         if answer is None:
             continue
+        if not answer.found and message.reason == outbox.RESTORED:
+            continue  # it may have left later than the backup knows: only a person sends it again
         if not answer.found:
             gone.append(message.pk)
             events.append(_event(message, Status.QUEUED))
@@ -91,13 +103,12 @@ def _event(message: Message, status: str, category: str = "", error: str = "") -
 
 
 async def _ask(
-    here: Engine, provider: Provider, account: ProviderAccount, messages: list[Message]
+    here: Engine, provider: Provider, messages: list[Message], questions: list[OutboundSms]
 ) -> list[LookUp | None]:
     """One look-up per message; None where the provider offers none or did not answer clearly this time."""
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(message: Message) -> LookUp | None:
-        sms = OutboundSms(to=message.to, text=message.text, reference=reference(message.pk), sender=account.sender)
+    async def ask(message: Message, sms: OutboundSms) -> LookUp | None:
         request = provider.build_lookup(sms, attempted_at=message.attempted_at or timezone.now())
         if request is None:
             return None
@@ -110,4 +121,4 @@ async def _ask(
                 logger.warning("%s: a look-up was refused: %s", provider.key, type(error).__name__)
         return None
 
-    return list(await asyncio.gather(*(ask(message) for message in messages)))
+    return list(await asyncio.gather(*map(ask, messages, questions)))

@@ -5,10 +5,21 @@ from __future__ import annotations
 from functools import partial
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
+from django.db import connections
 
-from distributions import conversations, launching, reports, sending, settling, sweeping
+from distributions import conversations, identity, launching, reports, sending, settling, sweeping
 from distributions.bells import quietly
+
+
+@worker_ready.connect
+def look_at_the_database(**_kwargs: object) -> None:
+    """Say at the start, and not only when somebody waits for texts, that the database is a restored one."""
+    try:
+        identity.remember_first()
+        identity.says_held()
+    finally:
+        connections.close_all()  # this process only looks after the others
 
 
 @worker_shutting_down.connect
@@ -45,6 +56,9 @@ def settle(account_id: int) -> None:
 @shared_task(acks_late=True, ignore_result=True)
 def sweep() -> None:
     """Everything a lost bell forgot. Harmless however often it runs, and however many run at once."""
+    identity.remember_first()
+    if identity.says_held():
+        return
     sweeping.start_scheduled()
     sweeping.reroute()
     sweeping.close_finished()

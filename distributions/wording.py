@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from distributions import outbox
 from distributions.models import Conversation, InboundMessage, Message, Tally
 from distributions.states import Status
 from extensions.contract import Category
@@ -41,6 +42,11 @@ REASONS: dict[str, str | Promise] = {
     Category.TRANSIENT: _("The phone or the network was not available for a while."),
     Category.UNKNOWN: _("The provider gave a reason we have no words for."),
 }
+
+RESTORED = _(
+    "The database was restored from a backup, which cannot know whether this text had left since. It is not sent again "
+    "on its own."
+)
 
 BADGES: dict[str, str] = {
     Status.DELIVERED: "is-good",
@@ -76,7 +82,7 @@ def explain(status: str, reason: str) -> str:
     if status == Status.SKIPPED and why:
         return str(why)
     if status == Status.UNCERTAIN:  # its reason says no more than that no answer came
-        return str(state)
+        return str(RESTORED if reason == outbox.RESTORED else state)
     return f"{state} {why}".strip()
 
 

@@ -1,6 +1,18 @@
 from distributions.models.conversations import Conversation
 from distributions.models.distributions import Chunk, Distribution, Tally
 from distributions.models.inbound import InboundMessage, InboundPart
+from distributions.models.installation import Epoch, KnownDatabase
 from distributions.models.messages import Message, MessageEvent
 
-__all__ = ["Chunk", "Conversation", "Distribution", "InboundMessage", "InboundPart", "Message", "MessageEvent", "Tally"]
+__all__ = [
+    "Chunk",
+    "Conversation",
+    "Distribution",
+    "Epoch",
+    "InboundMessage",
+    "InboundPart",
+    "KnownDatabase",
+    "Message",
+    "MessageEvent",
+    "Tally",
+]
