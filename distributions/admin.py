@@ -131,6 +131,7 @@ class DistributionAdmin(OwnedAdmin):
             path("<int:pk>/pause/", wrap(pages.pause), name=f"{name}_pause"),
             path("<int:pk>/resume/", wrap(pages.resume), name=f"{name}_resume"),
             path("<int:pk>/cancel/", wrap(pages.cancel), name=f"{name}_cancel"),
+            path("<int:pk>/rest/", wrap(pages.send_the_rest), name=f"{name}_rest"),
             path("<int:pk>/copy/", wrap(pages.copy), name=f"{name}_copy"),
             path("<int:pk>/progress/", wrap(pages.show_progress), name=f"{name}_progress"),
             path("<int:pk>/reasons/", wrap(pages.show_reasons), name=f"{name}_reasons"),

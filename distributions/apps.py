@@ -9,6 +9,8 @@ class DistributionsConfig(AppConfig):
     def ready(self) -> None:
         from distributions import signals  # noqa: F401  (connects its receivers; models exist only now)
         from distributions.conversations import under_way
+        from distributions.services import Traffic
         from extensions import panels
 
         panels.register_under_way(under_way)
+        panels.register_traffic(Traffic())

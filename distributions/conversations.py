@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -189,14 +189,17 @@ def _language(contact: Contact | None, organization: Organization) -> str:
 
 
 def carrier(account: ProviderAccount) -> ProviderAccount | None:
-    """The organisation's living account with this account's number: itself, or the one that replaced it."""
-    if account.deleted_at is None:
+    """The organisation's living account with this account's number: itself, or the one that took its place.
+
+    One that is finishing what it began carries on where nobody has taken its place.
+    """
+    if account.deleted_at is None and account.retiring_at is None:
         return account
-    same = ProviderAccount.objects.alive().filter(
-        organization=account.organization_id, sender__in=_line(account), granted_at__isnull=False
+    same = ProviderAccount.objects.usable().filter(
+        organization=account.organization_id, sender__in=_line(account), retiring_at=None
     )
     found: ProviderAccount | None = same.order_by("listed_at", "pk").first()
-    return found
+    return found or (account if account.deleted_at is None else None)
 
 
 def under_way(account: ProviderAccount) -> int:
@@ -209,11 +212,12 @@ def carry_over() -> None:
 
     Where no account has it, both wait: one with that number may be added before the conversation expires.
     """
-    waiting = Conversation.objects.filter(expires_at__gt=timezone.now(), account__deleted_at__isnull=False)
+    leaving = Q(account__deleted_at__isnull=False) | Q(account__retiring_at__isnull=False)
+    waiting = Conversation.objects.filter(leaving, expires_at__gt=timezone.now())
     orphans = ProviderAccount.objects.filter(pk__in=waiting.order_by().values("account"))
     for account in orphans:
         successor = carrier(account)
-        if successor is None:
+        if successor is None or successor.pk == account.pk:
             continue
         unsaid = Chunk.objects.filter(
             account=account, state=Chunk.State.OPEN, priority=Chunk.Priority.REPLY, lease_until=None

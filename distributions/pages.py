@@ -22,7 +22,7 @@ from config.logs import mask_number
 from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
-from distributions import segments, services, wording
+from distributions import leaving, segments, services, wording
 from distributions.forms import ComposeForm
 from distributions.models import Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
@@ -39,7 +39,7 @@ from distributions.review import (
 from distributions.services import LaunchRefused
 from distributions.states import Status
 from extensions.models import ProviderAccount
-from extensions.routing import NoRoute, route_for
+from extensions.routing import NoRoute, Route, route_for
 from organizations import audit
 from organizations.admin_base import current_user
 from organizations.models import Organization, Owned, User
@@ -301,6 +301,16 @@ cancel = _doing(services.cancel)
 
 
 @require_POST
+def send_the_rest(request: HttpRequest, pk: int) -> HttpResponse:
+    """Through the account that is in use now, from whichever number. Raises MissingRight."""
+    try:
+        services.send_the_rest(distribution_of(request, pk), current_user(request))
+    except NoRoute as refusal:
+        messages.error(request, refusal.reason)
+    return redirect("admin:distributions_distribution_change", pk)
+
+
+@require_POST
 def copy(request: HttpRequest, pk: int) -> HttpResponse:
     """A new draft with the same method, recipients, survey and text. Raises MissingRight."""
     user = current_user(request)
@@ -364,7 +374,18 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "missing": missing_sms(user),
         "may_export": may_see_numbers(user),
         "route": distribution.account and Carrier.of(distribution.account),
+        "rest_route": _rest_route(distribution),
     }
+
+
+def _rest_route(distribution: Distribution) -> Route | None:
+    """What could carry the rest of a distribution that is held; None where nothing is held or nothing could."""
+    if not distribution.problem or not leaving.is_held(distribution):
+        return None
+    try:
+        return route_for(distribution.organization)
+    except NoRoute:
+        return None
 
 
 @require_GET

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
-from distributions import conversations, outbox, tallies, tasks
+from distributions import conversations, leaving, outbox, tallies, tasks
 from distributions.bells import ring
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.review import obstacle, route_of, survey_obstacle
 from distributions.states import Status
+from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 from organizations import audit
 from organizations.models import User
@@ -17,6 +19,8 @@ from organizations.permissions import require_sms
 from surveys.models import Survey
 
 State = Distribution.State
+
+HANDED_OVER = gettext_noop("sent the rest through another account")
 
 
 class LaunchRefused(Exception):
@@ -92,8 +96,12 @@ def resume(distribution: Distribution, user: User) -> None:
 
 
 def cancel(distribution: Distribution, user: User) -> None:
-    """Take back everything that has not left."""
+    """Take back everything that has not left. Raises MissingRight."""
     require_sms(user)
+    _cancel(distribution, user)
+
+
+def _cancel(distribution: Distribution, user: User) -> None:
     cancellable = (State.DRAFT, State.SCHEDULED, State.LAUNCHING, State.SENDING)
     stopped = Distribution.objects.filter(pk=distribution.pk, state__in=cancellable).update(
         state=State.CANCELLED, paused_at=None, finished_at=timezone.now()
@@ -112,6 +120,52 @@ def take_back(distribution_id: int) -> None:
         tallies.add(distribution_id, waiting=-count, cancelled=count)
         free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
         outbox.lock_chunks(free).update(state=Chunk.State.DONE)
+
+
+# --- where the rest goes when its account leaves ----------------------------------------------------------------------
+
+
+def send_the_rest(distribution: Distribution, user: User) -> None:
+    """Send what is held of a distribution through the account that is in use now, from whichever number.
+
+    Raises MissingRight, or NoRoute if there is none. Where nothing is held, nothing happens.
+    """
+    require_sms(user)
+    if leaving.is_held(distribution):
+        _hand_over(distribution, route_of(distribution).account, user)
+
+
+class Traffic:
+    """What the pages of an account ask when it is to be deleted. Its administrator decides, by no other right."""
+
+    def waiting(self, account: ProviderAccount) -> int:
+        return leaving.waiting_on(account)
+
+    def stop(self, account: ProviderAccount, user: User) -> None:
+        for distribution in leaving.running_on(account):
+            _cancel(distribution, user)
+
+    def hand_over(self, account: ProviderAccount, to: ProviderAccount, user: User) -> None:
+        for distribution in leaving.running_on(account):
+            _hand_over(distribution, to, user)
+
+
+def _hand_over(distribution: Distribution, to: ProviderAccount, user: User) -> None:
+    rest = Chunk.objects.filter(distribution=distribution, state=Chunk.State.OPEN, priority=Chunk.Priority.BULK)
+    with transaction.atomic():
+        leaving.hand_over(distribution, rest, to)
+        Distribution.objects.filter(pk=distribution.pk).update(problem="")
+        audit.record(
+            HANDED_OVER,
+            organization=distribution.organization,
+            actor=user,
+            target=distribution,
+            account=str(to),
+            sender=to.sender,
+        )
+
+
+# --- single texts -----------------------------------------------------------------------------------------------------
 
 
 def send_again(message: Message, user: User) -> bool:

@@ -32,27 +32,6 @@ def start_scheduled() -> None:
             scheduled.update(state=State.LAUNCHING, account=account, problem="")
 
 
-def reroute() -> None:
-    """Hand what a deleted account has not sent to the account that is in use now (R23)."""
-    orphans = Chunk.objects.filter(
-        state=Chunk.State.OPEN,
-        priority=Chunk.Priority.BULK,  # replies stay on their number: conversations.carry_over
-        lease_until=None,
-        account__deleted_at__isnull=False,
-    )
-    for distribution in Distribution.objects.filter(pk__in=orphans.values("distribution")).select_related(
-        "organization"
-    ):
-        try:
-            account = route_of(distribution).account
-        except NoRoute as refusal:
-            Distribution.objects.filter(pk=distribution.pk).update(problem=refusal.reason[:300])
-        else:
-            Distribution.objects.filter(pk=distribution.pk).update(account=account, problem="")
-            with transaction.atomic():
-                outbox.lock_chunks(orphans.filter(distribution=distribution)).update(account=account)
-
-
 def close_finished() -> None:
     """Finish distributions of which nothing is left to send; make the tallies of the finished ones exact."""
     open_chunks = Chunk.objects.filter(distribution=OuterRef("pk"), state=Chunk.State.OPEN)

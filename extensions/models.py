@@ -46,7 +46,8 @@ class ProviderAccountQuerySet(OwnedQuerySet):
     """Accounts in their list order: oldest first."""
 
     def alive(self) -> Self:
-        return self.filter(deleted_at=None)
+        """Accounts in their organisation's list: neither deleted nor about to be."""
+        return self.filter(deleted_at=None, retiring_at=None)
 
     def verifying(self) -> Self:
         """Accounts whose callbacks are still believed: the living, and the deleted for a grace period."""
@@ -56,12 +57,13 @@ class ProviderAccountQuerySet(OwnedQuerySet):
     def usable(self) -> Self:
         """Accounts that may carry traffic: not deleted, granted to all users (R34), their extension enabled (R14).
 
-        The installation's own account has no extension. The licence (R12) is the organisation's matter, not theirs.
+        Also one that finishes what it began. The installation's own account has no extension. The licence (R12) is
+        the organisation's matter, not theirs.
         """
         switch = EnabledExtension.objects.filter(
             organization=models.OuterRef("organization"), provider=models.OuterRef("provider")
         )
-        granted = self.alive().filter(granted_at__isnull=False)
+        granted = self.filter(deleted_at=None, granted_at__isnull=False)
         return granted.filter(Q(organization=None) | models.Exists(switch))
 
     def update(self, **fields: Any) -> int:
@@ -111,6 +113,8 @@ class ProviderAccount(models.Model):
     check_detail = models.TextField(_("the provider's answer"), blank=True)
     granted_at = models.DateTimeField(_("access granted"), null=True)
     granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("granted by"))
+    # Out of the list, but finishing the distributions that it has begun; then it is deleted.
+    retiring_at = models.DateTimeField(_("finishing since"), null=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True)
 
     objects = ProviderAccountQuerySet.as_manager()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from extensions.contract import Provider
 from extensions.models import ProviderAccount
-from organizations.models import Organization
+from organizations.models import Organization, User
 
 
 class Refusal(TypedDict):
@@ -23,10 +23,24 @@ class Refusal(TypedDict):
     last_at: datetime
 
 
+class Traffic(Protocol):
+    """What an account carries, of which another app knows; `waiting` is 0 where nothing has begun and is left."""
+
+    def waiting(self, account: ProviderAccount) -> int:
+        """How many texts of distributions that have begun are left on it."""
+
+    def stop(self, account: ProviderAccount, user: User) -> None:
+        """Cancel them."""
+
+    def hand_over(self, account: ProviderAccount, to: ProviderAccount, user: User) -> None:
+        """Have another account carry them."""
+
+
 Source = Callable[[Organization, type[Provider]], list[Refusal]]
 Counter = Callable[[ProviderAccount], int]
 _sources: list[Source] = []
 _counters: list[Counter] = []
+_traffic: list[Traffic] = []
 
 
 def register(source: Source) -> None:
@@ -50,3 +64,24 @@ def register_under_way(counter: Counter) -> None:
 def under_way(account: ProviderAccount) -> int:
     """How many people are in the middle of answering on this account's number: what deleting it would interrupt."""
     return sum(counter(account) for counter in _counters)
+
+
+def register_traffic(traffic: Traffic) -> None:
+    """Have `traffic` asked about what accounts carry; registering it twice changes nothing."""
+    if traffic not in _traffic:
+        _traffic.append(traffic)
+
+
+def waiting(account: ProviderAccount) -> int:
+    """How many texts wait on this account that people may have begun to receive from its number."""
+    return sum(traffic.waiting(account) for traffic in _traffic)
+
+
+def stop(account: ProviderAccount, user: User) -> None:
+    for traffic in _traffic:
+        traffic.stop(account, user)
+
+
+def hand_over(account: ProviderAccount, to: ProviderAccount, user: User) -> None:
+    for traffic in _traffic:
+        traffic.hand_over(account, to, user)

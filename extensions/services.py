@@ -5,6 +5,7 @@ No transaction is open while a provider is being called.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 
 import phonenumbers
@@ -16,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from config.logs import mask_number
-from extensions import client, health, rights, selftest, tokens
+from extensions import client, health, panels, rights, selftest, tokens
 from extensions.contract import (
     Check,
     Delivery,
@@ -37,6 +38,7 @@ from organizations.models import Organization, User
 VERIFIED = gettext_noop("verified")
 GRANTED = gettext_noop("granted access to")
 REPLACED = gettext_noop("replaced")
+RETIRED = gettext_noop("took out of the list")
 TESTED = gettext_noop("sent a test message through")
 CALLED = gettext_noop("tested the webhooks of")
 
@@ -139,13 +141,43 @@ def grant(account: ProviderAccount, user: User, *, request: HttpRequest | None =
             audit.record(GRANTED, organization=account.organization, actor=user, request=request, target=account)
 
 
-def delete(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> None:
-    """Take an account out of use. It verifies callbacks for CALLBACK_GRACE_DAYS more, and history names it (R26)."""
+class Rest(enum.Enum):
+    """What becomes of the texts that wait on an account when it is deleted."""
+
+    STOP = "stop"  # they are cancelled
+    FINISH = "finish"  # it sends them, and is deleted then
+    HAND_OVER = "hand_over"  # the next in the list sends them, from its own number
+
+
+def delete(
+    account: ProviderAccount,
+    user: User,
+    *,
+    rest: Rest | None = None,
+    to: ProviderAccount | None = None,
+    request: HttpRequest | None = None,
+) -> None:
+    """Take an account out of use. It verifies callbacks for CALLBACK_GRACE_DAYS more, and history names it (R26).
+
+    `rest` says what becomes of the texts of distributions that have begun through it; `to` is the account that carries
+    them after HAND_OVER. Without a word on it they follow the number, or wait until somebody decides.
+    """
     now = timezone.now()
+    listed = ProviderAccount.objects.filter(pk=account.pk, deleted_at=None)
     with transaction.atomic():
-        if ProviderAccount.objects.alive().filter(pk=account.pk).update(deleted_at=now):
-            account.deleted_at = now
-            audit.record(audit.DELETED, organization=account.organization, actor=user, request=request, target=account)
+        if rest is Rest.FINISH:
+            if listed.filter(retiring_at=None).update(retiring_at=now):
+                account.retiring_at = now
+                audit.record(RETIRED, organization=account.organization, actor=user, request=request, target=account)
+            return
+        if not listed.update(deleted_at=now):
+            return
+        account.deleted_at = now
+        audit.record(audit.DELETED, organization=account.organization, actor=user, request=request, target=account)
+        if rest is Rest.STOP:
+            panels.stop(account, user)
+        elif rest is Rest.HAND_OVER and to is not None:
+            panels.hand_over(account, to, user)
 
 
 # --- calls to the provider --------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from organizations.models import Organization, User
 
 View = Callable[..., HttpResponse]
 MOST_REFUSALS = 10  # on one page
+READY = (routing.Standing.IN_USE, routing.Standing.WAITING)  # may carry traffic, now or as the first in the list
 
 
 class TestForm(forms.Form):
@@ -57,6 +58,39 @@ class TestForm(forms.Form):
 
     def clean_to(self) -> str:
         return services.read_number(self.cleaned_data["to"], self.organization)
+
+
+class RestForm(forms.Form):
+    """What becomes of the texts that wait on an account that is to be deleted."""
+
+    use_required_attribute = False
+
+    rest = forms.ChoiceField(
+        label=gettext_lazy("What becomes of the texts that are waiting?"),
+        widget=forms.RadioSelect,
+        error_messages={"required": gettext_lazy("Choose what becomes of the texts that are waiting.")},
+    )
+
+    def __init__(self, account: ProviderAccount, successor: ProviderAccount | None, *args: Any) -> None:
+        super().__init__(*args)
+        choices = [(services.Rest.STOP.value, _("Stop these distributions: what is left is cancelled"))]
+        if account.retiring_at is None:
+            choices.append(
+                (
+                    services.Rest.FINISH.value,
+                    _("Let it finish them from %(sender)s; nothing new is sent through it")
+                    % {"sender": account.sender},
+                )
+            )
+        if successor is not None:
+            choices.append(
+                (services.Rest.HAND_OVER.value, _("Send the rest as %(sender)s") % {"sender": successor.sender})
+            )
+        self.fields["rest"].choices = choices  # type: ignore[attr-defined]
+
+    @property
+    def rest_chosen(self) -> services.Rest:
+        return services.Rest(self.cleaned_data["rest"])
 
 
 # --- who comes in -----------------------------------------------------------------------------------------------------
@@ -92,9 +126,10 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context: A
     return TemplateResponse(request, f"admin/extensions/{template}.html", context, status=status)
 
 
-def account_of(request: HttpRequest, public_id: str) -> ProviderAccount:
-    """The organisation's own living account. Raises Http404 for any other."""
-    accounts = ProviderAccount.objects.alive().visible_to(current_user(request))
+def account_of(request: HttpRequest, public_id: str, *, finishing: bool = False) -> ProviderAccount:
+    """The organisation's own account in the list; also one that is `finishing`. Raises Http404 for any other."""
+    listed = ProviderAccount.objects.filter(deleted_at=None) if finishing else ProviderAccount.objects.alive()
+    accounts = listed.visible_to(current_user(request))
     account = accounts.select_related("organization", "state", "replaces").filter(public_id=public_id).first()
     if account is None:
         raise Http404(_("There is no such account; it may have been deleted."))
@@ -142,10 +177,19 @@ def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpRespon
         card=catalogue.card(provider, places, enabled),
         enabled=provider.key in enabled,
         places=mine,
+        finishing=finishing_at(organization, provider),
         elsewhere=next((p.account for p in places if p.in_use and p.account.provider != provider.key), None),
         refusals=explained(panels.refusals(organization, provider), provider),
         **set_up(provider, organization),
     )
+
+
+def finishing_at(organization: Organization, provider: type[Provider]) -> list[tuple[ProviderAccount, int]]:
+    """Accounts out of the list that still send what they have begun, and how many texts each has left."""
+    accounts = ProviderAccount.objects.filter(
+        organization=organization, provider=provider.key, retiring_at__isnull=False, deleted_at=None
+    )
+    return [(account, panels.waiting(account)) for account in accounts.defer("credentials")]
 
 
 def explained(refusals: Sequence[panels.Refusal], provider: type[Provider]) -> list[dict[str, Any]]:
@@ -362,24 +406,36 @@ def test_webhooks(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @for_administrators
 def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Asks first and names what will follow."""
-    account = account_of(request, public_id)
-    organization = organization_of(request)
-    if request.method == "POST":
-        services.delete(account, current_user(request), request=request)
-        messages.success(request, _("“%(name)s” has been deleted.") % {"name": account.name})
+    """Asks first and names what will follow; while texts wait, what becomes of them is asked too."""
+    account = account_of(request, public_id, finishing=True)
+    places = routing.places(organization_of(request))
+    place = next((place for place in places if place.account.pk == account.pk), None)
+    others = [other for other in places if other.account.pk != account.pk]
+    successor = next((other.account for other in others if other.standing in READY), None)
+    waiting = panels.waiting(account)
+    form = RestForm(account, successor, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and (not waiting or form.is_valid()):
+        rest = form.rest_chosen if waiting else None
+        services.delete(account, current_user(request), rest=rest, to=successor, request=request)
+        if rest is services.Rest.FINISH:
+            said = _("“%(name)s” finishes what it has begun and is deleted then.")
+        else:
+            said = _("“%(name)s” has been deleted.")
+        messages.success(request, said % {"name": account.name})
         return redirect("admin:extensions_extension", account.provider_class)
-    places = routing.places(organization)
     return page(
         request,
         "delete",
         title=_("Delete account"),
         account=account,
-        place=next(place for place in places if place.account.pk == account.pk),
-        next_in_line=next((place.account for place in places if place.standing is routing.Standing.WAITING), None),
+        place=place,
+        next_in_line=successor,
         default=routing.installation_account(),
         grace_days=settings.CALLBACK_GRACE_DAYS,
         under_way=panels.under_way(account),
+        waiting=waiting,
+        form=form,
+        status=422 if request.method == "POST" else 200,
     )
 
 

@@ -5,6 +5,8 @@ Real processes throughout: two Celery workers, beat, web server, PostgreSQL, Val
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.utils import timezone
 
@@ -12,7 +14,7 @@ from config.celery import app
 from distributions import tasks
 from distributions.models import Distribution, Message
 from distributions.states import WAITING, Status
-from extensions.models import AccountState
+from extensions.models import AccountState, ProviderAccount
 from tests import factories
 from tests.chaos.judge import call, judge, wait_for
 from tests.processes import Beat, Web, Worker
@@ -20,6 +22,7 @@ from tests.processes import Beat, Web, Worker
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 IN_FLIGHT = 32  # requests of the account at once, all workers together
+MARK_GROUP = 12  # messages that one of its two pumps marks at once: three quarters of its share of them
 
 
 at_50_ms = pytest.mark.parametrize(
@@ -155,3 +158,23 @@ def test_stopping_a_worker_in_the_middle_leaves_nothing_uncertain(simulator, sen
 
     assert counts.uncertain == counts.statuses[Status.SENDING] == 0, counts
     assert_all_arrived(simulator, made, 2_000)
+
+
+@at_50_ms
+def test_a_deleted_account_sends_what_was_leaving_and_nothing_more(simulator, send):
+    """At 100 texts a second; nothing goes out from the number of the next account either, unless somebody says so."""
+    made, _workers = send(1_500)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=100)
+    factories.account(made.organization, "infobip", sender="447700900777")
+    wait_for(lambda: sent(made) >= 300, 90, "300 messages")
+
+    ProviderAccount.objects.filter(pk=made.account_id).update(deleted_at=timezone.now())
+    marked = sent(made)
+    wait_for(lambda: Distribution.objects.get(pk=made.pk).problem, 30, "the distribution to say so")
+    wait_for(lambda: not made.messages.filter(status=Status.SENDING).exists(), 30, "what was leaving")
+    time.sleep(2)
+
+    ledger = call(simulator, "GET", "ledger")["entries"]
+    assert len(ledger) <= marked + 2 * MARK_GROUP
+    assert {entry["provider"] for entry in ledger} == {"twilio"}
+    assert made.messages.filter(status=Status.QUEUED).count() == 1_500 - len(ledger)
