@@ -73,6 +73,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     _database.setdefault("CONN_MAX_AGE", None)
     _database["CONN_HEALTH_CHECKS"] = True
+    _database["DISABLE_SERVER_SIDE_CURSORS"] = True  # PgBouncer hands out another connection for each transaction
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # An embedded Valkey on a unix socket serves where REDIS_URL is empty (config/broker.py starts it).

@@ -10,7 +10,7 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -122,13 +122,13 @@ class ContactListAdmin(OwnedAdmin):
     def checked_view(self, request: HttpRequest, pk: int, import_id: int) -> HttpResponse:
         return pages.checked(request, self._list(request, pk), import_id)
 
-    def problems_view(self, request: HttpRequest, pk: int, import_id: int) -> StreamingHttpResponse:
+    def problems_view(self, request: HttpRequest, pk: int, import_id: int) -> FileResponse:
         return pages.problems_file(request, self._list(request, pk), import_id)
 
-    def sample_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    def sample_view(self, request: HttpRequest, pk: int) -> FileResponse:
         return pages.sample_file(request, self._list(request, pk))
 
-    def export_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    def export_view(self, request: HttpRequest, pk: int) -> FileResponse | HttpResponse:
         return pages.export(request, self._list(request, pk))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

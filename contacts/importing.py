@@ -26,7 +26,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from contacts import numbers
-from contacts.exports import unsafe_cell
+from contacts.exports import is_count, unsafe_cell
 from contacts.models import Contact, ContactImport, ContactList, OptOut
 from organizations import audit
 from organizations.models import User
@@ -218,7 +218,7 @@ def open_file(file: IO[bytes], region: str) -> File:
         yield from records
 
     unnamed = {index for index, heading in enumerate(headings) if not heading.strip()}
-    return File(columns, delimiter, _check_unnamed(all_records(), unnamed), region, width=len(headings))
+    return File(columns, delimiter, _check_unnamed(_without_count(all_records()), unnamed), region, width=len(headings))
 
 
 def _check_bytes(file: IO[bytes]) -> None:
@@ -287,6 +287,19 @@ def _records(text: IO[str], delimiter: str, skip: int) -> Iterator[tuple[int, li
             ) from error
         if row > skip:
             yield row, cells
+
+
+def _without_count(records: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Our own downloads end with their number of rows, which is nobody. A row like it in the middle is a row."""
+    held: tuple[int, list[str]] | None = None
+    for record in records:
+        if held:
+            yield held
+            held = None
+        if is_count(record[1]):
+            held = record
+        else:
+            yield record
 
 
 def _check_unnamed(records: Iterable[tuple[int, list[str]]], unnamed: set[int]) -> Iterator[tuple[int, list[str]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
@@ -20,10 +20,15 @@ from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport, ContactList, OptOut
 from organizations import audit
 from organizations.admin_base import current_user
+from organizations.reading import pages
 
 PROBLEMS_SHOWN = 200
 EXPORTED = gettext_noop("exported contacts")
 EXPORTED_OPT_OUTS = gettext_noop("exported opt-outs")
+
+
+class ListChanged(Exception):
+    """Somebody on the list got a column that the headings of the export do not have."""
 
 
 class UploadForm(forms.Form):
@@ -120,7 +125,7 @@ def _table(found: ContactImport) -> list[list[str]]:
 
 
 @require_GET
-def problems_file(request: HttpRequest, contact_list: ContactList, import_id: int) -> StreamingHttpResponse:
+def problems_file(request: HttpRequest, contact_list: ContactList, import_id: int) -> FileResponse:
     """Everything that is wrong with a file, or worth a look, as a file."""
     found = checked_file(contact_list, import_id)
 
@@ -129,11 +134,11 @@ def problems_file(request: HttpRequest, contact_list: ContactList, import_id: in
         for problem in importing.problems_of(found):
             yield [problem.row, problem.column, problem.sentence]
 
-    return download(f"{_('problems')}-{found.file_name}.csv", rows())
+    return download(f"{_('problems')}-{found.file_name}.csv", rows(), counted=False)
 
 
 @require_GET
-def sample_file(request: HttpRequest, contact_list: ContactList) -> StreamingHttpResponse:
+def sample_file(request: HttpRequest, contact_list: ContactList) -> FileResponse:
     """An example that can be filled in."""
     return download(
         "contacts.csv",
@@ -141,38 +146,49 @@ def sample_file(request: HttpRequest, contact_list: ContactList) -> StreamingHtt
             [name for name, _attribute, _variants in importing.COLUMNS] + ["City"],
             ["Ada", "Lovelace", "ada@example.org", "+4915112345678", "A-1", "en", "London"],
         ],
+        counted=False,
     )
 
 
 @require_GET
-def export(request: HttpRequest, contact_list: ContactList) -> StreamingHttpResponse:
+def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | HttpResponse:
     """Every contact of the list, in the form that can be imported again."""
-    names: dict[str, None] = {}
-    for fields in contact_list.contacts.exclude(fields={}).values_list("fields", flat=True).iterator(chunk_size=5_000):
-        names.update(dict.fromkeys(fields))
     attributes = [attribute for _name, attribute, _variants in importing.COLUMNS]
-    contacts: Any = contact_list.contacts.values_list(*attributes, "fields", "opted_out_at")
+    contacts = contact_list.contacts.all()
+    names: dict[str, None] = {}
+    for found in pages(contacts.exclude(fields={}), "fields"):
+        for (fields,) in found:
+            names.update(dict.fromkeys(fields))
 
     def rows() -> Iterator[list[Any]]:
         yield [*(name for name, _attribute, _variants in importing.COLUMNS), *names, "OptedOut"]
-        for *values, fields, opted_out_at in contacts.iterator(chunk_size=2_000):
-            yield [*values, *(fields.get(name, "") for name in names), opted_out_at and opted_out_at.isoformat()]
+        for found in pages(contacts, *attributes, "fields", "opted_out_at"):
+            for *values, fields, opted_out_at in found:
+                if not names.keys() >= fields.keys():
+                    raise ListChanged
+                yield [*values, *(fields.get(name, "") for name in names), opted_out_at and opted_out_at.isoformat()]
 
+    try:
+        file = download(f"{contact_list.name}.csv", rows())
+    except ListChanged:
+        messages.error(request, _("The list got new columns while it was being exported. Export it again."))
+        return redirect("admin:contacts_contactlist_change", contact_list.pk)
     audit.record(EXPORTED, organization=contact_list.organization, request=request, target=contact_list)
-    return download(f"{contact_list.name}.csv", rows())
+    return file
 
 
 @require_GET
-def export_opt_outs(request: HttpRequest) -> StreamingHttpResponse:
+def export_opt_outs(request: HttpRequest) -> FileResponse:
     """Every opt-out of the organisation, ended ones too."""
     user = current_user(request)
-    found = OptOut.objects.visible_to(user).values_list("phone", "source", "evidence", "created_at", "ended_at")
+    columns = ("phone", "source", "evidence", "created_at", "ended_at")
     sources = dict(OptOut.Source.choices)
 
     def rows() -> Iterator[list[Any]]:
         yield ["Phone", "Source", "Evidence", "Since", "Until"]
-        for phone, source, evidence, since, until in found.iterator(chunk_size=2_000):
-            yield [phone, sources.get(source, source), evidence, since.isoformat(), until and until.isoformat()]
+        for found in pages(OptOut.objects.visible_to(user), *columns):
+            for phone, source, evidence, since, until in found:
+                yield [phone, sources.get(source, source), evidence, since.isoformat(), until and until.isoformat()]
 
     audit.record(EXPORTED_OPT_OUTS, organization=user.organization, request=request)
     return download("opt-outs.csv", rows())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Count, Exists, Q, prefetch_related_objects
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -44,6 +45,7 @@ from organizations import audit
 from organizations.admin_base import current_user
 from organizations.models import Organization, Owned, User
 from organizations.permissions import missing_sms, require_sms
+from organizations.reading import again, pages
 from surveys import conversation as engine
 from surveys.conversation import Kind
 from surveys.models import Answer, Question, Survey
@@ -56,7 +58,6 @@ PREVIEWS = 3
 OF_CONTACT = 20
 MANY_QUESTIONS = 3  # of a survey by text: more than these deserve a second look
 TURNS = 200  # of ours and of theirs each, on the page of one person
-BATCH = 2_000  # rows of a file that are read at once
 COPIED = gettext_noop("copied")
 EXPORTED = gettext_noop("exported the history")
 EXPORTED_ANSWERS = gettext_noop("exported the answers")
@@ -250,7 +251,7 @@ def _conversation_of(distribution: Distribution) -> dict[str, Any]:
 
 
 @require_GET
-def skipped_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+def skipped_file(request: HttpRequest, pk: int) -> FileResponse:
     """Who would be skipped and why, as a file. Raises MissingRight."""
     require_sms(current_user(request))
     distribution = distribution_of(request, pk)
@@ -571,7 +572,7 @@ def _begun_with(distribution: Distribution, found: Iterable[Message]) -> dict[in
 
 
 @require_GET
-def history_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+def history_file(request: HttpRequest, pk: int) -> FileResponse:
     """Every recipient as a file. Raises MissingRight."""
     distribution = _for_a_file(request, pk, EXPORTED)
     account_ids = distribution.chunks.values_list("account_id", flat=True).distinct()
@@ -614,15 +615,11 @@ HISTORY_COLUMNS = (
 
 
 def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> Iterator[tuple[Any, ...]]:
+    """By contact: the index on (distribution, contact) is the order of sending too."""
     yield HISTORY_COLUMNS
-    after = 0
-    while True:
-        rows = Message.objects.filter(distribution=distribution, contact_id__gt=after).order_by("contact_id")
-        found = list(rows.defer("text")[:BATCH])
-        if not found:
-            return
-        contacts = _contacts_of(found)
-        begun = _begun_with(distribution, found)
+    for found in pages(Message.objects.filter(distribution=distribution).defer("text"), key="contact_id"):
+        contacts = again(partial(_contacts_of, found))
+        begun = again(partial(_begun_with, distribution, found))
         for message in found:
             conversation = begun.get(message.pk)
             contact = contacts.get(message.contact_id)
@@ -647,7 +644,6 @@ def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> I
                 _stamp(message.clicked_at),
                 conversation.state if conversation else "",
             )
-        after = found[-1].contact_id or 0
 
 
 def _stamp(moment: datetime | None) -> str:
@@ -655,7 +651,7 @@ def _stamp(moment: datetime | None) -> str:
 
 
 @require_GET
-def answers_file(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+def answers_file(request: HttpRequest, pk: int) -> FileResponse:
     """What people answered by text, a row for each of them. Raises MissingRight."""
     distribution = _for_a_file(request, pk, EXPORTED_ANSWERS)
     return download(f"{distribution.name}-{_('answers')}.csv", _answer_rows(distribution))
@@ -673,17 +669,9 @@ def _answer_rows(distribution: Distribution) -> Iterator[tuple[Any, ...]]:
             questions[question.pk] = question
             columns.append(f"Q{number}")
     yield (*ANSWER_COLUMNS, *columns)
-    after = 0
-    while True:
-        rows = Conversation.objects.filter(distribution=distribution, pk__gt=after).order_by("pk")
-        found = list(rows.select_related("message").defer("message__text")[:BATCH])
-        if not found:
-            return
-        contacts = _contacts_of(conversation.message for conversation in found)
-        words: dict[tuple[int, int], str] = {}
-        response_ids = [conversation.response_id for conversation in found if conversation.response_id]
-        for given in Answer.objects.filter(response_id__in=response_ids):
-            words[given.response_id, given.question_id] = wording.answer(questions[given.question_id], given)
+    conversations = Conversation.objects.filter(distribution=distribution).select_related("message")
+    for found in pages(conversations.defer("message__text")):
+        contacts, words = again(partial(_answers_of, found, questions))
         for conversation in found:
             contact = contacts.get(conversation.message.contact_id)
             yield (
@@ -696,7 +684,19 @@ def _answer_rows(distribution: Distribution) -> Iterator[tuple[Any, ...]]:
                 _stamp(conversation.ended_at),
                 *(words.get((conversation.response_id or 0, question_id), "") for question_id in questions),
             )
-        after = found[-1].pk
+
+
+def _answers_of(
+    found: list[Conversation], questions: dict[int, Question]
+) -> tuple[dict[int | None, Contact], dict[tuple[int, int], str]]:
+    """Who held these conversations, and what was answered in them by response and question."""
+    contacts = _contacts_of(conversation.message for conversation in found)
+    response_ids = [conversation.response_id for conversation in found if conversation.response_id]
+    words = {
+        (given.response_id, given.question_id): wording.answer(questions[given.question_id], given)
+        for given in Answer.objects.filter(response_id__in=response_ids)
+    }
+    return contacts, words
 
 
 # --- one message ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -25,6 +25,7 @@ from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
 from organizations.models import Licence, Organization
+from organizations.reading import again, pages
 from surveys import conversation
 from surveys.models import Survey
 
@@ -254,13 +255,11 @@ def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str],
 
 def recipients(distribution: Distribution) -> Iterator[tuple[Contact, str]]:
     """Everybody on the list, in the order of sending, and why they would be skipped ("" if they would not)."""
-    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id).order_by("pk")
-    rows = contacts.iterator(chunk_size=BATCH)
-    while batch := list(islice(rows, BATCH)):
-        stopped = OptOut.objects.numbers(
-            distribution.organization_id, {contact.phone for contact in batch if contact.phone}
-        )
-        for contact in batch:
+    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
+    for found in pages(contacts, size=BATCH):
+        phones = {contact.phone for contact in found if contact.phone}
+        stopped = again(partial(OptOut.objects.numbers, distribution.organization_id, phones))
+        for contact in found:
             yield contact, _skip_reason(contact, stopped)
 
 

@@ -20,7 +20,7 @@ from config.celery import app
 from simulator import process as simulator_process
 from simulator.process import SimulatorProcess
 from tests import secrets
-from tests.processes import Beat, Process, Web, Worker
+from tests.processes import PGBOUNCER, Beat, PgBouncer, Process, Web, Worker
 
 CHROMIUM = shutil.which("chromium")
 CHROMIUM_FLAGS = [
@@ -46,6 +46,8 @@ _left_out = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     if CHROMIUM is None and not ON_SQLITE and os.environ.get("CI") == "true":
         raise pytest.UsageError("In CI the browser tests must run, and there is no `chromium`: install that package.")
+    if PGBOUNCER is None and not ON_SQLITE and os.environ.get("CI") == "true":
+        raise pytest.UsageError("In CI the tests with PgBouncer must run, and there is none: install that package.")
     search = config.stash[_searched] = SecretSearch()
     logging.getLogger().addHandler(search)
 
@@ -62,6 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, lambda item: not _on_sqlite(item), "on SQLite, only the database part runs")
     if CHROMIUM is None:
         _leave_out(config, items, lambda item: item.get_closest_marker("browser"), "there is no `chromium` here")
+    if PGBOUNCER is None:
+        _leave_out(config, items, lambda item: "pgbouncer" in item.fixturenames, "there is no `pgbouncer` here")
     for item in items:
         for group in ("browser", "chaos"):
             if item.get_closest_marker(group):
@@ -227,6 +231,13 @@ def web(request: pytest.FixtureRequest, start: Callable[..., Any], settings: Any
     served: Web = start(Web)
     settings.PUBLIC_URL = served.url
     return served
+
+
+@pytest.fixture
+def pgbouncer(start: Callable[..., Any]) -> PgBouncer:
+    """Hand its `database_url` on to a process: `start(Web, DATABASE_URL=pgbouncer.database_url)`."""
+    started: PgBouncer = start(PgBouncer)
+    return started
 
 
 @pytest.fixture

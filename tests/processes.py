@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import connection
 
 from config.celery import app
 from config.supervisor import die_with_parent
+from tests.services import NOBODY
 
 ROOT = Path(__file__).resolve().parent.parent
+PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 READY_WITHIN = 60.0  # seconds; a loaded machine takes 10
 STOPPED_WITHIN = 30.0  # seconds
 
@@ -65,6 +70,8 @@ def free_port() -> int:
 class Process:
     """A child whose output goes to `log`; killed with the test run, whatever happens to it."""
 
+    who: ClassVar[dict[str, Any]] = {}  # the user and group to run as; empty: our own
+
     def __init__(self, name: str, command: list[str], log: Path, **variables: str) -> None:
         self.name, self.log = name, log
         with log.open("ab") as output:
@@ -77,6 +84,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+                **self.who,
             )
 
     @property
@@ -157,3 +165,45 @@ class Web(Process):
             return True  # it speaks HTTP; what it says is the test's business
         except OSError:
             return False
+
+
+class PgBouncer(Process):
+    """PgBouncer in transaction mode before the test database: few connections, another one for each transaction."""
+
+    CONNECTIONS = 4
+    who: ClassVar[dict[str, Any]] = (
+        {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}  # it refuses to be root
+    )
+
+    def __init__(self, log: Path, **variables: str) -> None:
+        database = connection.settings_dict
+        self.port = free_port()
+        self.database_url = f"postgres://{database['USER']}@127.0.0.1:{self.port}/{database['NAME']}"
+        self._folder = tempfile.TemporaryDirectory(prefix="switchboard-pgbouncer-", dir="/tmp")
+        settings_file = Path(self._folder.name) / "pgbouncer.ini"
+        settings_file.write_text(
+            f"""
+            [databases]
+            * = host={database["HOST"]} user={database["USER"]}
+            [pgbouncer]
+            pool_mode = transaction
+            default_pool_size = {self.CONNECTIONS}
+            max_client_conn = 200
+            listen_addr = 127.0.0.1
+            listen_port = {self.port}
+            unix_socket_dir =
+            auth_type = any
+            """.replace("    ", "")
+        )
+        Path(self._folder.name).chmod(0o755)
+        super().__init__("pgbouncer", [PGBOUNCER or "pgbouncer", str(settings_file)], log, **variables)
+        self.wait_until(self.answers)
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> int:
+        status = super().stop()
+        self._folder.cleanup()
+        return status

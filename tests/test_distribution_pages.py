@@ -91,8 +91,12 @@ def fields(patients, survey, /, **changes):
 
 
 def rows_of(response):
+    """The rows of a download, without the last one, which tells how many there are."""
     text = b"".join(response.streaming_content).decode("utf-8-sig")
-    return list(csv.reader(io.StringIO(text)))
+    rows = list(csv.reader(io.StringIO(text)))
+    if rows[-1][0].startswith("# "):
+        assert int(rows.pop()[0].split()[1]) == len(rows) - 1
+    return rows
 
 
 # --- compose ----------------------------------------------------------------------------------------------------------
