@@ -24,7 +24,9 @@ from distributions import identity, tallies
 from distributions.models import Chunk, Distribution, Message, Tally
 from distributions.references import reference
 from distributions.states import FINAL, TRANSITIONS, WAITING, Status, sources
+from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import PumpSeat
+from intake.text import fitted, fitted_id
 
 T = TypeVar("T")
 
@@ -411,10 +413,10 @@ def apply(changes: Sequence[Change]) -> list[Moved]:
             [change.id for change in ordered],
             [change.attempt for change in ordered],
             [str(change.to) for change in ordered],
-            [change.message_id[:80] for change in ordered],
+            [fitted_id(change.message_id, ID_LENGTHS["message_id"]) for change in ordered],
             [change.segments for change in ordered],
             [str(change.reason)[:24] for change in ordered],
-            [storable(change.error)[:255] for change in ordered],
+            [fitted(change.error, WORDS_LENGTHS["error"]) for change in ordered],
         ]
         if not tallies.is_open():  # on its own: one statement and no transaction around it
             return [Moved(*row[:3]) for row in _rows(_APPLY_AND_TALLY, params)]
@@ -425,11 +427,6 @@ def apply(changes: Sequence[Change]) -> list[Moved]:
                 tallies.add(distribution_id, **{column(now): 1})
         return [Moved(*row[:3]) for row in rows]
     return _apply_row_by_row(changes)
-
-
-def storable(text: str) -> str:
-    """The text without what a database cannot hold: NUL, and half characters that JSON lets through."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
@@ -445,11 +442,11 @@ def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
             moves = message.status in _sources(change.to)
             if moves:
                 fields["status"], fields["reason"] = change.to, str(change.reason)[:24]
-                fields["error"] = storable(change.error)[:255]
+                fields["error"] = fitted(change.error, WORDS_LENGTHS["error"])
                 if change.to in FINAL:
                     fields["settled_at"] = now
             if change.message_id:
-                fields["provider_message_id"] = change.message_id[:80]
+                fields["provider_message_id"] = fitted_id(change.message_id, ID_LENGTHS["message_id"])
             if not fields:
                 continue
             if change.segments:

@@ -14,7 +14,7 @@ from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_in, opt_out
 from distributions import conversations, keywords, outbox, tallies
 from distributions.models import InboundMessage, InboundPart, Message, MessageEvent
-from distributions.outbox import Change, storable
+from distributions.outbox import Change
 from distributions.references import message_id_of_reference
 from distributions.states import FINAL, RANK, REPORTED, Status
 from extensions.contract import Category, DeliveryReport, InboundSms
@@ -108,8 +108,8 @@ def _event(message: Found, report: DeliveryReport, to: Status | None) -> Message
         source=MessageEvent.Source.REPORT,
         status=to or report.status,
         category=report.category,
-        error=storable(report.error)[:255],
-        part=storable(report.part)[:80],
+        error=report.error,
+        part=report.part,
     )
 
 
@@ -178,12 +178,12 @@ def apply_inbound(account: ProviderAccount, organization: Organization, sms: Inb
     with tallies.counted():
         inbound, created = InboundMessage.objects.get_or_create(
             account=account,
-            provider_message_id=sms.message_id[:120],
+            provider_message_id=sms.message_id,
             defaults={
                 "organization": organization,
                 "sender": sender[:40],
-                "recipient": sms.recipient[:40],
-                "text": storable(sms.text),
+                "recipient": sms.recipient,
+                "text": sms.text,
                 "meaning": meaning,
                 "contact": contact,
                 "message": message,
@@ -226,15 +226,15 @@ def _keep_part(account: ProviderAccount, organization: Organization, sms: Inboun
     with tallies.counted():
         InboundPart.objects.get_or_create(
             account=account,
-            provider_message_id=sms.message_id[:120],
+            provider_message_id=sms.message_id,
             defaults={
                 "organization": organization,
                 "key": key,
                 "part": sms.concat_part,
                 "total": sms.concat_total,
-                "sender": sms.sender[:40],
-                "recipient": sms.recipient[:40],
-                "text": storable(sms.text),
+                "sender": sms.sender,
+                "recipient": sms.recipient,
+                "text": sms.text,
             },
         )
         since = timezone.now() - PARTS_WAIT  # the provider's number is small and used again

@@ -462,7 +462,7 @@ class Pump:
                     source=MessageEvent.Source.SEND,
                     status=TO_STATUS[result.outcome.kind],
                     category=result.outcome.category,
-                    error=outbox.storable(result.outcome.error)[:255],
+                    error=result.outcome.error[:255],
                 )
                 for result in told
             )

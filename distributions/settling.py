@@ -98,7 +98,7 @@ def _event(message: Message, status: str, category: str = "", error: str = "") -
         source=MessageEvent.Source.LOOKUP,
         status=status,
         category=category,
-        error=outbox.storable(error)[:255],
+        error=error,
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,12 +23,30 @@ from django.http import HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from intake.data import NotReadable, read_json
+from intake.text import fitted, fitted_id, storable
+
 Text = str | Promise  # a translatable sentence
 Kind = Literal["status", "message"]  # the route of a callback: delivery reports or inbound messages
 
 SELF_TEST = "self-test"  # begins the message id of a sample callback of our own: nothing it says is applied
 SELF_TEST_PHONE = "447700900999"  # Ofcom keeps this range for drama: nobody has the number
 SELF_TEST_TEXT = "This is a self-test."
+
+# What providers say ends in columns of these lengths, in characters. Everything that leaves a provider is made to fit
+# where it is made, and storable at that, so that nobody who keeps it has to think of it.
+ID_LENGTHS = {  # two that differ still do when they are cut
+    "message_id": 80,
+    "in_reply_to": 80,
+    "part": 80,
+    "reference": 40,
+    "sender": 40,
+    "recipient": 40,
+    "concat_ref": 40,
+}
+WORDS_LENGTHS = {"error": 255, "detail": 500, "reason": 200}
+MOST_PARTS = 255  # of one text: their number is an octet
+MOST_SEGMENTS = 32_767
 
 LONGEST_WAIT = 86_400.0  # seconds; a provider that asks for more is asked again after a day
 
@@ -91,6 +108,7 @@ class Refused(ProviderError):
     """
 
     def __init__(self, category: Category, detail: str = "", *, blocked: bool = False) -> None:
+        detail = _words(detail)
         super().__init__(f"{category}: {detail}")
         self.category = category
         self.detail = detail
@@ -107,6 +125,7 @@ class NotTaken(ProviderError):
     def __init__(
         self, detail: str = "", *, retry_after: float | None = None, category: Category = Category.TRANSIENT
     ) -> None:
+        detail = _words(detail)
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
@@ -117,6 +136,7 @@ class Unclear(ProviderError):
     """The provider may have taken the message: it is never sent again blindly."""
 
     def __init__(self, detail: str = "") -> None:
+        detail = _words(detail)
         super().__init__(detail)
         self.detail = detail
 
@@ -129,6 +149,7 @@ class InvalidSignature(ProviderError):
     """
 
     def __init__(self, reason: str = "wrong signature") -> None:
+        reason = fitted(reason, WORDS_LENGTHS["reason"])
         super().__init__(reason)
         self.reason = reason
 
@@ -141,6 +162,7 @@ class Unreadable(ProviderError):
     """An authentic callback whose body cannot be read; `reason` names the field and what would be right."""
 
     def __init__(self, reason: str) -> None:
+        reason = fitted(reason, WORDS_LENGTHS["reason"])
         super().__init__(reason)
         self.reason = reason
 
@@ -227,8 +249,11 @@ class WebhookRequest:
             raise Unreadable("The body is not a form in UTF-8.") from error
 
     def json(self) -> Any:
-        """The body as JSON. Raises Unreadable if it is not, or is nested too deeply."""
-        return _json(self.body, Unreadable("The body is not JSON."))
+        """The body as JSON. Raises Unreadable if it is not, is nested too deeply or has numbers that are too long."""
+        try:
+            return read_json(self.body)
+        except NotReadable as error:
+            raise Unreadable(error.reason.replace("It is", "The body is")) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +282,10 @@ class ApiResponse:
 
     def json(self) -> Any:
         """The body as JSON. Raises Unclear if it is not: an answer we cannot read proves nothing."""
-        return _json(self.body, Unclear(f"HTTP {self.status} with an unreadable body"))
+        try:
+            return read_json(self.body)
+        except NotReadable as error:
+            raise Unclear(f"HTTP {self.status} with an unreadable body") from error
 
     def object(self) -> dict[str, Any]:
         """The body as a JSON object. Raises Unclear if it is anything else."""
@@ -284,11 +312,18 @@ class ApiResponse:
         return min(max(0.0, wait.total_seconds()), LONGEST_WAIT)
 
 
-def _json(body: bytes, error: ProviderError) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as cause:
-        raise error from cause
+def _words(detail: str) -> str:
+    return fitted(str(detail), WORDS_LENGTHS["detail"])
+
+
+def _fit(said: object, *names: str) -> None:
+    """Make the named fields of what a provider said storable, and short enough for their columns."""
+    for name in names:
+        value = getattr(said, name)
+        length = ID_LENGTHS.get(name)
+        kept = fitted_id(value, length) if length else fitted(value, WORDS_LENGTHS[name])
+        if kept != value:
+            object.__setattr__(said, name, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +353,11 @@ class SendResult:
     segments: int | None = None
     status: Delivery = Delivery.QUEUED
 
+    def __post_init__(self) -> None:
+        _fit(self, "message_id")
+        if self.segments is not None and not 0 <= self.segments <= MOST_SEGMENTS:
+            object.__setattr__(self, "segments", None)
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
@@ -336,6 +376,9 @@ class DeliveryReport:
     part: str = ""
     parts: int | None = None
     blocked: bool = False
+
+    def __post_init__(self) -> None:
+        _fit(self, "message_id", "reference", "error", "part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +402,15 @@ class InboundSms:
     concat_part: int = 0
     concat_total: int = 0
 
+    def __post_init__(self) -> None:
+        _fit(self, "message_id", "sender", "recipient", "in_reply_to", "concat_ref")
+        text = storable(self.text)
+        if text != self.text:
+            object.__setattr__(self, "text", text)
+        if self.concat_total and not 1 <= self.concat_part <= self.concat_total <= MOST_PARTS:
+            for name, whole in (("concat_ref", ""), ("concat_part", 0), ("concat_total", 0)):
+                object.__setattr__(self, name, whole)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -367,6 +419,10 @@ class Check:
     ok: bool
     detail: Text
     warnings: Sequence[Text] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.detail, str):
+            object.__setattr__(self, "detail", _words(self.detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +442,9 @@ class LookUp:
     status: Delivery = Delivery.QUEUED
     category: Category = Category.NONE
     error: str = ""
+
+    def __post_init__(self) -> None:
+        _fit(self, "message_id", "error")
 
 
 @dataclass(frozen=True, slots=True)

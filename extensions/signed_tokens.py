@@ -13,6 +13,7 @@ from jwt import PyJWS, PyJWTError
 from jwt.algorithms import HMACAlgorithm
 
 from extensions.contract import InvalidSignature
+from intake.data import read_json
 
 
 class _Hmac(HMACAlgorithm):
@@ -31,7 +32,7 @@ _jws.register_algorithm("HS512", _Hmac(_Hmac.SHA512))
 def claims(token: str, secret: str, *, algorithms: Collection[str]) -> dict[str, Any]:
     """The claims of a token signed with `secret` by one of `algorithms`. Raises InvalidSignature."""
     try:
-        content = json.loads(_jws.decode(token, secret, algorithms=list(algorithms)))
+        content = read_json(_jws.decode(token, secret, algorithms=list(algorithms)))
     except (PyJWTError, ValueError, RecursionError) as error:
         raise InvalidSignature("wrong signature: the token is not signed with the account's secret") from error
     if not isinstance(content, dict):
