@@ -18,6 +18,7 @@ from unfold.sites import UnfoldAdminSite
 
 from config import home
 from organizations import views
+from organizations.admin_base import OwnedAdmin, declared
 from organizations.forms import LoginForm
 from organizations.models import User
 
@@ -112,7 +113,10 @@ class SwitchboardAdminSite(UnfoldAdminSite):
         inherited = [url for url in super().get_urls() if getattr(url, "name", "") != "search"]
         # A model admin may have addresses beside its own folder, such as /admin/extensions/.
         beside = [
-            url for model_admin in self._registry.values() for url in getattr(model_admin, "get_site_urls", list)()
+            url
+            for model_admin in self._registry.values()
+            if isinstance(model_admin, OwnedAdmin)
+            for url in declared(model_admin.get_site_urls())
         ]
         return [
             path("language/", views.set_language, name="set_language"),

@@ -12,7 +12,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
@@ -99,14 +99,13 @@ class ContactListAdmin(OwnedAdmin):
         return number_format(row.reachable, force_grouping=True)
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        name = "contacts_contactlist"
+        name, one = "contacts_contactlist", "<int:pk>/import/<int:import_id>"
         return [
-            path("<int:pk>/import/", wrap(self.upload_view), name=f"{name}_upload"),
-            path("<int:pk>/import/contacts.csv", wrap(self.sample_view), name=f"{name}_sample"),
-            path("<int:pk>/import/<int:import_id>/", wrap(self.checked_view), name=f"{name}_checked"),
-            path("<int:pk>/import/<int:import_id>/problems.csv", wrap(self.problems_view), name=f"{name}_problems"),
-            path("<int:pk>/export/", wrap(self.export_view), name=f"{name}_export"),
+            self.page("<int:pk>/import/", self.upload_view, f"{name}_upload", right="change"),
+            self.page("<int:pk>/import/contacts.csv", self.sample_view, f"{name}_sample", right="change"),
+            self.page(f"{one}/", self.checked_view, f"{name}_checked", right="change"),
+            self.page(f"{one}/problems.csv", self.problems_view, f"{name}_problems", right="change"),
+            self.page("<int:pk>/export/", self.export_view, f"{name}_export", right="view"),
             *super().get_urls(),
         ]
 
@@ -340,8 +339,8 @@ class OptOutAdmin(OwnedAdmin):
         return self.fields if obj is None else ("phone", "source", "evidence", "created_at", "ended_at")
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [path("export/", wrap(pages.export_opt_outs), name="contacts_optout_export"), *super().get_urls()]
+        export = self.page("export/", pages.export_opt_outs, "contacts_optout_export", right="view")
+        return [export, *super().get_urls()]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

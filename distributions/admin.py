@@ -7,17 +7,18 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import BooleanField, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from config.logs import mask_number
+from contacts.models import Contact
 from distributions import pages, wording
 from distributions.models import Distribution, InboundMessage
-from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_user
-from organizations.permissions import missing_sms
+from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, View, current_user
+from organizations.permissions import MissingRight, missing_sms
 
 State = Distribution.State
 BADGES = {State.SENDING: "is-info", State.LAUNCHING: "is-info", State.FINISHED: "is-good"}
@@ -110,38 +111,50 @@ class DistributionAdmin(OwnedAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(request, {"missing": missing_right(request), **(extra_context or {})})
 
+    def has_send_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Composing, launching, pausing and the like."""
+        return not missing_right(request) and self.has_view_permission(request, obj)
+
+    def row(self, request: HttpRequest, **key: Any) -> Distribution:
+        return pages.distribution_of(request, **key)
+
+    def refusal(self, request: HttpRequest, right: str) -> MissingRight:
+        missing = missing_right(request)
+        return MissingRight(missing) if right == "send" and missing else super().refusal(request, right)
+
     def get_site_urls(self) -> list[URLPattern]:
-        """Addresses beside those of the models, gathered by the site (config/admin.py)."""
-        wrap = self.admin_site.admin_view
-        return [path("contacts/contact/<int:pk>/texts/", wrap(pages.of_contact), name="distributions_of_contact")]
+        route = "contacts/contact/<int:pk>/texts/"
+        return [self.page(route, pages.of_contact, "distributions_of_contact", right="view", of=Contact)]
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        name = "distributions_distribution"
         one_message = "<int:pk>/messages/<int:message_pk>"
-        return [
-            path("add/", wrap(pages.compose), name=f"{name}_add"),
-            path("preview/", wrap(pages.show_preview), name=f"{name}_preview"),
-            path("<int:pk>/change/", wrap(pages.show), name=f"{name}_change"),
-            path("<int:pk>/history/", wrap(pages.show), name=f"{name}_history"),
-            path("<int:pk>/edit/", wrap(pages.compose), name=f"{name}_edit"),
-            path("<int:pk>/review/", wrap(pages.show_review), name=f"{name}_review"),
-            path("<int:pk>/skipped.csv", wrap(pages.skipped_file), name=f"{name}_skipped"),
-            path("<int:pk>/launch/", wrap(pages.launch), name=f"{name}_launch"),
-            path("<int:pk>/pause/", wrap(pages.pause), name=f"{name}_pause"),
-            path("<int:pk>/resume/", wrap(pages.resume), name=f"{name}_resume"),
-            path("<int:pk>/cancel/", wrap(pages.cancel), name=f"{name}_cancel"),
-            path("<int:pk>/rest/", wrap(pages.send_the_rest), name=f"{name}_rest"),
-            path("<int:pk>/copy/", wrap(pages.copy), name=f"{name}_copy"),
-            path("<int:pk>/progress/", wrap(pages.show_progress), name=f"{name}_progress"),
-            path("<int:pk>/reasons/", wrap(pages.show_reasons), name=f"{name}_reasons"),
-            path("<int:pk>/messages/", wrap(pages.history), name=f"{name}_messages"),
-            path("<int:pk>/messages.csv", wrap(pages.history_file), name=f"{name}_export"),
-            path("<int:pk>/answers.csv", wrap(pages.answers_file), name=f"{name}_answers"),
-            path(f"{one_message}/", wrap(pages.show_message), name=f"{name}_message"),
-            path(f"{one_message}/send-again/", wrap(pages.send_again), name=f"{name}_send_again"),
-            *super().get_urls(),
+        pages_and_rights: tuple[tuple[str, View, str, str], ...] = (
+            ("add/", pages.compose, "add", "send"),
+            ("preview/", pages.show_preview, "preview", "send"),
+            ("<int:pk>/change/", pages.show, "change", "view"),
+            ("<int:pk>/history/", pages.show, "history", "view"),
+            ("<int:pk>/edit/", pages.compose, "edit", "send"),
+            ("<int:pk>/review/", pages.show_review, "review", "view"),
+            ("<int:pk>/skipped.csv", pages.skipped_file, "skipped", "send"),
+            ("<int:pk>/launch/", pages.launch, "launch", "send"),
+            ("<int:pk>/pause/", pages.pause, "pause", "send"),
+            ("<int:pk>/resume/", pages.resume, "resume", "send"),
+            ("<int:pk>/cancel/", pages.cancel, "cancel", "send"),
+            ("<int:pk>/rest/", pages.send_the_rest, "rest", "send"),
+            ("<int:pk>/copy/", pages.copy, "copy", "send"),
+            ("<int:pk>/progress/", pages.show_progress, "progress", "view"),
+            ("<int:pk>/reasons/", pages.show_reasons, "reasons", "view"),
+            ("<int:pk>/messages/", pages.history, "messages", "view"),
+            ("<int:pk>/messages.csv", pages.history_file, "export", "view"),
+            ("<int:pk>/answers.csv", pages.answers_file, "answers", "view"),
+            (f"{one_message}/", pages.show_message, "message", "view"),
+            (f"{one_message}/send-again/", pages.send_again, "send_again", "send"),
+        )
+        own = [
+            self.page(route, view, f"distributions_distribution_{name}", right=right)
+            for route, view, name, right in pages_and_rights
         ]
+        return [*own, *super().get_urls()]
 
 
 @admin.register(InboundMessage)

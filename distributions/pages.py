@@ -72,12 +72,16 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context: A
 
 
 def distribution_of(request: HttpRequest, pk: int) -> Distribution:
-    """The organisation's own distribution. Raises Http404 for any other."""
+    """The organisation's own distribution, read once per request. Raises Http404 for any other."""
+    known: Distribution | None = getattr(request, "_distribution", None)
+    if known is not None and known.pk == pk:
+        return known
     rows = Distribution.objects.visible_to(current_user(request))
     rows = rows.select_related("organization__licence", "survey__organization", "contact_list", "account", "tally")
     found: Distribution | None = rows.select_related("created_by", "launched_by").filter(pk=pk).first()
     if found is None:
         raise Http404(_("There is no such distribution."))
+    request._distribution = found  # type: ignore[attr-defined]
     return found
 
 

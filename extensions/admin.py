@@ -8,14 +8,16 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, register_converter
+from django.urls import URLPattern, register_converter
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
 from extensions import registry, views
 from extensions.contract import Provider
 from extensions.models import EnabledExtension, ProviderAccount
-from organizations.admin_base import OwnedAdmin, Role
+from organizations.admin_base import OwnedAdmin, Role, View, current_user
+from organizations.permissions import MissingRight, whom_to_ask
 
 
 class ProviderConverter:
@@ -43,34 +45,42 @@ class ProviderAccountAdmin(OwnedAdmin):
     viewers = frozenset({Role.ADMINISTRATOR})
     editors: ClassVar[frozenset[str]] = frozenset()
 
+    def has_manage_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Adding, checking, granting and deleting: nothing of an account is changed, so nobody may "change" one."""
+        return self._may(request, self.viewers, obj)
+
+    def refusal(self, request: HttpRequest, right: str) -> MissingRight:
+        sentence = gettext("Only administrators of an organisation can set up extensions.")
+        return MissingRight(f"{sentence} {whom_to_ask(current_user(request).organization)}")
+
     def get_site_urls(self) -> list[URLPattern]:
-        """Addresses beside those of the models, gathered by the site (config/admin.py)."""
-        wrap = self.admin_site.admin_view
-        account = "extensions/account/<slug:public_id>"
-        return [
-            path("extensions/", wrap(views.show_catalogue), name="extensions_catalogue"),
-            path("extensions/<provider:provider>/", wrap(views.show_extension), name="extensions_extension"),
-            path("extensions/<provider:provider>/add/", wrap(views.add_account), name="extensions_add_account"),
-            path("extensions/<provider:provider>/sender/", wrap(views.preview_sender), name="extensions_sender"),
-            path(f"{account}/", wrap(views.show_account), name="extensions_account"),
-            path(f"{account}/verify/", wrap(views.verify_account), name="extensions_verify"),
-            path(f"{account}/grant/", wrap(views.grant_account), name="extensions_grant"),
-            path(f"{account}/test/", wrap(views.test_account), name="extensions_test"),
-            path(f"{account}/webhooks/", wrap(views.test_webhooks), name="extensions_webhooks"),
-            path(f"{account}/replace/", wrap(views.replace_account), name="extensions_replace"),
-            path(f"{account}/delete/", wrap(views.delete_account), name="extensions_delete"),
-        ]
+        provider, account = "extensions/<provider:provider>/", "extensions/account/<slug:public_id>/"
+        own_pages: tuple[tuple[str, View, str], ...] = (
+            ("extensions/", views.show_catalogue, "catalogue"),
+            (provider, views.show_extension, "extension"),
+            (f"{provider}add/", views.add_account, "add_account"),
+            (f"{provider}sender/", views.preview_sender, "sender"),
+            (account, views.show_account, "account"),
+            (f"{account}verify/", views.verify_account, "verify"),
+            (f"{account}grant/", views.grant_account, "grant"),
+            (f"{account}test/", views.test_account, "test"),
+            (f"{account}webhooks/", views.test_webhooks, "webhooks"),
+            (f"{account}replace/", views.replace_account, "replace"),
+            (f"{account}delete/", views.delete_account, "delete"),
+        )
+        return [self.page(route, view, f"extensions_{name}", right="manage") for route, view, name in own_pages]
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        to_list, to_one = wrap(require_GET(self.to_catalogue)), wrap(require_GET(self.to_account))
-        return [
-            path("", to_list, name="extensions_provideraccount_changelist"),
-            path("add/", to_list, name="extensions_provideraccount_add"),
-            path("<int:pk>/change/", to_one, name="extensions_provideraccount_change"),
-            path("<int:pk>/delete/", to_one, name="extensions_provideraccount_delete"),
-            path("<int:pk>/history/", to_one, name="extensions_provideraccount_history"),
-        ]
+        to_list, to_one = require_GET(self.to_catalogue), require_GET(self.to_account)
+        own_pages: tuple[tuple[str, View, str], ...] = (
+            ("", to_list, "changelist"),
+            ("add/", to_list, "add"),
+            ("<int:pk>/change/", to_one, "change"),
+            ("<int:pk>/delete/", to_one, "delete"),
+            ("<int:pk>/history/", to_one, "history"),
+        )
+        name = "extensions_provideraccount"
+        return [self.page(route, view, f"{name}_{verb}", right="manage") for route, view, verb in own_pages]
 
     def to_catalogue(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:extensions_catalogue")

@@ -8,12 +8,12 @@ from django.contrib import admin, messages
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, whatever is imported first)
 from django.contrib.auth.models import Group
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop
@@ -92,9 +92,12 @@ class UserAdmin(OwnedAdmin):
     list_per_page = 100
     filter_horizontal = ()
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
+    def visible_rows(self, request: HttpRequest) -> QuerySet:
         visible = User.objects.visible_to(current_user(request))
-        rows = super().get_queryset(request).filter(pk__in=visible.values("pk"))
+        return super().visible_rows(request).filter(pk__in=visible.values("pk"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = super().get_queryset(request)
         return rows.select_related("organization", "user_type").prefetch_related("groups")
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
@@ -182,6 +185,12 @@ class UserAdmin(OwnedAdmin):
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)
 
+    def _owns(self, request: HttpRequest, obj: Model | str | int | None) -> bool:
+        """Operators manage operators and administrators, and no members."""
+        if current_user(request).is_operator and isinstance(obj, User):
+            return obj.role != Role.MEMBER
+        return super()._owns(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         """Nobody deletes themselves, and the last administrator or operator stays."""
         if isinstance(obj, User) and (obj == request.user or is_last_administrator(obj)):
@@ -194,11 +203,11 @@ class UserAdmin(OwnedAdmin):
     # --- a link to set a password ---------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
+        name = "organizations_user"
         return [
-            path("permission/", wrap(require_POST(self.preview_permission)), name="organizations_user_permission"),
-            path("<int:pk>/link/", wrap(require_POST(self.make_link)), name="organizations_user_link"),
-            path("<int:pk>/invitation/", wrap(self.show_link), name="organizations_user_invitation"),
+            self.page("permission/", require_POST(self.preview_permission), f"{name}_permission", right="change"),
+            self.page("<int:pk>/link/", require_POST(self.make_link), f"{name}_link", right="change"),
+            self.page("<int:pk>/invitation/", self.show_link, f"{name}_invitation", right="change"),
             *super().get_urls(),
         ]
 
@@ -275,11 +284,14 @@ class AuditEventAdmin(OwnedAdmin):
     list_per_page = 50
     actions = None
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        rows = super().get_queryset(request).select_related("actor")
+    def visible_rows(self, request: HttpRequest) -> QuerySet:
+        rows = super().visible_rows(request)
         if current_user(request).is_operator:  # what the platform does; what organisations do is theirs
             rows = rows.filter(Q(organization=None) | Q(actor__role=Role.OPERATOR))
         return rows
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("actor")
 
     @admin.display(description=_("who"), ordering="actor_email")
     def who(self, event: AuditEvent) -> str:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any, ClassVar
 
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet, URLField
 from django.forms import ModelChoiceField, ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from organizations import audit
 from organizations.models import Organization, Owned, User
+from organizations.permissions import MissingRight, whom_to_ask
 
 Role = User.Role
+View = Callable[..., HttpResponseBase]
 
 
 def current_user(request: HttpRequest) -> User:
@@ -110,11 +117,24 @@ class OwnedFormMixin(ModelForm):
         return excluded - {"organization"}
 
 
+def declared(patterns: Iterable[URLPattern]) -> list[URLPattern]:
+    """The same addresses. Raises ImproperlyConfigured for one that asks for no right: see `OwnedAdmin.page`."""
+    found = list(patterns)
+    for pattern in found:
+        # Django marks its own views with their admin; they ask for the rights of the admin by themselves.
+        if not hasattr(pattern.callback, "right") and not hasattr(pattern.callback, "model_admin"):
+            raise ImproperlyConfigured(
+                f"The page {str(pattern.pattern)!r} declares no right: register it by OwnedAdmin.page(…, right=…)."
+            )
+    return found
+
+
 class OwnedAdmin(ScopedChoices, ModelAdmin):
     """A ModelAdmin that shows, offers and saves only what belongs to the user's organisation.
 
     `viewers` and `editors` are the roles that may look and change. Platform operators see business data of no
-    organisation unless a role set names them.
+    organisation unless a role set names them. A page of its own is registered by `page`, which asks for a right; an
+    action names its right in `permissions=`. Without, the installation does not start.
     """
 
     viewers: ClassVar[frozenset[str]] = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
@@ -125,14 +145,72 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
+    # --- pages and actions --------------------------------------------------------------------------------------
+
+    def page(self, route: str, view: View, name: str, *, right: str, of: type[Model] | None = None) -> URLPattern:
+        """An address beside Django's own. It asks for `right` before `view` is called.
+
+        `right` is the middle of a `has_…_permission` of this admin (or of the admin of the model `of`): view, add,
+        change, delete, or one of its own. It is asked for the row that the address names by `pk` or `public_id`; one
+        that the user may not see does not exist.
+        """
+
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            model_admin = self.admin_site._registry[of] if of else self
+            assert isinstance(model_admin, OwnedAdmin)
+            model_admin.require(request, right, {name: kwargs[name] for name in ("pk", "public_id") if name in kwargs})
+            return view(request, *args, **kwargs)
+
+        guarded.right = right  # type: ignore[attr-defined]
+        return path(route, self.admin_site.admin_view(guarded), name=name)
+
+    def require(self, request: HttpRequest, right: str, key: dict[str, Any]) -> None:
+        """Raises MissingRight unless the user has the right, Http404 if `key` names no row that the user may see."""
+        row = self.row(request, **key) if key else None
+        has_permission = getattr(self, f"has_{right}_permission")
+        if not (has_permission(request) if row is None or right == "add" else has_permission(request, row)):
+            raise self.refusal(request, right)
+
+    def row(self, request: HttpRequest, **key: Any) -> Model:
+        """The row with this key. Raises Http404 if there is none that the user may see."""
+        found: Model | None = self.visible_rows(request).filter(**key).first()
+        if found is None:
+            raise Http404(_("There is no such row, or you may not see it."))
+        return found
+
+    def refusal(self, request: HttpRequest, right: str) -> MissingRight:
+        """What somebody is told who lacks `right`."""
+        user = current_user(request)
+        sentence = _("Your role is %(role)s, which does not allow this.") % {"role": user.get_role_display()}
+        return MissingRight(f"{sentence} {whom_to_ask(user.organization)}")
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        return declared(self.get_urls())
+
+    def get_site_urls(self) -> list[URLPattern]:
+        """Addresses beside the model's own folder, gathered by the site (config/admin.py)."""
+        return []
+
+    def get_action(self, action: Any) -> Any:
+        found = super().get_action(action)
+        if found and not getattr(found[0], "allowed_permissions", None):
+            raise ImproperlyConfigured(f"The action {found[1]!r} names no right: @admin.action(permissions=[…]).")
+        return found
+
     # --- rows and choices ---------------------------------------------------------------------------------------
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
+    def visible_rows(self, request: HttpRequest) -> QuerySet:
+        """The rows that exist for this user; `get_queryset` adds to them what the list shows."""
         rows = super().get_queryset(request)
         user = current_user(request)
         if user.is_operator and Role.OPERATOR in self.viewers:
             return rows
         return rows.filter(**{self.organization_lookup: user.organization_id or 0})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return self.visible_rows(request)
 
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.forms.formsets import DELETION_FIELD_NAME
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.text import capfirst
@@ -302,15 +302,12 @@ class SurveyAdmin(OwnedAdmin):
     # --- copies -------------------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("<int:pk>/copy/", wrap(require_POST(self.copy_view)), name="surveys_survey_copy"),
-            *super().get_urls(),
-        ]
+        copy = self.page("<int:pk>/copy/", require_POST(self.copy_view), "surveys_survey_copy", right="add")
+        return [copy, *super().get_urls()]
 
     def copy_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         survey = self.get_object(request, str(pk))
-        if not isinstance(survey, Survey) or not self.has_add_permission(request):
+        if not isinstance(survey, Survey):
             raise Http404
         copied = services.copy(survey, current_user(request))
         self.audit(request, COPIED, survey)

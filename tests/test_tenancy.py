@@ -5,9 +5,7 @@ Addresses and admins are found by looking at the URLconf and the admin site, so 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -17,21 +15,17 @@ from django.contrib import admin
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.sites import all_sites
 from django.contrib.auth import SESSION_KEY
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.forms import ModelChoiceField
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
-from django.urls.resolvers import RoutePattern
-from django.utils.http import urlsafe_base64_encode
 
 from contacts.models import ContactList
-from extensions import registry
 from organizations import tokens
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter
 from organizations.models import Organization, User
 from surveys.models import Survey
-from tests import factories
+from tests import addresses, factories
 from tests.tenants import APPS, MARKER, NAMES, Tenant
 
 # Addresses that anybody may call, each with its own proof of who calls: signatures (tests of webhooks) or unguessable
@@ -44,36 +38,7 @@ PLATFORM = ("organizations", "extensions.EnabledExtension")  # what operators ma
 pytestmark = pytest.mark.django_db
 
 
-@dataclass(frozen=True)
-class Route:
-    """An address of the installation, with its parameters: name -> converter."""
-
-    path: str
-    parameters: tuple[tuple[str, str], ...]
-
-    @property
-    def model(self) -> type[Model] | None:
-        """The model to whose admin the address belongs."""
-        match = re.match(r"admin/(\w+)/(\w+)/", self.path)
-        if match is None:
-            return None
-        try:
-            return apps.get_model(*match.groups())
-        except LookupError:
-            return None
-
-
-def routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[Route]:
-    for entry in (resolver or get_resolver()).url_patterns:
-        path = prefix + str(entry.pattern)
-        if isinstance(entry, URLResolver):
-            yield from routes(entry, path)
-        elif isinstance(entry.pattern, RoutePattern) and not path.startswith((*PUBLIC, *SKIPPED)):
-            parameters = re.findall(r"<(?:(\w+):)?(\w+)>", path)
-            yield Route(path, tuple((name, converter or "str") for converter, name in parameters))
-
-
-ROUTES = sorted(set(routes()), key=lambda route: route.path)
+ROUTES = [route for route in addresses.ROUTES if route.is_plain and not route.path.startswith((*PUBLIC, *SKIPPED))]
 
 
 @pytest.fixture
@@ -105,29 +70,6 @@ def client_of(user: User) -> Client:
 def secrets_for(user: User) -> tuple[str, ...]:
     """The words this user must never read. Operators know organisations and administrators by name."""
     return (MARKER, MARKER.lower()) if user.is_operator else (MARKER, MARKER.lower(), NAMES, NAMES.lower())
-
-
-def candidates(route: Route, name: str, converter: str, theirs: Tenant) -> list[str]:
-    """Ids of the other organisation's rows that fit this parameter."""
-    if converter == "provider":
-        return [registry.all()[0].key]
-    if name == "uidb64":
-        return [urlsafe_base64_encode(str(user.pk).encode()) for user in theirs.rows[User][:1]]
-    if name == "content_type_id":
-        return [str(ContentType.objects.get_for_model(model).pk) for model in list(theirs.rows)[:2]]
-    rows = theirs.rows.get(route.model, []) if route.model else [row for rows in theirs.rows.values() for row in rows]
-    keys = {str(row.pk) for row in rows}
-    if converter == "int":
-        return sorted(key for key in keys if key.isdigit())
-    public = {row.public_id for row in rows if hasattr(row, "public_id")}
-    return sorted(keys | public) if route.model else sorted(public)
-
-
-def addresses(route: Route, theirs: Tenant) -> Iterator[str]:
-    choices = [candidates(route, name, converter, theirs) for name, converter in route.parameters]
-    for values in product(*choices):
-        remaining = iter(values)
-        yield "/" + re.sub(r"<[^>]+>", lambda _match, remaining=remaining: next(remaining), route.path)
 
 
 def launch_of(theirs: Tenant) -> dict[str, Any]:
@@ -196,7 +138,7 @@ def test_no_address_tells_or_changes_anything_of_another_organisation(theirs: Te
     before = snapshot(theirs, without=exempt)
 
     for route in ROUTES:
-        for address in addresses(route, theirs):
+        for address in addresses.addresses(route, theirs):
             read = client.get(address)
             assert_nothing_told(read, stranger, f"GET {address}")
             if stranger.is_operator and route.path.startswith("admin/organizations/"):
@@ -235,7 +177,7 @@ def test_nobody_gets_in_without_logging_in(theirs: Tenant) -> None:
     before = snapshot(theirs)
 
     for route in ROUTES:
-        for address in list(addresses(route, theirs))[:2]:
+        for address in list(addresses.addresses(route, theirs))[:2]:
             for method in (client.get, client.post):
                 response = method(address)
                 assert response.status_code != 200 or b"login-form" in response.content or "invitation" in address, (
