@@ -253,7 +253,7 @@ class WebhookRequest:
         try:
             return read_json(self.body)
         except NotReadable as error:
-            raise Unreadable(error.reason.replace("It is", "The body is")) from error
+            raise Unreadable(error.reason) from error
 
 
 @dataclass(frozen=True, slots=True)

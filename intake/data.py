@@ -29,13 +29,13 @@ def read_json(data: bytes | str) -> Any:
     except NotReadable:
         raise
     except RecursionError as error:
-        raise NotReadable("It is nested too deeply.") from error
+        raise NotReadable("The JSON is nested too deeply.") from error
     except ValueError as error:
         # Of all that json.loads raises, only this is neither about its form nor about its encoding.
         too_long = not isinstance(error, json.JSONDecodeError | UnicodeError)
-        raise NotReadable("A number in it is too long." if too_long else "It is not JSON.") from error
+        raise NotReadable("A number in the JSON is too long." if too_long else "The body is not JSON.") from error
     if _may_be_deep(data) and _is_deep(value):
-        raise NotReadable("It is nested too deeply.")
+        raise NotReadable("The JSON is nested too deeply.")
     return value
 
 
@@ -46,7 +46,7 @@ def _no_number(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise NotReadable("A number in it is too large.")
+        raise NotReadable("A number in the JSON is too large.")
     return number
 
 
