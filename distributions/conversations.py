@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -22,6 +22,7 @@ from distributions.piping import Template, values_of
 from distributions.references import link_token, opt_out_token
 from distributions.states import Status
 from extensions.models import ProviderAccount
+from extensions.senders import spellings
 from organizations.models import Organization
 from surveys import conversation as engine
 from surveys.models import Answer, Response
@@ -29,33 +30,33 @@ from surveys.models import Answer, Response
 State = Conversation.State
 
 GROUP = 1_000  # conversations in one transaction
-NOT_LEFT = (Status.QUEUED, Status.SKIPPED, Status.CANCELLED)
 
 
-def first_text(account: ProviderAccount, organization: Organization, phone: str) -> Message | None:
-    """The message that opened the latest survey by text which this person was sent on this account's number.
+def first_text(
+    account: ProviderAccount, organization: Organization, phone: str, at: datetime | None = None
+) -> Message | None:
+    """The message that opened the survey by text to which a reply that arrived `at` this time belongs.
 
-    The number decides and not the account, so a replacement goes on where its predecessor was. The latest one counts:
-    a person answers the question they read last.
+    It is the survey of which a text left last for this person on this account's number: a person answers the question
+    they read last. The number decides and not the account, so a replacement goes on where its predecessor was.
     """
-    opened = Message.objects.filter(
+    texts = Message.objects.left(at or timezone.now()).filter(
+        Q(conversation=None) | Q(conversation__state=State.OPEN),
         organization=organization,
         to=phone,
-        conversation=None,
-        attempt__gt=0,
         distribution__method=Distribution.Method.INTERACTIVE,
         account__organization=organization,
-        account__sender__in=_line(account),
-    ).exclude(status__in=NOT_LEFT)
-    found: Message | None = opened.select_related("distribution__survey").order_by("-pk").first()
-    return found
-
-
-def _line(account: ProviderAccount) -> tuple[str, ...]:
-    """The account's number, in both spellings: some providers want a plus."""
-    sender: str = account.sender
-    digits = sender.removeprefix("+")
-    return (digits, f"+{digits}") if digits.isdecimal() else (sender,)
+        account__sender__in=spellings(account.sender),
+    )
+    newest = F("attempted_at").desc(nulls_last=True)
+    found: Message | None = (
+        texts.select_related("distribution__survey", "conversation__message__distribution__survey")
+        .order_by(newest, "-pk")
+        .first()
+    )
+    if found is None or found.conversation is None:
+        return found
+    return found.conversation.message
 
 
 def take(account: ProviderAccount, first: Message, inbound: InboundMessage) -> None:
@@ -105,7 +106,10 @@ def _find_or_begin(account: ProviderAccount, first: Message, now: datetime, wait
         Conversation.objects.filter(pk=locked.pk).update(response=locked.response)
         tallies.add(first.distribution_id, started=1)
         earlier = Conversation.objects.filter(
-            organization_id=first.organization_id, phone=first.to, state=State.OPEN, account__sender__in=_line(account)
+            organization_id=first.organization_id,
+            phone=first.to,
+            state=State.OPEN,
+            account__sender__in=spellings(account.sender),
         )
         _close(_locked(earlier.exclude(pk=locked.pk)), State.SUPERSEDED, now)
     return locked
@@ -189,14 +193,14 @@ def _language(contact: Contact | None, organization: Organization) -> str:
 
 
 def carrier(account: ProviderAccount) -> ProviderAccount | None:
-    """The organisation's living account with this account's number: itself, or the one that took its place.
+    """The organisation's usable account with this account's number: itself, or the one that took its place.
 
     One that is finishing what it began carries on where nobody has taken its place.
     """
-    if account.deleted_at is None and account.retiring_at is None:
+    if account.deleted_at is None and account.retiring_at is None and account.granted_at is not None:
         return account
     same = ProviderAccount.objects.usable().filter(
-        organization=account.organization_id, sender__in=_line(account), retiring_at=None
+        organization=account.organization_id, sender__in=spellings(account.sender), retiring_at=None
     )
     found: ProviderAccount | None = same.order_by("listed_at", "pk").first()
     return found or (account if account.deleted_at is None else None)

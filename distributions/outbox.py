@@ -23,14 +23,13 @@ from django.utils import timezone
 from distributions import identity, tallies
 from distributions.models import Chunk, Distribution, Message, Tally
 from distributions.references import reference
-from distributions.states import FINAL, TRANSITIONS, WAITING, Status, sources
+from distributions.states import FINAL, REPEATED, TRANSITIONS, WAITING, Status, sources
 from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import PumpSeat
 from intake.text import fitted, fitted_id
 
 T = TypeVar("T")
 
-REPEATED = "repeated"  # the reason of a queued message that was uncertain before
 RESTORED = "restored"  # the reason of an uncertain message that a backup brought back: only a person sends it again
 SEATS = 2  # pumps that may work for one account at once
 SEAT_LEASE = 15.0  # seconds; renewed while the pump lives

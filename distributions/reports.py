@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from django.db.models import Case, F, When
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_in, opt_out
-from distributions import conversations, keywords, outbox, tallies
+from distributions import conversations, keywords, lines, outbox, tallies
 from distributions.models import InboundMessage, InboundPart, Message, MessageEvent
 from distributions.outbox import Change
 from distributions.references import message_id_of_reference
 from distributions.states import FINAL, RANK, REPORTED, Status
+from extensions import senders
 from extensions.contract import Category, DeliveryReport, InboundSms
 from extensions.models import ProviderAccount
+from intake.text import fitted_id
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
@@ -160,57 +163,108 @@ def _opt_out(message: Found, report: DeliveryReport) -> None:
     opt_out(organization, message.to, OptOut.Source.PROVIDER, report.error)
 
 
-def apply_inbound(account: ProviderAccount, organization: Organization, sms: InboundSms) -> InboundMessage | None:
-    """Keep an inbound message and act on its stop, start or help word.
+def apply_inbound(
+    account: ProviderAccount,
+    organization: Organization | None,
+    sms: InboundSms,
+    *,
+    received_at: datetime | None = None,
+) -> InboundMessage | None:
+    """Keep an inbound message for whom it is meant, and act on its stop, start or help word.
 
-    None if it was kept before, or is a part of a longer text whose other parts have not come yet. `organization` is the
-    one in the callback's address: the account's own or, for the installation's account, the one the address names.
+    `account` has verified it, at the address of `organization`; the number that was written to decides whose it is (see
+    `lines`). `received_at` is when it arrived, now if it is left out. None if it was kept before, is a part of a longer
+    text whose other parts have not come yet, or came on a shared number from somebody whom nobody has texted there.
     """
+    at = received_at or timezone.now()
+    sender, recipient = international(sms.sender), senders.e164(sms.recipient)
+    sms = replace(sms, sender=sender, recipient=recipient)
+    line = lines.line_of(account, recipient)
+    same = {"recipient": recipient, "provider_message_id": sms.message_id}
+    if InboundMessage.objects.filter(provider_identity__in=line.identities, **same).exists():
+        return None
+    route = lines.route(line, organization, sender, at)
+    if route is None:
+        logger.warning("%s: a reply on a shared number from somebody whom nobody has texted", account.public_id)
+        return None
     if sms.concat_total > 1:
-        return _keep_part(account, organization, sms)
-    sender = international(sms.sender)
-    meaning = _meaning(organization, sender, sms)
-    first = conversations.first_text(account, organization, sender) if meaning == keywords.Meaning.REPLY else None
-    message = first or _latest(organization, sender)
-    contacts = Contact.objects.filter(organization=organization)
-    contact = contacts.filter(pk=message.contact_id).first() if message and message.contact_id else None
-    contact = contact or contacts.filter(phone=sender).order_by("-pk").first()
+        return _keep_part(account, route.organization, sms, at)
+    meaning = _meaning(route.organization, sender, sms)
+    is_reply = meaning == keywords.Meaning.REPLY and senders.is_number(sender)
+    first = conversations.first_text(route.account, route.organization, sender, at) if is_reply else None
+    message = first or _latest(line, route.organization, sender, at)
+    contact = _contact(route.organization, sender, message)
     with tallies.counted():
         inbound, created = InboundMessage.objects.get_or_create(
-            account=account,
-            provider_message_id=sms.message_id,
+            provider_identity=account.provider_identity,
+            **same,
             defaults={
-                "organization": organization,
-                "sender": sender[:40],
-                "recipient": sms.recipient,
+                "account": route.account,
+                "organization": route.organization,
+                "sender": sender,
                 "text": sms.text,
                 "meaning": meaning,
                 "contact": contact,
                 "message": message,
+                "received_at": at,
             },
         )
         if not created:
             return None
-        if meaning == keywords.Meaning.OPT_OUT:
-            opt_out(organization, sender, OptOut.Source.KEYWORD, f"inbound {inbound.pk}")
-            conversations.stop(organization, sender)
-        elif meaning == keywords.Meaning.OPT_IN:
-            opt_in(organization, sender)
-        elif first is not None:
-            conversations.take(account, first, inbound)
+        if first is not None:
+            conversations.take(route.account, first, inbound)
+        elif senders.is_number(sender):
+            _obey(route, inbound, sms)
     return inbound
 
 
-def _latest(organization: Organization, phone: str) -> Message | None:
-    """The distribution's text that this person was sent last; what a conversation went on with is not one."""
-    texts = Message.objects.filter(organization=organization, to=phone, conversation=None)
-    found: Message | None = texts.order_by("-pk").first()
+def _obey(route: lines.Route, inbound: InboundMessage, sms: InboundSms) -> None:
+    """Act on a stop or start word, for everybody who texts this person on the line.
+
+    Each organisation reads it with its own stop words. A start word lets back in the others only where it was the stop
+    word on this line that had ended it.
+    """
+    phone, shared = inbound.sender, f"shared line {inbound.recipient}"
+    for organization in (route.organization, *route.others):
+        is_theirs = organization.pk == inbound.organization_id
+        meaning = inbound.meaning if is_theirs else _meaning(organization, phone, sms)
+        if meaning == keywords.Meaning.OPT_OUT:
+            opt_out(organization, phone, OptOut.Source.KEYWORD, f"inbound {inbound.pk}" if is_theirs else shared)
+            conversations.stop(organization, phone)
+        elif meaning == keywords.Meaning.OPT_IN and (is_theirs or _was_stopped(organization, phone, shared)):
+            opt_in(organization, phone)
+
+
+def _was_stopped(organization: Organization, phone: str, evidence: str) -> bool:
+    stopped = OptOut.objects.active().filter(organization=organization, phone=phone)
+    return stopped.filter(source=OptOut.Source.KEYWORD, evidence=evidence).exists()
+
+
+def _contact(organization: Organization, phone: str, message: Message | None) -> Contact | None:
+    """Whom the number belongs to. Whoever has no number is nobody who writes from none."""
+    if not senders.is_number(phone):
+        return None
+    contacts = Contact.objects.filter(organization=organization)
+    contact = contacts.filter(pk=message.contact_id).first() if message and message.contact_id else None
+    return contact or contacts.filter(phone=phone).order_by("-pk").first()
+
+
+def _latest(line: lines.Line, organization: Organization, phone: str, at: datetime) -> Message | None:
+    """The distribution's text that this person was sent last, on this line if there was one.
+
+    What a conversation went on with is none.
+    """
+    if not senders.is_number(phone):
+        return None
+    texts = Message.objects.left(at).filter(organization=organization, to=phone, conversation=None)
+    here = Case(When(account__in=[one.pk for one in line.accounts], then=0), default=1)
+    found: Message | None = texts.order_by(here, F("attempted_at").desc(nulls_last=True), "-pk").first()
     return found
 
 
 def international(number: str) -> str:
-    """A number as contacts hold it: E.164 with a plus. Short codes and names stay as they are."""
-    return f"+{number}" if number.isdigit() and len(number) >= 7 else number
+    """A person's number as contacts hold it: E.164 with a plus. Short codes and names stay as they are."""
+    return senders.e164(number, shortest=7)
 
 
 def _meaning(organization: Organization, sender: str, sms: InboundSms) -> InboundMessage.Meaning:
@@ -220,32 +274,37 @@ def _meaning(organization: Organization, sender: str, sms: InboundSms) -> Inboun
     return keywords.meaning(sms.text, opted_out=opted_out, more_stop_words=organization.stop_words)
 
 
-def _keep_part(account: ProviderAccount, organization: Organization, sms: InboundSms) -> InboundMessage | None:
+def _keep_part(
+    account: ProviderAccount, organization: Organization, sms: InboundSms, at: datetime
+) -> InboundMessage | None:
     """Keep one part; the last to come completes the text."""
-    key = f"{sms.sender}/{sms.recipient}/{sms.concat_ref}"[:120]
+    key = fitted_id(f"{sms.sender}/{sms.recipient}/{sms.concat_ref}", 120)
+    identity = account.provider_identity
     with tallies.counted():
         InboundPart.objects.get_or_create(
-            account=account,
+            provider_identity=identity,
+            recipient=sms.recipient,
             provider_message_id=sms.message_id,
             defaults={
+                "account": account,
                 "organization": organization,
                 "key": key,
                 "part": sms.concat_part,
                 "total": sms.concat_total,
                 "sender": sms.sender,
-                "recipient": sms.recipient,
                 "text": sms.text,
+                "received_at": at,
             },
         )
         since = timezone.now() - PARTS_WAIT  # the provider's number is small and used again
-        parts = InboundPart.objects.filter(account=account, key=key, received_at__gte=since)
+        parts = InboundPart.objects.filter(provider_identity=identity, key=key, received_at__gte=since)
         parts = parts.order_by("pk").select_for_update()
         found = {part.part: part for part in parts}
         return _join(list(found.values())) if len(found) >= sms.concat_total else None
 
 
 def _join(parts: list[InboundPart]) -> InboundMessage | None:
-    """The whole text as one inbound message, under the first part's id."""
+    """The whole text as one inbound message, under the first part's id; it arrived with the last."""
     parts.sort(key=lambda part: part.part)
     first = parts[0]
     sms = InboundSms(
@@ -254,7 +313,8 @@ def _join(parts: list[InboundPart]) -> InboundMessage | None:
         recipient=first.recipient,
         text="".join(part.text for part in parts),
     )
-    inbound = apply_inbound(first.account, first.organization, sms)
+    arrived = max(part.received_at for part in parts)
+    inbound = apply_inbound(first.account, first.organization, sms, received_at=arrived)
     InboundPart.objects.filter(pk__in=[part.pk for part in parts]).delete()
     return inbound
 
@@ -263,9 +323,9 @@ def join_forgotten_parts() -> None:
     """A text of which a part never comes is kept as far as it came."""
     until = timezone.now() - PARTS_WAIT
     late = InboundPart.objects.filter(received_at__lt=until)
-    for account_id, key in list(late.order_by().values_list("account_id", "key").distinct()):
+    for identity, key in list(late.order_by().values_list("provider_identity", "key").distinct()):
         with tallies.counted():
-            parts = late.filter(account_id=account_id, key=key).order_by("pk").select_for_update(of=("self",))
+            parts = late.filter(provider_identity=identity, key=key).order_by("pk").select_for_update(of=("self",))
             found = list(parts.select_related("account", "organization"))
             if found:
                 _join(found)

@@ -34,7 +34,7 @@ from distributions.models import MessageEvent
 from distributions.outbox import Change, Claim, Marked
 from distributions.outcomes import Kind, Outcome
 from distributions.pacing import Pace, reserve
-from distributions.states import Status
+from distributions.states import REPEATED, Status
 from distributions.wire import Wire
 from extensions import health, tokens
 from extensions.contract import (
@@ -474,7 +474,7 @@ class Pump:
     def reason(self, result: Result) -> str:
         """The outcome's category; a message that goes back into the queue stays known as repeated."""
         back = TO_STATUS[result.outcome.kind] is Status.QUEUED
-        return outbox.REPEATED if back and result.message.repeated else result.outcome.category
+        return REPEATED if back and result.message.repeated else result.outcome.category
 
     async def settle_works(self) -> None:
         """Finish or give back the chunks whose last request is answered."""

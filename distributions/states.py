@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from extensions.contract import Delivery
 
+REPEATED = "repeated"  # the reason of a queued message that was uncertain before
+
 
 class Status(models.TextChoices):
     QUEUED = "queued", _("queued")  # waiting for a worker
@@ -40,6 +42,7 @@ FINAL = frozenset(
     {Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.SKIPPED, Status.CANCELLED}
 )
 WAITING = frozenset({Status.QUEUED, Status.SENDING})
+NOT_LEFT = frozenset({Status.QUEUED, Status.SKIPPED, Status.CANCELLED})
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     status: frozenset(later for later, later_rank in RANK.items() if later_rank > rank) for status, rank in RANK.items()

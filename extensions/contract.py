@@ -386,9 +386,11 @@ class InboundSms:
     """An SMS from a person to us.
 
     `message_id` is the provider's id and never comes twice for two texts; "" where the provider gives none, so that
-    the callback's own key has to stand in. `in_reply_to` is the provider's id of our message where it says which
-    one was answered. `opt_out` is True or False where the provider says that the text was an opt-out or an opt-in
-    keyword, None where it leaves that to us. A long text that arrives in parts carries `concat_ref`, `concat_part`
+    the callback's own key has to stand in. `sender` and `recipient` are E.164 with a plus if they are numbers
+    (`senders.e164`); short codes and names are as the provider writes them. `in_reply_to` is the provider's id of our
+    message where it says which one was answered. `opt_out` is True or False where the provider says that the text was
+    an opt-out or an opt-in keyword, None where it leaves that to us. A long text that arrives in parts carries
+    `concat_ref`, `concat_part`
     (from 1) and `concat_total`; 0 means it is whole.
     """
 
@@ -489,6 +491,7 @@ class Provider:
     webhook_check: ClassVar[WebhookCheck] = WebhookCheck.SIGNATURE
     webhook_check_note: ClassVar[Text] = ""  # how strong the check is, in words
     webhook_secrets: ClassVar[tuple[str, ...]] = ()  # the credentials that prove a callback
+    account_fields: ClassVar[tuple[str, ...]] = ()  # the credentials that name the account and outlive its secrets
     host_patterns: ClassVar[tuple[str, ...]] = ()  # full-match regular expressions of the hosts it may call
     batch_size: ClassVar[int] = 1
     max_in_flight: ClassVar[int] = 10  # requests at once for one account

@@ -15,12 +15,17 @@ from django.utils.translation import gettext_lazy as _
 from extensions import registry
 from extensions.contract import Capabilities, Delivery, Provider, SenderKind
 from extensions.fields import EncryptedJSONField
+from extensions.senders import spellings
 from organizations.ids import new_id
 from organizations.models import Organization, OwnedQuerySet, User
 
 
 def new_account_id() -> str:
     return new_id("ACC_")
+
+
+def new_provider_identity() -> str:
+    return new_id("PA_")
 
 
 class EnabledExtension(models.Model):
@@ -81,6 +86,7 @@ class ProviderAccount(models.Model):
 
     IMMUTABLE: ClassVar[frozenset[str]] = frozenset(
         {"organization", "organization_id", "provider", "name", "sender", "sender_kind", "credentials", "public_id"}
+        | {"provider_identity"}
     )
 
     public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_account_id, editable=False)
@@ -101,6 +107,8 @@ class ProviderAccount(models.Model):
         _("kind of sender"), max_length=16, choices=[(kind.value, kind.value) for kind in SenderKind]
     )
     credentials = EncryptedJSONField()
+    # The same for all rows of an organisation that are one account at the provider: its ids count within that.
+    provider_identity = models.CharField(max_length=24, default=new_provider_identity, editable=False)
     created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("added by"))
     # Its place in the list: when it was added, or when the account was whose place it took over.
@@ -123,7 +131,10 @@ class ProviderAccount(models.Model):
         verbose_name = _("account")
         verbose_name_plural = _("accounts")
         ordering: ClassVar = ["listed_at", "id"]
-        indexes: ClassVar = [models.Index(fields=["organization", "provider"], name="accounts_by_provider")]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "provider"], name="accounts_by_provider"),
+            models.Index(fields=["provider", "sender"], name="accounts_by_sender"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -134,7 +145,37 @@ class ProviderAccount(models.Model):
             changing = kwargs.get("update_fields")
             if changing is None or self.IMMUTABLE.intersection(changing):
                 raise FieldError("An account's details cannot be changed (R24): name the update_fields that may.")
+        else:
+            same = next(filter(self.is_same_at_provider, self._earlier()), None)
+            self.provider_identity = same.provider_identity if same else self.provider_identity
         super().save(*args, **kwargs)
+
+    def _earlier(self) -> models.QuerySet[ProviderAccount]:
+        earlier = ProviderAccount.objects.filter(organization=self.organization, provider=self.provider)
+        return earlier.order_by("pk")
+
+    def is_same_at_provider(self, earlier: ProviderAccount) -> bool:
+        """Whether `earlier`, of the same organisation and provider, is the same account there.
+
+        So it is with the same credentials, with those that name the account (its secrets may have been renewed), and
+        where this one took the other's place on its number.
+        """
+        mine, theirs = self.credentials.get("values", {}), earlier.credentials.get("values", {})
+        provider = registry.find(self.provider)
+        names = provider.account_fields if provider else ()
+        named = [mine.get(name) for name in names]
+        is_named_alike = all(named) and bool(names) and named == [theirs.get(name) for name in names]
+        took_its_place = self.replaces_id == earlier.pk and spellings(self.sender) == spellings(earlier.sender)
+        return is_named_alike or took_its_place or (bool(mine) and mine == theirs)
+
+    def is_proven_with(self, other: ProviderAccount) -> bool:
+        """Whether what proves a callback for `other`, of the same organisation and provider, proves it for this one."""
+        mine, theirs = self.credentials.get("values", {}), other.credentials.get("values", {})
+        provider = registry.find(self.provider)
+        names = provider.webhook_secrets if provider else ()
+        secrets = [mine.get(name) for name in names]
+        alike = all(secrets) and bool(secrets) and secrets == [theirs.get(name) for name in names]
+        return self.provider_identity == other.provider_identity or alike
 
     @classmethod
     def seal(cls, organization: Organization | None, values: dict[str, str]) -> dict[str, Any]:

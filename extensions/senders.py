@@ -63,7 +63,25 @@ def _alphanumeric(value: str) -> tuple[str, SenderKind]:
     return value, SenderKind.ALPHANUMERIC
 
 
-def e164(number: str) -> str:
-    """A person's number with its plus, whether or not the provider wrote it; short codes and names stay as they are."""
-    digits = number.strip().removeprefix("+")
-    return f"+{digits}" if re.fullmatch("[1-9][0-9]{7,14}", digits) else number.strip()
+def e164(number: str, *, shortest: int = NUMBER_LENGTHS.start) -> str:
+    """A number with its plus, whether or not the provider wrote it; short codes and names stay as they are.
+
+    `shortest` is the least number of digits, country code included, that is no short code.
+    """
+    number = number.strip()
+    digits = number.removeprefix("+")
+    return f"+{digits}" if re.fullmatch("[1-9][0-9]{6,14}", digits) and len(digits) >= shortest else number
+
+
+def spellings(sender: str) -> tuple[str, ...]:
+    """A number of ours as accounts may hold it: some providers want a plus. A name has one spelling."""
+    digits = sender.strip().removeprefix("+")
+    return (digits, f"+{digits}") if re.fullmatch("[0-9]+", digits) else (sender,)
+
+
+def is_number(sender: str) -> bool:
+    """Whether this is a person's number in E.164: from whatever else a text comes, it is nobody whom we text.
+
+    Not a short code, a name or nothing, and not "whatsapp:+44…": who writes through another channel answers no SMS.
+    """
+    return re.fullmatch(r"\+[1-9][0-9]{6,14}", sender) is not None

@@ -267,14 +267,12 @@ def _hold(callbacks: list[Callback]) -> set[int]:
 
 
 def _apply_inbound(account: ProviderAccount, one: Parsed) -> None:
-    organization = account.organization or _organization_of(one.callback)
-    if organization is None:
-        return
+    called = account.organization or _organization_of(one.callback)
     # Two callbacks with texts of the same people must not wait for each other, so all go through them in one order.
     for position, sms in sorted(enumerate(one.inbound), key=lambda numbered: numbered[1].sender):
         key = one.callback.dedupe_key if not position else f"{one.callback.dedupe_key}/{position}"
-        # Some providers give no id.
-        reports.apply_inbound(account, organization, sms if sms.message_id else replace(sms, message_id=key))
+        named = sms if sms.message_id else replace(sms, message_id=key)  # some providers give no id
+        reports.apply_inbound(account, called, named, received_at=one.callback.received_at)
 
 
 def _mark(group: list[Parsed]) -> None:
@@ -370,7 +368,7 @@ def _remember(account: ProviderAccount, parsed: list[Parsed]) -> None:
 
 
 def _organization_of(callback: Callback) -> Organization | None:
-    """The organisation that the callback's address names: it tells whose reply the installation's account received."""
+    """The organisation that the callback's address names; whose the reply is, the number that was written to says."""
     name = WebhookRequest(callback.method, callback.url).path.rstrip("/").rsplit("/", 1)[-1]
     return Organization.objects.filter(public_id=name).first()
 

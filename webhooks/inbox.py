@@ -63,6 +63,7 @@ class Opened:
     """An account whose callbacks can be verified."""
 
     account_id: int
+    identity: str  # of the provider account: what it says twice counts once, whichever of our accounts was asked
     provider: Provider
 
 
@@ -96,7 +97,7 @@ def _accounts(organization_id: str, provider: type[Provider]) -> tuple[int | Non
         # The living first, the newest first: a replaced account often shares its secrets with its successor.
         for account in accounts.select_related("organization").order_by(F("deleted_at").desc(nulls_first=True), "-pk"):
             try:
-                opened.append(Opened(account.pk, account.open()))
+                opened.append(Opened(account.pk, account.provider_identity, account.open()))
             except PermissionDenied:
                 logger.error("account %s holds another organisation's credentials", account.public_id)
     if len(_cache) > 10_000:  # made-up organisations must not fill the memory
@@ -141,7 +142,7 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
             url=request.url,
             content_type=request.header("Content-Type")[:100],
             body=request.body,
-            dedupe_key=_digest(f"{opened.account_id}:{kind}:{opened.provider.dedupe_key(request)}"),
+            dedupe_key=_digest(f"{opened.identity}:{kind}:{opened.provider.dedupe_key(request)}"),
         )
     )
     return Kept(opened.account_id, provider)

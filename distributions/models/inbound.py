@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -26,6 +26,7 @@ class InboundMessage(Owned):
         HELP = "help", _("help")
 
     account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="+", verbose_name=_("account"))
+    provider_identity = models.CharField(max_length=24, default="", editable=False)  # of the account that proved it
     provider_message_id = models.CharField(max_length=120)
     sender = models.CharField(_("from"), max_length=40)
     recipient = models.CharField(_("to"), max_length=40, blank=True)
@@ -42,18 +43,25 @@ class InboundMessage(Owned):
         verbose_name_plural = _("inbound messages")
         ordering: ClassVar = ["-received_at", "-id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["account", "provider_message_id"], name="one_inbound_per_provider_id")
+            models.UniqueConstraint(
+                fields=["provider_identity", "recipient", "provider_message_id"], name="one_inbound_per_provider_id"
+            )
         ]
         indexes: ClassVar = [models.Index(fields=["organization", "sender"], name="inbound_by_sender")]
 
     def __str__(self) -> str:
         return str(self.pk)
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.provider_identity = self.provider_identity or self.account.provider_identity
+        super().save(*args, **kwargs)
+
 
 class InboundPart(models.Model):
     """One part of a long text that its provider hands over in parts; gone once the text is whole."""
 
-    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="+")
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="+")  # that has verified it
+    provider_identity = models.CharField(max_length=24, default="", editable=False)
     organization = models.ForeignKey("organizations.Organization", models.CASCADE, related_name="+")
     key = models.CharField(max_length=120)  # what the parts of one text share: sender, recipient, the provider's number
     part = models.PositiveSmallIntegerField()  # from 1
@@ -66,9 +74,11 @@ class InboundPart(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["account", "provider_message_id"], name="one_part_per_provider_id")
+            models.UniqueConstraint(
+                fields=["provider_identity", "recipient", "provider_message_id"], name="one_part_per_provider_id"
+            )
         ]
-        indexes: ClassVar = [models.Index(fields=["account", "key"], name="parts_of_one_text")]
+        indexes: ClassVar = [models.Index(fields=["provider_identity", "key"], name="parts_of_one_text")]
 
     def __str__(self) -> str:
         return f"{self.part}/{self.total}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact
 from distributions.models.distributions import Distribution
-from distributions.states import Status, sources
+from distributions.states import NOT_LEFT, REPEATED, Status, sources
 from extensions.models import ProviderAccount
 from organizations.models import Owned, OwnedQuerySet
 
@@ -20,11 +22,21 @@ class MessageQuerySet(OwnedQuerySet):
         """One UPDATE, only from a state that allows it: late and duplicate reports change nothing. Returns how many."""
         return self.filter(status__in=sources(to)).update(status=to, **fields)
 
+    def left(self, by: datetime) -> Self:
+        """Texts that were on their way to their people at that time, or may have been.
+
+        What the provider refused never was; what waits for its repetition may have left the first time.
+        """
+        repeated, refused = Q(reason=REPEATED), Q(status=Status.FAILED, provider_message_id="")
+        attempted = self.filter(Q(attempted_at__lte=by) | Q(attempted_at=None) | repeated, attempt__gt=0)
+        return attempted.exclude(refused).exclude(~repeated & Q(status__in=NOT_LEFT))
+
 
 class Message(Owned):
     """One text to one person: the outbox row.
 
-    There is no index on anything that changes, so that PostgreSQL updates rows in place. `attempt` numbers the marks
+    There is no index on anything that changes, so that PostgreSQL updates rows in place. That on the number begins with
+    it, since a reply to an account that many share names nobody else. `attempt` numbers the marks
     "sending"; a result is written only for the attempt it belongs to. `reason` is a Category, or why it was skipped.
     """
 
@@ -66,7 +78,7 @@ class Message(Owned):
             models.UniqueConstraint(fields=["distribution", "contact"], name="one_message_per_contact")
         ]
         indexes: ClassVar = [
-            models.Index(fields=["organization", "to"], name="messages_by_number"),
+            models.Index(fields=["to", "organization"], name="messages_by_number"),
             models.Index(
                 fields=["conversation"], condition=models.Q(conversation__isnull=False), name="messages_by_conversation"
             ),

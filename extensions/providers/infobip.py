@@ -441,7 +441,7 @@ class Infobip(Provider):
             recipient, text = _text(entry.get("to")), _inbound_text(entry)
             identity = "\0".join((sender, recipient, text, _text(entry.get("receivedAt"))))
             digest = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:40]
-            messages.append(InboundSms(_text(entry.get("messageId")) or digest, e164(sender), recipient, text))
+            messages.append(InboundSms(_text(entry.get("messageId")) or digest, e164(sender), e164(recipient), text))
         if unusable and not messages:
             raise Unreadable("results: no entry has a text and from, the number that it comes from.")
         return messages

@@ -193,6 +193,7 @@ class LinkMobility(Provider):
     )
     webhook_check = WebhookCheck.BASIC
     webhook_secrets = ("username", "password")
+    account_fields = ("username", "platform_id", "platform_partner_id")
     webhook_check_note = _(
         "Medium: LINK Mobility cannot sign its calls. Each call must carry the username and the password of this "
         "account, which is why the gate's credentials have to match; calls without them are refused. Whoever knows the "

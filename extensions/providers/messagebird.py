@@ -459,7 +459,7 @@ class MessageBird(Provider):
         if not message_id and written_at:
             content = "\0".join((sender, recipient, text, written_at))
             message_id = hashlib.sha256(_bytes(content)).hexdigest()
-        return [InboundSms(message_id, senders.e164(sender), recipient.removeprefix("+"), text)]
+        return [InboundSms(message_id, senders.e164(sender), senders.e164(recipient), text)]
 
     @classmethod
     def webhook_response(cls, kind: str) -> HttpResponse:

@@ -162,6 +162,7 @@ class MessageMedia(Provider):
     )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("webhook_public_key",)
+    account_fields = ("username",)
     webhook_check_note = _(
         "Strong: each call is signed by MessageMedia with a private key that nobody else has (RSA over the address, "
         "the date and the body), and checked with the public key you enter. Unsigned or altered calls, and those dated "
@@ -400,8 +401,8 @@ class MessageMedia(Provider):
         return [
             InboundSms(
                 message_id=_text(data[kind]),
-                sender=sender,
-                recipient=_text(data.get("destination_number")),
+                sender=senders.e164(sender),
+                recipient=senders.e164(_text(data.get("destination_number"))),
                 text=content if isinstance(content, str) else MEDIA if data.get("attachments") else "",
                 in_reply_to=_text(data.get("message_id")),
                 opt_out=True if kind == OPT_OUT else None,

@@ -137,6 +137,7 @@ class Sinch(Provider):
     )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("webhook_secret",)
+    account_fields = ("region", "project_id", "app_id")
     webhook_check_note = _(
         "Strong: each call is signed with your secret token (HMAC-SHA256 over the whole body) and carries its time. "
         "Calls without a signature, altered calls and calls more than 5 minutes old are refused. A webhook that "
@@ -453,8 +454,8 @@ class Sinch(Provider):
         return [
             InboundSms(
                 message_id=message_id,
-                sender=f"+{sender}" if sender[0] in "123456789" else sender,
-                recipient=_text(_within(message, "sender_id")),
+                sender=senders.e164(sender),
+                recipient=senders.e164(_text(_within(message, "sender_id"))),
                 text=text,
                 in_reply_to=_text(_within(content, "reply_to", "message_id")),
             )

@@ -187,6 +187,7 @@ class Twilio(Provider):
         "signature names no time, so a repeated callback is recognised by its content and counts once."
     )
     webhook_secrets = ("auth_token",)
+    account_fields = ("account_sid",)
     host_patterns = (r"api\.twilio\.com",)
     max_in_flight = 10
     # Twilio queues what a number cannot carry yet (1 a second in the US and Canada, about 10 elsewhere).

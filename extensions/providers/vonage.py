@@ -201,6 +201,7 @@ class Vonage(Provider):
     )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("signature_secret",)
+    account_fields = ("account_sid",)
     webhook_check_note = _(
         "Each call is signed with your signature secret and carries its time. Calls that are not signed, were altered, "
         "are more than 24 hours old or come from another Vonage account are refused. HMAC with SHA-256 or SHA-512 is "
@@ -553,7 +554,9 @@ class Vonage(Provider):
         message_id, sender = _plain(data.get("messageId")), _plain(data.get("msisdn"))
         if not message_id or not sender:
             raise Unreadable(f"{'msisdn' if message_id else 'messageId'} is missing.")
-        sms = InboundSms(message_id, senders.e164(sender), _plain(data.get("to")), _plain(data.get("text")))
+        sms = InboundSms(
+            message_id, senders.e164(sender), senders.e164(_plain(data.get("to"))), _plain(data.get("text"))
+        )
         if _plain(data.get("concat")).lower() != "true":
             return [sms]
         part, total = _count(data, "concat-part"), _count(data, "concat-total")
@@ -582,7 +585,7 @@ class Vonage(Provider):
         message_id, sender = _plain(data.get("message_uuid")), _plain(sender)
         if not message_id or not sender:
             raise Unreadable(f"{'from' if message_id else 'message_uuid'} is missing.")
-        return InboundSms(message_id, senders.e164(sender), _plain(recipient), _plain(text))
+        return InboundSms(message_id, senders.e164(sender), senders.e164(_plain(recipient)), _plain(text))
 
 
 def _parameters(request: WebhookRequest) -> dict[str, Any]:
