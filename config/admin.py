@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -17,7 +17,7 @@ from django.utils.translation import pgettext_lazy
 from unfold.sites import UnfoldAdminSite
 
 from config import home
-from organizations import views
+from organizations import throttle, views
 from organizations.admin_base import OwnedAdmin, declared
 from organizations.forms import LoginForm
 from organizations.models import User
@@ -138,6 +138,12 @@ class SwitchboardAdminSite(UnfoldAdminSite):
         """Whether the home page may lead to a new distribution: only if its page would let the user in."""
         model_admin = self._registry.get(apps.get_model("distributions.Distribution"))
         return {"may_add_distribution": model_admin is not None and model_admin.has_add_permission(request)}
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
+            throttle.remember_device(response, request.user)
+        return response
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         return views.ChangePasswordView.as_view(extra_context=extra_context)(request)

@@ -2,7 +2,7 @@ import importlib
 
 from django.contrib.admin.apps import AdminConfig
 
-from config import logs
+from config import logs, private
 
 
 class SwitchboardAdminConfig(AdminConfig):
@@ -12,5 +12,6 @@ class SwitchboardAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
+        private.keep_private()
         logs.mask_uncaught()
         importlib.import_module("config.checks")  # registers the checks; settings are complete only now

@@ -10,6 +10,8 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
+from config import private
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("switchboard")
@@ -24,3 +26,10 @@ def use_our_logging(loglevel: int | str | None = None, **options: Any) -> None:
     if loglevel is not None:
         logging.getLogger().setLevel(loglevel)
     app.log.redirect_stdouts(logging.WARNING)  # what is printed is logged, as where Celery sets the logging up itself
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def keep_private(**options: Any) -> None:
+    """Where the worker or beat is started by itself, as on a platform that reads the Procfile."""
+    private.narrow()

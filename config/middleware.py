@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import re
 from collections.abc import Callable
@@ -30,17 +29,37 @@ class AdminPolicyMiddleware:
 
 
 class ClientAddressMiddleware:
-    """Behind our own TLS proxy, REMOTE_ADDR becomes the address the proxy saw: the last one it appended."""
+    """Behind our own proxies, REMOTE_ADDR becomes the address that the outermost of them has seen.
+
+    Each of TRUSTED_PROXIES adds the address of its caller on the right of CLIENT_ADDRESS_HEADER; what stands further
+    left is the client's own word. Where that place holds no address, REMOTE_ADDR stays the nearest proxy's.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-        if settings.SECURE_PROXY_SSL_HEADER and forwarded:
-            with contextlib.suppress(ValueError):  # not an address: keep the proxy's own, which is true at least
-                request.META["REMOTE_ADDR"] = str(ipaddress.ip_address(forwarded))
+        if settings.SECURE_PROXY_SSL_HEADER:
+            places = request.headers.get(settings.CLIENT_ADDRESS_HEADER, "").split(",")
+            if 0 < settings.TRUSTED_PROXIES <= len(places):
+                address = read_address(places[-settings.TRUSTED_PROXIES])
+                request.META["REMOTE_ADDR"] = address or request.META.get("REMOTE_ADDR", "")
         return self.get_response(request)
+
+
+def read_address(text: str) -> str:
+    """An IP address as proxies write it, with or without a port; "" if it is none.
+
+    An IPv4 address in the clothes of IPv6 is IPv4. A zone (fe80::1%eth0) means nothing outside its machine.
+    """
+    found = re.fullmatch(r"\[([^\]]+)\](?::\d{1,5})?|(\d+(?:\.\d+){3})(?::\d{1,5})?|([^\[\]]*)", text.strip())
+    try:
+        address = ipaddress.ip_address(next(filter(None, found.groups()))) if found else None
+    except (ValueError, StopIteration):
+        return ""
+    if address is None or getattr(address, "scope_id", None):
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 API = "/API/"

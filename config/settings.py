@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))  # may be missing; real variables win
+ENV_FILE = env.str("ENV_FILE", default=str(BASE_DIR / ".env"))
+environ.Env.read_env(ENV_FILE)  # may be missing; real variables win
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))  # what this installation writes
 
 # --- Secrets: a missing one stops the start --------------------------------------------------------------------------
@@ -31,6 +32,9 @@ DATACENTER_ID = env.str("DATACENTER_ID", default="local")
 _public = environ.urlparse(PUBLIC_URL)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_public.hostname or "localhost", "127.0.0.1", "localhost"])
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+# Only behind a proxy that sets them itself is any header believed; then this one says where a request comes from.
+CLIENT_ADDRESS_HEADER = env.str("CLIENT_ADDRESS_HEADER", default="X-Forwarded-For")
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1)  # how many write into it
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
 _https = _public.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
@@ -74,6 +78,12 @@ else:
     _database.setdefault("CONN_MAX_AGE", None)
     _database["CONN_HEALTH_CHECKS"] = True
     _database["DISABLE_SERVER_SIDE_CURSORS"] = True  # PgBouncer hands out another connection for each transaction
+# "attempts" counts guesses at passwords for all web processes together. It is in the database, without which nobody
+# can log in anyway: whenever the log-in works, so does the throttle (organizations/attempts.py).
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "attempts": {"BACKEND": "organizations.attempts.AttemptCache", "KEY_PREFIX": "attempts"},
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # An embedded Valkey on a unix socket serves where REDIS_URL is empty (config/broker.py starts it).
@@ -140,6 +150,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.bodies.BodyLimitMiddleware",  # before anything reads request.POST: the check of the CSRF token, any view
     "organizations.middleware.UserPreferencesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

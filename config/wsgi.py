@@ -4,9 +4,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config import logs
+from config import logs, private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
 logs.mask_handlers("_granian")  # it writes the traceback of what breaks while an answer is being streamed
+private.narrow()

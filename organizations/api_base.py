@@ -14,7 +14,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.core import signing
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
@@ -52,6 +52,7 @@ ERROR_CODES: dict[int, str] = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     409: "CONFLICT",
+    411: "LENGTH_REQUIRED",
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     500: "INTERNAL_ERROR",
@@ -185,6 +186,14 @@ def answer_error(error: Exception, context: Mapping[str, Any]) -> Response:
 def _error(status_code: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     data = {"errorCode": ERROR_CODES[status_code], "errorMessage": readable(sentence)}
     return Response(data, status=status_code, headers=dict(headers or {}))
+
+
+def refusal(status_code: int, sentence: str) -> JsonResponse:
+    """An error in the envelope, for what is refused before a view sees it."""
+    error = {"errorCode": ERROR_CODES[status_code], "errorMessage": readable(sentence)}
+    answer = JsonResponse({"meta": {**_meta(status_code, str(uuid4())), "error": error}}, status=status_code)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def sentences(detail: Any, field: str = "") -> list[str]:

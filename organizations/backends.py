@@ -18,7 +18,7 @@ class EmailBackend(BaseBackend):
     ) -> User | None:
         if username is None or password is None:
             return None
-        user = User.objects.filter(email__iexact=username).first()
+        user = User.objects.by_email(username)
         if user is None:
             User().set_password(password)  # as slow as a real check, so that time does not tell who exists
             return None

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.core.exceptions import ValidationError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -48,18 +49,21 @@ class LoginForm(AuthenticationForm):
         self.fields["password"].widget.attrs["autocomplete"] = "current-password"
 
     def clean(self) -> dict[str, Any]:
-        minutes = throttle.minutes_to_wait(self.request, self.cleaned_data.get("username", ""))
-        if minutes:
+        email = self.cleaned_data.get("username")
+        if email is None or self.request is None:
+            return super().clean()
+        try:
+            attempt = throttle.reserve_login(self.request, email)
+        except throttle.Throttled as throttled:
+            raise ValidationError(str(throttled), code="throttled") from throttled
+        except (DatabaseError, InterfaceError) as error:  # what cannot be counted is not tried
             raise ValidationError(
-                ngettext(
-                    "Too many failed log-ins. Try again in %(minutes)d minute.",
-                    "Too many failed log-ins. Try again in %(minutes)d minutes.",
-                    minutes,
-                )
-                % {"minutes": minutes},
-                code="throttled",
-            )
-        return super().clean()
+                _("Nobody can log in at the moment: the database does not answer. Please try again in a minute."),
+                code="unavailable",
+            ) from error
+        cleaned = super().clean()  # the slow part; a wrong password raises, and the attempt stays counted
+        attempt.release()
+        return cleaned
 
 
 class ChosenPasswordForm(SetPasswordForm):
@@ -77,6 +81,25 @@ class OwnPasswordForm(ChosenPasswordForm, PasswordChangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["old_password"].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"})
+
+    def clean_old_password(self) -> str:
+        """A session that was left open, or stolen, is no place to guess the password."""
+        try:
+            attempt = throttle.reserve_old_password(self.user)
+        except throttle.Throttled as throttled:
+            minutes = throttled.minutes
+            raise ValidationError(
+                ngettext(
+                    "Too many wrong passwords. Try again in %(minutes)d minute.",
+                    "Too many wrong passwords. Try again in %(minutes)d minutes.",
+                    minutes,
+                )
+                % {"minutes": minutes},
+                code="throttled",
+            ) from throttled
+        password: str = super().clean_old_password()
+        attempt.release()
+        return password
 
 
 class ProfileForm(forms.ModelForm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zoneinfo
 from typing import Any, ClassVar, Self
 
@@ -171,6 +172,11 @@ class UserGroup(Owned, Permissioned):
         return self.name
 
 
+def fold_email(email: str) -> str:
+    """What all ways to write an e-mail have in common."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold()).strip()
+
+
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=self.normalize_email(email).lower(), **fields)
@@ -184,6 +190,14 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email__iexact=username)
+
+    def by_email(self, email: str) -> User | None:
+        """The user whom somebody means who types this e-mail, in whatever case or form of Unicode."""
+        found = self.filter(email__iexact=email.strip()).first()
+        folded = fold_email(email)
+        if found is None and folded != email.strip().lower():
+            found = self.filter(email__iexact=folded).first()
+        return found
 
     def visible_to(self, user: User) -> models.QuerySet[User]:
         """One's own organisation; for an operator the operators and administrators, not the members."""
@@ -305,6 +319,17 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class Attempts(models.Model):
+    """How often somebody has tried a secret lately (organizations/attempts.py); of nobody's data, only of counters."""
+
+    key = models.CharField(max_length=200, primary_key=True)
+    count = models.PositiveIntegerField()
+    until = models.DateTimeField(db_index=True)  # from then on the row counts no more
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class AuditEventQuerySet(models.QuerySet):

@@ -32,7 +32,7 @@ def record_logout(request: HttpRequest, user: User | None, **kwargs: Any) -> Non
 def record_failed_login(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
     """What was typed is kept only as a keyed hash: it may be a password in the wrong field."""
     typed = str(credentials.get("username", ""))
-    user = User.objects.select_related("organization").filter(email__iexact=typed).first()
+    user = User.objects.by_email(typed)
     audit.record(
         LOGIN_FAILED,
         organization=user.organization if user else None,

@@ -16,7 +16,7 @@ from django.utils.translation import check_for_language, gettext_noop
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from organizations import audit, permissions, tokens
+from organizations import audit, permissions, throttle, tokens
 from organizations.admin_base import current_user
 from organizations.forms import ChosenPasswordForm, OrganizationSettingsForm, OwnPasswordForm, ProfileForm
 from organizations.models import User
@@ -152,7 +152,9 @@ class ChangePasswordView(PasswordChangeView):
         user = current_user(self.request)
         audit.record(PASSWORD_SET, organization=user.organization, request=self.request, target=user)
         messages.success(self.request, _("Your password is changed."))
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        throttle.remember_device(response, user)  # the former cookie has ended with the former password
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         site = admin.site.each_context(self.request)

@@ -23,6 +23,7 @@ from tests import secrets
 from tests.processes import PGBOUNCER, Beat, PgBouncer, Process, Web, Worker
 
 CHROMIUM = shutil.which("chromium")
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CHROMIUM_FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -48,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("In CI the browser tests must run, and there is no `chromium`: install that package.")
     if PGBOUNCER is None and not ON_SQLITE and os.environ.get("CI") == "true":
         raise pytest.UsageError("In CI the tests with PgBouncer must run, and there is none: install that package.")
+    if NGINX is None and not ON_SQLITE and os.environ.get("CI") == "true":
+        raise pytest.UsageError("In CI the shipped proxy must be tried, and there is no `nginx`: install nginx-light.")
     search = config.stash[_searched] = SecretSearch()
     logging.getLogger().addHandler(search)
 
@@ -66,6 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, lambda item: item.get_closest_marker("browser"), "there is no `chromium` here")
     if PGBOUNCER is None:
         _leave_out(config, items, lambda item: "pgbouncer" in item.fixturenames, "there is no `pgbouncer` here")
+    if NGINX is None:
+        _leave_out(config, items, lambda item: item.get_closest_marker("nginx"), "there is no `nginx` here")
     for item in items:
         for group in ("browser", "chaos"):
             if item.get_closest_marker(group):
@@ -77,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _on_sqlite(item: pytest.Item) -> bool:
     """Whether a test belongs to the database part: what holds on PostgreSQL must hold on SQLite too."""
-    if any(item.get_closest_marker(name) for name in ("browser", "chaos", "postgresql")):
+    if any(item.get_closest_marker(name) for name in ("browser", "chaos", "nginx", "postgresql")):
         return False
     fixtures: list[str] = getattr(item, "fixturenames", [])
     return item.get_closest_marker("django_db") is not None or bool({"db", "transactional_db"}.intersection(fixtures))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.test import APIRequestFactory
 
 from extensions import registry
-from organizations import audit, invitations, permissions, throttle, tokens
+from organizations import audit, invitations, permissions, tokens
 from organizations.authentication import ApiTokenAuthentication
 from organizations.models import ApiToken, AuditEvent, Organization, User, UserGroup, UserType
 from organizations.permissions import MissingRight, Setting, require_role, require_sms, resolve
@@ -479,38 +478,6 @@ def log_in(client: Client, email: str, password: str, **extra: Any) -> Any:
 def test_people_log_in_by_e_mail_whatever_its_case(ada: User, client: Client) -> None:
     assert log_in(client, ada.email.upper(), factories.PASSWORD).status_code == 302
     assert AuditEvent.objects.get().action == "logged in"
-
-
-def test_after_five_failures_even_the_right_password_has_to_wait(ada: User, client: Client) -> None:
-    for _attempt in range(throttle.PER_ACCOUNT):
-        assert "do not belong together" in log_in(client, ada.email, "wrong").content.decode()
-
-    refused = log_in(client, ada.email, factories.PASSWORD)
-    elsewhere = log_in(Client(), ada.email, factories.PASSWORD, REMOTE_ADDR="192.0.2.9")
-
-    assert "Too many failed log-ins. Try again in 15 minutes." in refused.content.decode()
-    assert elsewhere.status_code == 302
-    assert AuditEvent.objects.filter(action=throttle.LOGIN_FAILED).count() == throttle.PER_ACCOUNT
-
-
-def test_the_wait_ends(ada: User, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    long_ago = timezone.now() - throttle.WINDOW - timedelta(seconds=1)
-    for _attempt in range(throttle.PER_ACCOUNT):
-        AuditEvent.objects.create(
-            action=throttle.LOGIN_FAILED,
-            address="127.0.0.1",
-            at=long_ago,
-            detail={"account": throttle.account_key(ada.email)},
-        )
-
-    assert log_in(client, ada.email, factories.PASSWORD).status_code == 302
-
-
-def test_one_address_cannot_try_one_password_on_everybody(db: None, client: Client) -> None:
-    for number in range(throttle.PER_ADDRESS):
-        AuditEvent.objects.create(action=throttle.LOGIN_FAILED, address="127.0.0.1", detail={"account": str(number)})
-
-    assert "Too many failed log-ins" in log_in(client, "somebody@example.org", "wrong").content.decode()
 
 
 def test_what_was_typed_as_e_mail_is_not_kept(db: None, client: Client) -> None:

@@ -6,6 +6,7 @@ import time
 
 from celery import shared_task
 
+from organizations import attempts
 from webhooks import applying, bell
 
 LONGEST = 20.0  # seconds a task goes on before it lets others have their turn
@@ -23,5 +24,6 @@ def apply() -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def purge() -> None:
-    """Forget raw callbacks after the retention time."""
+    """Forget raw callbacks after the retention time, and counted attempts whose time is over."""
     applying.purge()
+    attempts.store().forget()

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from config import first_run, programs, translations
+from config import first_run, private, programs, translations
 from config.broker import BrokerMissing
 from config.supervisor import NotReady, Supervisor, take_lock
 from distributions import sample
@@ -38,9 +38,9 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help=f"of the web server (default: {PORT}, or a free one)")
 
     def handle(self, *args: Any, once: bool, port: int | None, **options: Any) -> None:
-        os.umask(0o077)
         if settings.VAR_DIR != FOLDER:
             self._begin(port)
+        private.narrow()
         lock = take_lock(FOLDER)
         translations.compile_stale()
         log = FOLDER / "demo.log"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 from argparse import ArgumentParser
 from typing import Any
@@ -10,7 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from config import programs, translations
+from config import private, programs, translations
 from config.broker import BrokerMissing
 from config.supervisor import AlreadyRunning, NotReady, Supervisor, take_lock
 
@@ -26,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--processes", type=int, default=2, help="processes of the worker (default: %(default)s)")
 
     def handle(self, *args: Any, host: str, port: int, processes: int, **options: Any) -> None:
-        os.umask(0o077)  # the database, the broker's file and the logs are for this user only
+        private.narrow()
         try:
             lock = take_lock(settings.VAR_DIR)
         except AlreadyRunning as problem:
