@@ -24,7 +24,10 @@ from organizations.models import Organization, User
 from organizations.permissions import missing_sms
 from webhooks.models import RefusedCallback
 
+State = Distribution.State
+
 RECENT = 6  # distributions shown
+PROBLEMS = 5
 PERIOD = timedelta(days=30)  # for figures
 WEEK = timedelta(days=7)  # for refused callbacks
 
@@ -46,6 +49,7 @@ class Task:
     text: str
     link: str
     urgent: bool = False
+    take_over: str = ""  # where one click takes over a held distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,27 @@ def context_for(user: User) -> dict[str, Any]:
         ],
         "lacking": lacking,
     }
+    problems = list(_problems(user.organization, may_send=not lacking)) if user.is_administrator or not lacking else []
+    context["tasks"] = problems
     if user.is_administrator:
         context |= _administrator(user, user.organization)
+        context["tasks"] = [*problems, *context["tasks"]]
     return context
+
+
+def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
+    """Distributions that do not go on before somebody has done something, the latest first."""
+    running = (State.SCHEDULED, State.LAUNCHING, State.SENDING)
+    stuck = Distribution.objects.filter(organization=organization, state__in=running).exclude(problem="")
+    for row in stuck.only("name", "problem", "held_at")[:PROBLEMS]:
+        yield Task(
+            _("“%(name)s” waits: %(problem)s") % {"name": row.name, "problem": row.problem},
+            reverse("admin:distributions_distribution_change", args=[row.pk]),
+            urgent=True,
+            take_over=reverse("admin:distributions_distribution_take_over", args=[row.pk])
+            if may_send and row.held_at
+            else "",
+        )
 
 
 def funnel(tally: Tally | dict[str, int]) -> list[Part]:

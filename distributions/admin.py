@@ -58,9 +58,8 @@ class DistributionAdmin(OwnedAdmin):
 
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, row: Distribution) -> str:
-        label = _("paused") if row.paused_at else row.get_state_display()
         badge = "is-warning" if row.paused_at or row.problem else BADGES.get(State(row.state), "")
-        return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, label)
+        return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.standing)
 
     @admin.display(description=_("recipients"))
     def people(self, row: Distribution) -> str:
@@ -139,6 +138,7 @@ class DistributionAdmin(OwnedAdmin):
             ("<int:pk>/launch/", pages.launch, "launch", "send"),
             ("<int:pk>/pause/", pages.pause, "pause", "send"),
             ("<int:pk>/resume/", pages.resume, "resume", "send"),
+            ("<int:pk>/take-over/", pages.take_over, "take_over", "send"),
             ("<int:pk>/cancel/", pages.cancel, "cancel", "send"),
             ("<int:pk>/rest/", pages.send_the_rest, "rest", "send"),
             ("<int:pk>/copy/", pages.copy, "copy", "send"),

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from contacts.models import Contact, OptOut
-from distributions import identity, segments, tallies
+from distributions import identity, segments, starting, tallies
 from distributions.models import Chunk, Distribution, Message
 from distributions.piping import Template, values_of
 from distributions.references import link_token, opt_out_token
+from distributions.review import obstacle
 from distributions.states import Status
 
 STEP = 5_000  # contacts per transaction
@@ -63,7 +64,7 @@ def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
     with tallies.counted():
         distribution = (
             Distribution.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
-            .select_related("account", "survey")
+            .select_related("account", "survey__organization", "organization")
             .filter(pk=distribution_id, state=Distribution.State.LAUNCHING)
             .first()
         )
@@ -72,6 +73,10 @@ def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
         remaining = Contact.objects.filter(contact_list_id=distribution.contact_list_id, pk__gt=distribution.cursor)
         columns = remaining.order_by("pk").values_list(*Recipient._fields)
         contacts = [Recipient(*row) for row in columns[:STEP]]
+        if not contacts and distribution.cursor == 0:  # deleted or emptied since it was launched
+            with translation.override(distribution.organization.language):
+                starting.hold(distribution, obstacle(distribution))
+            return False
         if contacts:
             rows = _rows(distribution, contacts)
             _write(distribution, rows)

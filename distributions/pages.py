@@ -32,6 +32,7 @@ from distributions.review import (
     cautions,
     interactive_obstacle,
     other_columns,
+    people_of,
     preview,
     recipients,
     review,
@@ -291,6 +292,17 @@ def launch(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("admin:distributions_distribution_change", pk)
 
 
+@require_POST
+def take_over(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer for a held distribution and let it begin. Raises MissingRight."""
+    distribution = distribution_of(request, pk)
+    try:
+        services.take_over(distribution, current_user(request), seen=_number(request.POST.get("people", "")))
+    except LaunchRefused as refusal:
+        messages.error(request, refusal.sentence)
+    return redirect("admin:distributions_distribution_change", pk)
+
+
 def _doing(service: Callable[[Distribution, User], None]) -> Callable[[HttpRequest, int], HttpResponse]:
     @require_POST
     def view(request: HttpRequest, pk: int) -> HttpResponse:
@@ -365,6 +377,7 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
     awaited = tally.accepted + tally.sent + tally.uncertain if tally else 0
     awaited += distribution.is_interactive  # replies come for some time
     followed = bool(awaited and finished_at and finished_at > timezone.now() - FOLLOWED)
+    halt = "paused" if distribution.paused_at else "held" if distribution.held_at else "on"
     every = 2 if running else 10 if followed or distribution.state == State.SCHEDULED or distribution.paused_at else 0
     figures = wording.figures(tally)
     return {
@@ -374,8 +387,9 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "bar": [figure for figure in figures if figure.number > 0],
         "running": running,
         "every": every,
-        "phase": f"{distribution.state}-{'paused' if distribution.paused_at else 'on'}",
-        "may_pause": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
+        "phase": f"{distribution.state}-{halt}",
+        "may_cancel": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
+        "people": people_of(distribution) if distribution.held_at else None,
         "missing": missing_sms(user),
         "may_export": may_see_numbers(user),
         "route": distribution.account and Carrier.of(distribution.account),
@@ -558,8 +572,11 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _key(request: HttpRequest, name: str) -> int:
-    value = request.GET.get(name, "")
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else 0
+    return _number(request.GET.get(name, "")) or 0
+
+
+def _number(value: str) -> int | None:
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None
 
 
 def _contacts_of(found: Iterable[Message]) -> dict[int | None, Contact]:

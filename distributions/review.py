@@ -13,6 +13,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,7 +25,8 @@ from distributions.references import latest_epoch, link_token, opt_out_token
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
-from organizations.models import Licence, Organization
+from organizations.models import Licence, Organization, User
+from organizations.permissions import require_sms
 from organizations.reading import again, pages
 from surveys import conversation
 from surveys.models import Survey
@@ -34,6 +36,10 @@ EXAMPLES = 3
 MANY_SEGMENTS = 10
 CHARACTERS = 20
 FIELDS_FROM = 500  # contacts whose other columns are offered while a message is being written
+
+
+class Obstacle(Exception):
+    """Something is wrong with the distribution itself; the exception's text says what and how to mend it."""
 
 
 @dataclass(slots=True)
@@ -124,6 +130,29 @@ def review(distribution: Distribution) -> Review:
     return found
 
 
+def ready(distribution: Distribution, user: User) -> Route:
+    """What would carry it if `user` launched it now: every condition of a launch, asked at the launch and when the time
+    of a planned one has come.
+
+    Raises MissingRight, Obstacle, or NoRoute if nothing could carry it (R10).
+    """
+    require_sms(user)
+    if sentence := obstacle(distribution):
+        raise Obstacle(sentence)
+    return route_of(distribution)
+
+
+def people_of(distribution: Distribution) -> int:
+    """How many people on the list could be texted now."""
+    return _reachable(distribution).count()
+
+
+def _reachable(distribution: Distribution) -> QuerySet[Contact]:
+    stopped = OptOut.objects.active().filter(organization=distribution.organization_id, phone=OuterRef("phone"))
+    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id, opted_out_at=None)
+    return contacts.exclude(phone="").exclude(Exists(stopped))
+
+
 def obstacle(distribution: Distribution) -> str:
     """Why this distribution cannot be launched as it is, whatever carries it; "" if nothing is in the way. Cheap."""
     problems = Template(distribution.message_text).problems
@@ -135,9 +164,8 @@ def obstacle(distribution: Distribution) -> str:
         return _("The survey has no address: remove the link to it from the introduction.")
     if distribution.contact_list_id is None:
         return _("The contact list has been deleted. Choose another one.")
-    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
-    if not contacts.filter(opted_out_at=None).exclude(phone="").exists():
-        if contacts.exists():
+    if not _reachable(distribution).exists():
+        if Contact.objects.filter(contact_list_id=distribution.contact_list_id).exists():
             return _("Nobody on this list can be texted: everybody has opted out or has no number.")
         return _("The contact list is empty: import people first.")
     begins = max(timezone.now(), distribution.send_at or timezone.now())

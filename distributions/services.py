@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from distributions import conversations, leaving, outbox, tallies, tasks
+from distributions import conversations, leaving, outbox, starting, tallies, tasks
 from distributions.bells import ring
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
-from distributions.review import obstacle, route_of, survey_obstacle
+from distributions.review import Obstacle, people_of, ready, route_of, survey_obstacle
 from distributions.states import Status
 from extensions.models import ProviderAccount
-from extensions.routing import NoRoute
+from extensions.routing import NoRoute, Route
 from organizations import audit
 from organizations.models import User
 from organizations.permissions import require_sms
 from surveys.models import Survey
 
 State = Distribution.State
-
+TAKEN_OVER = gettext_noop("took over")
 HANDED_OVER = gettext_noop("sent the rest through another account")
 
 
@@ -38,12 +39,10 @@ def launch(distribution: Distribution, user: User) -> Distribution:
     list, or if nothing could carry it (R10).
     """
     require_sms(user)
-    if distribution.state == State.DRAFT and (sentence := obstacle(distribution)):
-        raise LaunchRefused(sentence)
-    try:
-        route = route_of(distribution)
-    except NoRoute as refusal:
-        raise LaunchRefused(refusal.reason) from refusal
+    if distribution.state != State.DRAFT:
+        distribution.refresh_from_db()
+        return distribution
+    route = _ready(distribution, user)
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
     with transaction.atomic():
@@ -52,6 +51,7 @@ def launch(distribution: Distribution, user: User) -> Distribution:
             account=route.account,
             launched_at=now,
             launched_by=user,
+            planned_people=people_of(distribution),
             problem="",
         )
         if launched:
@@ -59,6 +59,53 @@ def launch(distribution: Distribution, user: User) -> Distribution:
             if distribution.is_interactive:
                 _lock_questions(distribution.survey_id)
             audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
+            if not later:
+                ring(lambda: tasks.expand.delay(distribution.pk))
+    distribution.refresh_from_db()
+    return distribution
+
+
+def _ready(distribution: Distribution, user: User) -> Route:
+    """Raises MissingRight or LaunchRefused."""
+    try:
+        return ready(distribution, user)
+    except Obstacle as refusal:
+        raise LaunchRefused(str(refusal)) from refusal
+    except NoRoute as refusal:
+        raise LaunchRefused(refusal.reason) from refusal
+
+
+def take_over(distribution: Distribution, user: User, seen: int | None = None) -> Distribution:
+    """Answer for a held distribution from now on, with the people who are on its list now, and let it begin.
+
+    `seen` is how many people the user was told of. Taking over twice does it once. Raises MissingRight, and
+    LaunchRefused if what held it is still in the way.
+    """
+    require_sms(user)
+    if distribution.held_at is None:
+        return distribution
+    route = _ready(distribution, user)
+    people = people_of(distribution)
+    if seen is not None and starting.has_grown(seen, people):
+        raise LaunchRefused(
+            _("The list has just grown to %(people)s people. Look at it once more.") % {"people": people}
+        )
+    now = timezone.now()
+    later = distribution.send_at is not None and distribution.send_at > now
+    held = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED, held_at__isnull=False)
+    with transaction.atomic():
+        taken = held.update(
+            state=State.SCHEDULED if later else State.LAUNCHING,
+            account=route.account,
+            launched_by=user,
+            planned_people=people,
+            confirmed_at=now,
+            held_at=None,
+            paused_at=None,
+            problem="",
+        )
+        if taken:
+            audit.record(TAKEN_OVER, organization=distribution.organization, actor=user, target=distribution)
             if not later:
                 ring(lambda: tasks.expand.delay(distribution.pk))
     distribution.refresh_from_db()
@@ -80,7 +127,7 @@ def _lock_questions(survey_id: int) -> None:
 def pause(distribution: Distribution, user: User) -> None:
     """Send nothing more until it is resumed; what has left comes back as usual."""
     require_sms(user)
-    running = Distribution.objects.filter(pk=distribution.pk, paused_at=None)
+    running = Distribution.objects.filter(pk=distribution.pk, paused_at=None, held_at=None)
     if running.filter(state__in=(State.SCHEDULED, State.LAUNCHING, State.SENDING)).update(paused_at=timezone.now()):
         audit.record("paused", organization=distribution.organization, actor=user, target=distribution)
 
@@ -88,7 +135,8 @@ def pause(distribution: Distribution, user: User) -> None:
 def resume(distribution: Distribution, user: User) -> None:
     """Go on where it was paused."""
     require_sms(user)
-    if Distribution.objects.filter(pk=distribution.pk, paused_at__isnull=False).update(paused_at=None, problem=""):
+    paused = Distribution.objects.filter(pk=distribution.pk, paused_at__isnull=False)
+    if paused.update(paused_at=None, problem="", confirmed_at=timezone.now()):
         audit.record("resumed", organization=distribution.organization, actor=user, target=distribution)
         account_id = distribution.account_id
         if account_id is not None:
@@ -104,7 +152,7 @@ def cancel(distribution: Distribution, user: User) -> None:
 def _cancel(distribution: Distribution, user: User) -> None:
     cancellable = (State.DRAFT, State.SCHEDULED, State.LAUNCHING, State.SENDING)
     stopped = Distribution.objects.filter(pk=distribution.pk, state__in=cancellable).update(
-        state=State.CANCELLED, paused_at=None, finished_at=timezone.now()
+        state=State.CANCELLED, paused_at=None, held_at=None, problem="", finished_at=timezone.now()
     )
     if stopped:
         audit.record("cancelled", organization=distribution.organization, actor=user, target=distribution)

@@ -9,27 +9,17 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from distributions import outbox
+from distributions import outbox, starting
 from distributions.models import Chunk, Conversation, Distribution, Message, Tally
-from distributions.review import route_of
 from distributions.states import Status
 from extensions.models import ProviderAccount
-from extensions.routing import NoRoute
 
 State = Distribution.State
 
 
 def start_scheduled() -> None:
-    """Launch what was scheduled for a time that has come, by the route of this moment."""
-    due = Distribution.objects.filter(state=State.SCHEDULED, paused_at=None, send_at__lte=timezone.now())
-    for distribution in due.select_related("organization"):
-        scheduled = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED)
-        try:
-            account = route_of(distribution).account
-        except NoRoute as refusal:
-            scheduled.update(problem=refusal.reason[:300])
-        else:
-            scheduled.update(state=State.LAUNCHING, account=account, problem="")
+    """Launch what was scheduled for a time that has come, by the route of this moment, if all is as it was."""
+    starting.start_due()
 
 
 def close_finished() -> None:

@@ -160,6 +160,7 @@ ROWS: dict[str, Row] = {
     f"{_DISTRIBUTION}<int:pk>/launch/": Row("Launching", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/pause/": Row("Pausing", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/resume/": Row("Going on", NOBODY, SENDERS),
+    f"{_DISTRIBUTION}<int:pk>/take-over/": Row("Taking over what is held", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/cancel/": Row("Taking back what has not left", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/rest/": Row("Sending what is left of one that was held", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/copy/": Row("Copying", NOBODY, SENDERS),

@@ -54,6 +54,10 @@ class Distribution(Owned):
         ProviderAccount, models.PROTECT, null=True, editable=False, related_name="+", verbose_name=_("account")
     )
     problem = models.CharField(_("what is wrong"), max_length=300, blank=True, editable=False)
+    # Scheduled, but something was not as it had been when its time came: a person decides (services.take_over).
+    held_at = models.DateTimeField(_("held since"), null=True, editable=False)
+    planned_people = models.PositiveIntegerField(null=True, editable=False)  # who could be texted when it was planned
+    confirmed_at = models.DateTimeField(null=True, editable=False)  # when a person last said that it may begin
     idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 (null: no key, not unique)
     cursor = models.BigIntegerField(default=0, editable=False)  # the last contact whose message is written
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
@@ -79,6 +83,15 @@ class Distribution(Owned):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def standing(self) -> str:
+        """The state in a word, as people are shown it."""
+        if self.paused_at is not None:
+            return str(_("paused"))
+        if self.held_at is not None:
+            return str(_("held"))
+        return self.get_state_display()
 
     @property
     def is_interactive(self) -> bool:

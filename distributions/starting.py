@@ -1,0 +1,113 @@
+"""Planned distributions when their time comes: all that was right when they were planned is asked once more.
+
+What only lacks a route goes on by itself when there is one. Anything else holds the distribution until somebody with
+the right takes it over: whoever planned it may be gone, or did not mean so many people.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from distributions.models import Distribution
+from distributions.review import Obstacle, people_of, ready
+from extensions.routing import NoRoute
+from organizations import audit
+from organizations.models import User
+from organizations.permissions import MissingRight
+
+logger = logging.getLogger(__name__)
+
+State = Distribution.State
+
+LATE = timedelta(hours=12)  # a morning's text is not sent at night, nor last week's today, unless a person says so
+FEW = 10  # so many people more than planned, or
+SHARE = 20  # one in so many, are no mistake
+HELD = gettext_noop("held")
+
+
+class Doubt(Exception):
+    """A person has to look at it first; the exception's text says why."""
+
+
+def start_due() -> None:
+    """Begin what is due. One that cannot even be looked at does not keep the others from beginning."""
+    due = Distribution.objects.filter(
+        state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=timezone.now()
+    ).select_related("organization__licence", "survey__organization", "launched_by__organization__licence")
+    for distribution in due.order_by("send_at"):
+        try:
+            with translation.override(distribution.organization.language):
+                start(distribution)
+        except Exception:
+            logger.exception("A planned distribution could not be started: %s", distribution.public_id)
+
+
+def start(distribution: Distribution) -> None:
+    """Begin, hold, or say which route is missing."""
+    waiting = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED, paused_at=None, held_at=None)
+    try:
+        route = ready(distribution, _launcher(distribution))
+        _compare(distribution)
+    except NoRoute as refusal:
+        waiting.exclude(problem=refusal.reason[:300]).update(problem=refusal.reason[:300])
+    except (Doubt, Obstacle, MissingRight) as refusal:
+        hold(distribution, str(refusal))
+    else:
+        waiting.update(state=State.LAUNCHING, account=route.account, problem="")
+
+
+def hold(distribution: Distribution, reason: str) -> None:
+    """Keep it from going out until a person takes it over."""
+    before = Distribution.objects.filter(pk=distribution.pk, state__in=(State.SCHEDULED, State.LAUNCHING), held_at=None)
+    if before.update(state=State.SCHEDULED, held_at=timezone.now(), problem=reason[:300]):
+        audit.record(HELD, organization=distribution.organization, target=distribution, reason=reason)
+
+
+def _launcher(distribution: Distribution) -> User:
+    """Whoever answers for it, and still may. Raises Doubt."""
+    user = distribution.launched_by
+    if user is None:
+        raise Doubt(_("Whoever planned this distribution has no account here any more. Somebody has to take it over."))
+    if not user.is_active:
+        raise Doubt(
+            _("%(name)s, who planned this distribution, has been switched off. Somebody has to take it over.")
+            % {"name": user.name or user.email}
+        )
+    if user.organization is not None and user.organization.has_sms and not user.sms_permission().allowed:
+        raise Doubt(
+            _(
+                "%(name)s, who planned this distribution, no longer has the permission “Use SMS distributions”. "
+                "Somebody who has it has to take it over."
+            )
+            % {"name": user.name or user.email}
+        )
+    return user
+
+
+def _compare(distribution: Distribution) -> None:
+    """Raises Doubt if it is much later, or if there are many more people, than whoever planned it has seen."""
+    due_at = max(filter(None, (distribution.send_at, distribution.confirmed_at)))
+    if timezone.now() - due_at > LATE:
+        raise Doubt(
+            _("It should have begun on %(moment)s and could not. Decide whether it is still to be sent.")
+            % {"moment": date_format(timezone.localtime(distribution.send_at), "SHORT_DATETIME_FORMAT")}
+        )
+    planned = distribution.planned_people
+    people = people_of(distribution)
+    if planned is not None and has_grown(planned, people):
+        raise Doubt(
+            _("The list has grown since this was planned: from %(planned)s people to %(people)s. Look at it once more.")
+            % {"planned": planned, "people": people}
+        )
+
+
+def has_grown(planned: int, people: int) -> bool:
+    """Whether there are more people than planned by more than the larger of 10 and 5 %."""
+    more = people - planned
+    return more > FEW and more * SHARE > planned
