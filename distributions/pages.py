@@ -58,6 +58,7 @@ ROWS = 50  # of the history, per page
 PREVIEWS = 3
 OF_CONTACT = 20
 MANY_QUESTIONS = 3  # of a survey by text: more than these deserve a second look
+BATCH = 2_000  # rows of a file that are read at once
 TURNS = 200  # of ours and of theirs each, on the page of one person
 COPIED = gettext_noop("copied")
 EXPORTED = gettext_noop("exported the history")
@@ -638,7 +639,7 @@ HISTORY_COLUMNS = (
 def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> Iterator[tuple[Any, ...]]:
     """By contact: the index on (distribution, contact) is the order of sending too."""
     yield HISTORY_COLUMNS
-    for found in pages(Message.objects.filter(distribution=distribution).defer("text"), key="contact_id"):
+    for found in pages(Message.objects.filter(distribution=distribution).defer("text"), key="contact_id", size=BATCH):
         contacts = again(partial(_contacts_of, found))
         begun = again(partial(_begun_with, distribution, found))
         for message in found:
@@ -691,7 +692,7 @@ def _answer_rows(distribution: Distribution) -> Iterator[tuple[Any, ...]]:
             columns.append(f"Q{number}")
     yield (*ANSWER_COLUMNS, *columns)
     conversations = Conversation.objects.filter(distribution=distribution).select_related("message")
-    for found in pages(conversations.defer("message__text")):
+    for found in pages(conversations.defer("message__text"), size=BATCH):
         contacts, words = again(partial(_answers_of, found, questions))
         for conversation in found:
             contact = contacts.get(conversation.message.contact_id)
