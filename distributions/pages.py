@@ -515,7 +515,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     number, wrong_number = request.GET.get("number", "").strip()[:40], ""
     if number:
         try:
-            rows = rows.filter(to=numbers.read(number, distribution.organization.default_region).e164)
+            rows = rows.filter(to=_looked_for(number, distribution.organization.default_region))
         except numbers.InvalidNumber as error:
             rows, wrong_number = rows.none(), str(error)
 
@@ -570,6 +570,14 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         before=found[0].contact_id if found and more_before else None,
         after=found[-1].contact_id if found and more_after else None,
     )
+
+
+def _looked_for(number: str, region: str) -> str:
+    """The number as it is stored. Nobody is texted, so it may be one of abroad too. Raises InvalidNumber."""
+    try:
+        return numbers.read(number, region).e164
+    except numbers.ForeignNumber:
+        return numbers.read(number, region, with_country_code=True).e164
 
 
 def _key(request: HttpRequest, name: str) -> int:
