@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from contacts.models import OptOut
 from distributions import identity
-from distributions.models import Distribution, Tally
+from distributions.models import Distribution, Doubt, Tally
 from extensions import registry, rights, routing
 from extensions.diagnosis import summarise
 from extensions.routing import Place, Standing
@@ -74,6 +74,7 @@ def context_for(user: User) -> dict[str, Any]:
             for row in _recent(user.organization)
         ],
         "lacking": lacking,
+        "doubts": 0 if lacking else Doubt.objects.visible_to(user).undecided().count(),
     }
     problems = list(_problems(user.organization, may_send=not lacking)) if user.is_administrator or not lacking else []
     context["tasks"] = problems

@@ -211,9 +211,9 @@ LANGUAGES: dict[str, Words] = {
             "mandem mais, não envie mais, não mande mais, não me escrevam, não me contactem, não me contatem, "
             "não me liguem, parem de, pare de enviar, pare de mandar, para de mandar, para de enviar, removam "
             "me, remova me, remova meu número, apague o meu número, apaguem o meu número, apague meu número, "
-            "retirem me, tire me, me tirem, me tire, me remova, me remove, número errado, quem é você, não quero "
-            "mensagens, não quero mais, não quero receber, deixem me em paz, me deixe em paz, me deixem em paz, "
-            "sem mais mensagens, mais mensagens não, não me incomodem"
+            "retirem me, tire me, me tirem, me tire, me tira, me remova, me remove, número errado, quem é você, "
+            "não quero mensagens, não quero mais, não quero receber, deixem me em paz, me deixe em paz, me "
+            "deixem em paz, sem mais mensagens, mais mensagens não, não me incomodem"
         ),
         alone=_split(
             "não tenho interesse, sem interesse, não estou interessado, não estou interessada, chega, basta, "

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from config.logs import mask_number
 from contacts.models import Contact
-from distributions import pages, wording
+from distributions import doubt_pages, pages, wording
 from distributions.models import Distribution, InboundMessage
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, View, current_user
 from organizations.permissions import MissingRight, missing_sms
@@ -122,8 +122,22 @@ class DistributionAdmin(OwnedAdmin):
         return MissingRight(missing) if right == "send" and missing else super().refusal(request, right)
 
     def get_site_urls(self) -> list[URLPattern]:
-        route = "contacts/contact/<int:pk>/texts/"
-        return [self.page(route, pages.of_contact, "distributions_of_contact", right="view", of=Contact)]
+        return [
+            self.page(
+                "contacts/contact/<int:pk>/texts/",
+                pages.of_contact,
+                "distributions_of_contact",
+                right="view",
+                of=Contact,
+            ),
+            self.page("distributions/doubt/", doubt_pages.show, "distributions_doubts", right="send"),
+            self.page(
+                "distributions/doubt/<int:doubt>/decide/",
+                doubt_pages.decide,
+                "distributions_doubt_decide",
+                right="send",
+            ),
+        ]
 
     def get_urls(self) -> list[URLPattern]:
         one_message = "<int:pk>/messages/<int:message_pk>"
@@ -164,7 +178,7 @@ class InboundMessageAdmin(OwnedAdmin):
     editors = frozenset()
     list_display = ("received_at", "number", "excerpt", "read_as", "answered", "account_name")
     list_display_links = ("received_at",)
-    list_filter = ("meaning",)
+    list_filter = ("meaning", "mentions_stopping")
     search_fields = ("sender__startswith",)
     search_help_text = _("Beginning of a number, as the provider writes it")
     fields = ("received_at", "number", "recipient", "text", "read_as", "contact", "answered", "account_name")
@@ -188,7 +202,10 @@ class InboundMessageAdmin(OwnedAdmin):
     @admin.display(description=_("read as"), ordering="meaning")
     def read_as(self, row: InboundMessage) -> str:
         badge = wording.MEANING_BADGES.get(row.meaning, "")
-        return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.get_meaning_display())
+        label = row.get_meaning_display()
+        shown = format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, label)
+        mark = wording.mark_of(row)
+        return format_html('{} <span class="sb-badge is-warning">{}</span>', shown, mark) if mark else shown
 
     @admin.display(description=_("in reply to"))
     def answered(self, row: InboundMessage) -> str:

@@ -25,7 +25,7 @@ from extensions.models import ProviderAccount
 from extensions.senders import spellings
 from organizations.models import Organization
 from surveys import conversation as engine
-from surveys.models import Answer, Response
+from surveys.models import Answer, Question, Response
 
 State = Conversation.State
 
@@ -80,6 +80,29 @@ def take(account: ProviderAccount, first: Message, inbound: InboundMessage) -> N
             _answer(found, first, contact, inbound, now, waits)
         else:
             _say_it_is_over(found, first, contact, now)
+
+
+def open_question(first: Message) -> Question | None:
+    """The question of this survey by text that waits for the person's answer; None if it has ended."""
+    survey, now = first.distribution.survey, timezone.now()
+    begun = Conversation.objects.filter(message=first).first()
+    if begun is not None:
+        is_open, position = begun.state == State.OPEN and begun.expires_at > now, begun.position
+    else:
+        late = (first.attempted_at or now) + timedelta(hours=survey.wait_hours) <= now
+        is_open = not late and first.distribution.state != Distribution.State.CANCELLED
+        position = engine.opening(survey.script()).position or 0
+    questions = list(survey.questions.all()) if is_open else []
+    return questions[position] if position < len(questions) else None
+
+
+def hold(account: ProviderAccount, first: Message) -> None:
+    """The person has written something that somebody must decide about: the survey waits, from now on."""
+    now = timezone.now()
+    waits = timedelta(hours=first.distribution.survey.wait_hours)
+    found = _find_or_begin(account, first, now, waits)
+    if found.state == State.OPEN:
+        Conversation.objects.filter(pk=found.pk).update(expires_at=now + waits)
 
 
 def _find_or_begin(account: ProviderAccount, first: Message, now: datetime, waits: timedelta) -> Conversation:

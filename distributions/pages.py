@@ -520,7 +520,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
             rows, wrong_number = rows.none(), str(error)
 
     # By contact and not by the message's own key: the index on (distribution, contact) is the order of sending too.
-    before, after = _key(request, "before"), _key(request, "after")
+    before, after = key_of(request, "before"), key_of(request, "after")
     if before:
         found = list(rows.filter(contact_id__lt=before).order_by("-contact_id")[: ROWS + 1])
         more_before, more_after = len(found) > ROWS, True
@@ -580,7 +580,8 @@ def _looked_for(number: str, region: str) -> str:
         return numbers.read(number, region, with_country_code=True).e164
 
 
-def _key(request: HttpRequest, name: str) -> int:
+def key_of(request: HttpRequest, name: str) -> int:
+    """The key after or before which a page begins; 0 if the address names none."""
     return _number(request.GET.get(name, "")) or 0
 
 
@@ -791,6 +792,7 @@ class Line:
     badge: str
     message: Message | None = None
     explanation: str = ""
+    mark: str = ""  # what of the person's text deserves a second look
 
     @property
     def is_uncertain(self) -> bool:
@@ -819,7 +821,13 @@ def _transcript(first: Message, begun: Conversation | None, replies: list[Inboun
         for message in (first, *turns)
     ]
     lines += [
-        Line(reply.received_at, reply.text, reply.get_meaning_display(), wording.MEANING_BADGES.get(reply.meaning, ""))
+        Line(
+            reply.received_at,
+            reply.text,
+            reply.get_meaning_display(),
+            wording.MEANING_BADGES.get(reply.meaning, ""),
+            mark=wording.mark_of(reply),
+        )
         for reply in replies
     ]
     now = timezone.now()

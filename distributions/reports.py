@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_in, opt_out
-from distributions import conversations, keywords, lines, outbox, tallies
+from distributions import conversations, doubts, keywords, lines, outbox, tallies
 from distributions.models import InboundMessage, InboundPart, Message, MessageEvent
 from distributions.outbox import Change
 from distributions.references import message_id_of_reference
@@ -211,6 +211,8 @@ def apply_inbound(
         )
         if not created:
             return None
+        if is_reply and doubts.keep_back(route.account, first, inbound):
+            return inbound  # somebody decides
         if first is not None:
             conversations.take(route.account, first, inbound)
         elif senders.is_number(sender):
@@ -231,8 +233,10 @@ def _obey(route: lines.Route, inbound: InboundMessage, sms: InboundSms) -> None:
         if meaning == keywords.Meaning.OPT_OUT:
             opt_out(organization, phone, OptOut.Source.KEYWORD, f"inbound {inbound.pk}" if is_theirs else shared)
             conversations.stop(organization, phone)
+            doubts.settle(organization, phone)
         elif meaning == keywords.Meaning.OPT_IN and (is_theirs or _was_stopped(organization, phone, shared)):
             opt_in(organization, phone)
+            doubts.settle(organization, phone)
 
 
 def _was_stopped(organization: Organization, phone: str, evidence: str) -> bool:

@@ -63,6 +63,7 @@ MEANING_BADGES: dict[str, str] = {
     InboundMessage.Meaning.OPT_IN: "is-good",
     InboundMessage.Meaning.UNCLEAR: "is-warning",
     InboundMessage.Meaning.OPT_OUT: "is-warning",
+    InboundMessage.Meaning.DOUBT: "is-warning",
 }
 
 CONVERSATION_BADGES: dict[str, str] = {
@@ -74,6 +75,11 @@ CONVERSATION_BADGES: dict[str, str] = {
 
 # Whoever was sent a text in one of these states can reply to it.
 ANSWERABLE = frozenset({Status.SENDING, Status.UNCERTAIN, Status.ACCEPTED, Status.SENT, Status.DELIVERED})
+
+
+def mark_of(inbound: InboundMessage) -> str:
+    """What of a person's text deserves a second look, "" if nothing does."""
+    return gettext("mentions a stop word") if inbound.mentions_stopping else ""
 
 
 def explain(status: str, reason: str) -> str:

@@ -150,6 +150,15 @@ def read(question: Question, text: str) -> str:
     return _READERS[question.kind](question, _beginning(text))
 
 
+def is_answer(question: Question, text: str) -> bool:
+    """Whether a text is an answer to the question."""
+    try:
+        read(question, text)
+    except NotUnderstood:
+        return False
+    return True
+
+
 def is_exactly_an_answer(question: Question, text: str) -> bool:
     """Whether a text is one of the question's labels and nothing else, whatever words the label is made of."""
     return reading.Labels(_labels(question)).exact(_beginning(text)) is not None

@@ -129,7 +129,7 @@ NO_PAGES = {
     *(f"distributions_distribution_{name}" for name in ("rest", "skipped", "export", "answers")),
     *(f"contacts_contactlist_{name}" for name in ("sample", "problems", "export")),
     *("contacts_optout_export", "login", "set_password", "password_change_done", "organizations_user_invitation"),
-    *("autocomplete", "jsi18n", "view_on_site", "app_list"),
+    *("distributions_doubt_decide", "autocomplete", "jsi18n", "view_on_site", "app_list"),
 }
 
 
@@ -153,6 +153,7 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
         "distributions_distribution_delete": [draft],
         "distributions_of_contact": [first.contact_id],
         "distributions_inboundmessage_changelist": [],
+        "distributions_doubts": [],
         "contacts_contactlist_change": [crowd.patients.pk],
         "contacts_contactlist_delete": [crowd.patients.pk],
         "contacts_contactlist_upload": [crowd.patients.pk],

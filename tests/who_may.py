@@ -149,6 +149,8 @@ ROWS: dict[str, Row] = {
     "admin/contacts/optout/export/": Row("Opt-outs as a file", ORGANISATION),
     "admin/surveys/survey/<int:pk>/copy/": Row("Copying a survey", NOBODY, ORGANISATION),
     # --- distributions ---
+    "admin/distributions/doubt/": Row("Replies that may be opt-outs", SENDERS),
+    "admin/distributions/doubt/<int:doubt>/decide/": Row("Deciding about one", NOBODY, SENDERS),
     f"{_DISTRIBUTION}add/": Row("Writing one", SENDERS, SENDERS),
     f"{_DISTRIBUTION}preview/": Row("What people would get", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/change/": Row("What is becoming of one", ORGANISATION),

@@ -1,5 +1,6 @@
 from distributions.models.conversations import Conversation
 from distributions.models.distributions import Chunk, Distribution, Tally
+from distributions.models.doubts import Doubt
 from distributions.models.inbound import InboundMessage, InboundPart
 from distributions.models.installation import Epoch, KnownDatabase
 from distributions.models.messages import Message, MessageEvent
@@ -8,6 +9,7 @@ __all__ = [
     "Chunk",
     "Conversation",
     "Distribution",
+    "Doubt",
     "Epoch",
     "InboundMessage",
     "InboundPart",

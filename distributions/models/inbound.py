@@ -24,6 +24,7 @@ class InboundMessage(Owned):
         OPT_OUT = "opt_out", _("opt-out")
         OPT_IN = "opt_in", _("opt-in")
         HELP = "help", _("help")
+        DOUBT = "doubt", _("possible opt-out")  # somebody decides: see doubts.py
 
     account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="+", verbose_name=_("account"))
     provider_identity = models.CharField(max_length=24, default="", editable=False)  # of the account that proved it
@@ -37,6 +38,11 @@ class InboundMessage(Owned):
         Message, models.SET_NULL, null=True, db_constraint=False, related_name="replies", verbose_name=_("in reply to")
     )
     received_at = models.DateTimeField(_("received"), default=timezone.now)
+    doubt = models.ForeignKey(
+        "distributions.Doubt", models.SET_NULL, null=True, related_name="texts", verbose_name=_("decision")
+    )
+    # In a text that is an answer all the same; it deserves a second look.
+    mentions_stopping = models.BooleanField(_("mentions a stop word"), default=False)
 
     class Meta:
         verbose_name = _("inbound message")
