@@ -1,6 +1,6 @@
 """Replies that may mean "no more texts": kept back until somebody has decided what they are.
 
-Whether a text raises a doubt is decided by the pure contacts/stop_words.py. Locks are taken in the order opt-outs, doubts,
+Whether a text raises one is decided by the pure contacts/stop_words.py. Locks are taken in the order opt-outs, doubts,
 conversations.
 """
 

@@ -211,9 +211,8 @@ def apply_inbound(
         )
         if not created:
             return None
-        if is_reply and doubts.keep_back(route.account, first, inbound):
-            return inbound  # somebody decides
-        if first is not None:
+        is_doubtful = is_reply and doubts.keep_back(route.account, first, inbound)
+        if first is not None and not is_doubtful:
             conversations.take(route.account, first, inbound)
         elif senders.is_number(sender):
             _obey(route, inbound, sms)

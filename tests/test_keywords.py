@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -203,3 +205,21 @@ def test_a_text_that_is_taken_is_exactly_one_that_is_no_answer(text, own):
     is_answer = keywords.meaning(text, opted_out=False, more_stop_words=own) == Meaning.REPLY
 
     assert stop_words.is_taken(text, own) is not is_answer
+
+
+SENTENCES = {path.stem: path for path in sorted((Path(__file__).parent / "sentences").glob("*.txt"))}
+
+
+def test_there_are_honest_sentences_in_every_language():
+    assert set(SENTENCES) == set(vocabulary.LANGUAGES)
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_of_200_honest_sentences_at_most_one_in_a_hundred_is_a_near_miss(language):
+    """Answers as people text them, stop words and words for yes, no and help used honestly among them."""
+    sentences = sorted(set(SENTENCES[language].read_text().splitlines()))
+    missed = [sentence for sentence in sentences if stop_words.is_near_miss(sentence)]
+
+    assert len(sentences) >= 200
+    assert len(missed) <= len(sentences) // 100, missed
+    assert [sentence for sentence in sentences if stop_words.is_taken(sentence)] == []
