@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from extensions import registry
 from extensions.contract import Provider, WebhookCheck
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def rows():
@@ -33,3 +36,24 @@ def test_the_readmes_table_of_providers_agrees_with_the_registry():
 def test_exactly_seven_providers_are_offered():
     """R15."""
     assert len(registry.all()) == 7
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/asvs.md"])
+def test_what_is_promised_names_files_that_exist(page):
+    text = (ROOT / page).read_text()
+
+    folders = (
+        "config|contacts|deploy|distributions|docs|extensions|intake|organizations|static|templates|tests|webhooks"
+    )
+    named = re.findall(rf"`((?:{folders})/[^`*]*)`", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_checklist_says_yes_no_or_not_applicable_and_where():
+    text = (ROOT / "docs/asvs.md").read_text()
+    rows = re.findall(r"^\| (V\d+[\d.*]+) \| (.*?) \| (.*?) ?\| (.*?) ?\|$", text, re.MULTILINE)
+
+    assert len(rows) > 170
+    assert {answer for _requirement, answer, *_rest in rows} == {"yes", "no", "n/a"}
+    assert [requirement for requirement, answer, _what, where in rows if answer != "n/a" and not where] == []
