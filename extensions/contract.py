@@ -19,10 +19,12 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from extensions.strength import weakness
 from intake.data import NotReadable, read_json
 from intake.text import fitted, fitted_id, storable
 
@@ -470,6 +472,20 @@ class SecretField(forms.CharField):
             ),
         )
         super().__init__(**kwargs)
+
+
+class ChosenSecretField(SecretField):
+    """A secret that the administrator makes up and gives to the provider: the form can generate it.
+
+    What is typed must not be easy to guess. What a provider has given out is a SecretField and never judged.
+    """
+
+    generates = 20  # random letters and digits
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        if value and (sentence := weakness(value)):
+            raise ValidationError(sentence, code="weak")
 
 
 class Provider:

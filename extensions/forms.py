@@ -51,6 +51,14 @@ class CommonFields(forms.Form):
     sender = forms.CharField(
         max_length=40, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
     )
+    end_former = forms.BooleanField(
+        label=_("End the secrets of the former account as soon as it is replaced"),
+        help_text=_(
+            "Choose this if one of them has become known to others. Replies and delivery reports that are still signed "
+            "with them are refused then."
+        ),
+        required=False,
+    )
     confirm_one_way = forms.BooleanField(
         label=_("I have read this and will offer a way to opt out in the survey itself."), required=False
     )
@@ -79,6 +87,11 @@ class Row:
 
     field: BoundField
     is_secret: bool = False
+
+    @property
+    def generates(self) -> int:
+        """How many random characters the form offers to fill in; 0 where the provider gives the value out."""
+        return getattr(self.field.field, "generates", 0)
 
     @property
     def suggestion(self) -> str:
@@ -132,6 +145,10 @@ class AccountForm:
     @property
     def sender(self) -> str:
         return str(self.common.cleaned_data["sender"])
+
+    @property
+    def end_former(self) -> bool:
+        return bool(self.common.cleaned_data["end_former"])
 
     @property
     def sender_kind(self) -> SenderKind:

@@ -55,9 +55,9 @@ class ProviderAccountQuerySet(OwnedQuerySet):
         return self.filter(deleted_at=None, retiring_at=None)
 
     def verifying(self) -> Self:
-        """Accounts whose callbacks are still believed: the living, and the deleted for a grace period."""
+        """Accounts whose callbacks are believed: the living, and for a grace period the deleted that were not ended."""
         since = timezone.now() - timedelta(days=settings.CALLBACK_GRACE_DAYS)
-        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=since))
+        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=since), ended_at=None)
 
     def usable(self) -> Self:
         """Accounts that may carry traffic: not deleted, granted to all users (R34), their extension enabled (R14).
@@ -124,6 +124,8 @@ class ProviderAccount(models.Model):
     # Out of the list, but finishing the distributions that it has begun; then it is deleted.
     retiring_at = models.DateTimeField(_("finishing since"), null=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True)
+    ended_at = models.DateTimeField(_("secrets ended"), null=True)  # nothing that they sign is believed any more
+    ends_former = models.BooleanField(default=False, editable=False)  # the secrets of `replaces` end with it
 
     objects = ProviderAccountQuerySet.as_manager()
 

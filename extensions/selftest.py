@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from django.conf import settings
 from django.core import signing
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
@@ -32,6 +33,8 @@ from extensions.urls_public import webhook_url
 ASKING = "X-Switchboard-Self-Test"  # in the call: which account, and what was sent
 OUTCOME = "X-Switchboard"  # in every answer of the door: what became of the call
 FINDING = "X-Switchboard-Finding"  # in the door's answer to a self-test
+FORGED_NAME = "X-Switchboard-Forged"  # sent with underscores
+FORGED_ADDRESS = "192.0.2.66"  # of a network that exists in examples only
 KEPT = "kept"
 
 LIFE = 60  # seconds for which the header of a call is believed
@@ -49,6 +52,7 @@ class SelfTest:
     ok: bool
     finding: str
     detail: str
+    warning: str = ""  # what is not safe, whether the test went well or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +61,19 @@ class Finding:
 
     altered: tuple[str, ...] = ()
     reason: str = ""  # for which the call is refused
+    forged: bool = False  # a header that a proxy must drop has arrived
 
     def as_header(self) -> str:
-        return quote(json.dumps([self.altered, self.reason]))
+        return quote(json.dumps([self.altered, self.reason, self.forged]))
 
     @classmethod
     def from_header(cls, value: str) -> Finding | None:
         """None if there is none."""
         try:
-            altered, reason = json.loads(unquote(value))
-        except ValueError:
+            altered, reason, forged = json.loads(unquote(value))
+            return cls(tuple(map(str, altered)), str(reason), bool(forged))
+        except (ValueError, TypeError):
             return None
-        return cls(tuple(map(str, altered)), str(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,31 @@ def run(account: ProviderAccount, kind: Kind, *, now: datetime | None = None) ->
         sample = WebhookRequest("POST", url, {"Content-Type": "application/json"}, b"{}")
     began, clock = timezone.now(), time.monotonic()
     try:
-        answer = client.call_ourselves(replace(sample, headers={**sample.headers, ASKING: _asking(account, sample)}))
+        headers = {**sample.headers, ASKING: _asking(account, sample), **_forgeries()}
+        answer = client.call_ourselves(replace(sample, headers=headers))
     except NoAnswer as problem:
         return SelfTest(kind, url, ok=False, finding=_no_answer(problem.trouble, url), detail=problem.words)
     detail = _detail(answer, round((time.monotonic() - clock) * 1000))
     finding = Finding.from_header(answer.header(FINDING)) or Finding(reason=_newest_reason(account, kind, began))
     ok, sentence = judge(expected, answer, finding)
-    return SelfTest(kind, url, ok, sentence, detail)
+    return SelfTest(kind, url, ok, sentence, detail, _warning() if finding.forged else "")
+
+
+def _forgeries() -> dict[str, str]:
+    """Headers as a stranger may send them: with underscores, which no program behind the proxy tells from hyphens."""
+    return {_underscored(settings.CLIENT_ADDRESS_HEADER): FORGED_ADDRESS, _underscored(FORGED_NAME): "1"}
+
+
+def _underscored(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _warning() -> str:
+    return _(
+        "A header that this test has forged has arrived: the proxy lets names with underscores pass (%(forged)s), and "
+        "Switchboard cannot tell it from %(name)s. Strangers can choose the address that they seem to come from, and "
+        "so pass the limit of failed log-ins. Have the proxy drop such names, in nginx by “underscores_in_headers off”."
+    ) % {"forged": _underscored(settings.CLIENT_ADDRESS_HEADER), "name": settings.CLIENT_ADDRESS_HEADER}
 
 
 def _detail(answer: ApiResponse, milliseconds: int) -> str:
@@ -159,20 +182,28 @@ def examine(request: WebhookRequest, kind: str) -> Finding | None:
     except signing.BadSignature:
         return None
     arrived = _parts(request, headers)
+    forged = _is_forged(request)
     altered = tuple(part for part, digest in sent.items() if arrived[part] != digest)
     try:
         account = ProviderAccount.objects.select_related("organization").filter(public_id=public_id).first()
     except (DatabaseError, InterfaceError):
         return None  # whoever is to keep the call will find that too, and say so
     if account is None:
-        return Finding(altered, "no account of this provider")
+        return Finding(altered, "no account of this provider", forged)
     provider = account.open()
     try:
         provider.verify(request, now=timezone.now())
         (provider.parse_reports if kind == "status" else provider.parse_inbound)(request)
     except (InvalidSignature, Unreadable) as refusal:
-        return Finding(altered, refusal.reason)
-    return Finding(altered)
+        return Finding(altered, refusal.reason, forged)
+    return Finding(altered, forged=forged)
+
+
+def _is_forged(request: WebhookRequest) -> bool:
+    """Whether one of our forgeries has come through the proxy. Without a proxy no such header is believed anyway."""
+    addresses = request.header(settings.CLIENT_ADDRESS_HEADER).replace(" ", "").split(",")
+    arrived = bool(request.header(FORGED_NAME)) or FORGED_ADDRESS in addresses
+    return arrived and settings.SECURE_PROXY_SSL_HEADER is not None
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------

@@ -83,13 +83,14 @@ def add_account(
     sender_kind: SenderKind,
     values: Mapping[str, str],
     replaces: ProviderAccount | None = None,
+    end_former: bool = False,
     request: HttpRequest | None = None,
 ) -> ProviderAccount:
     """Add an account. It carries no traffic until access is granted (R34).
 
     With `replaces` it takes that account's place in the list; the former is deleted by the first successful
-    verification, so a mistyped secret interrupts nothing. Raises PermissionDenied where the licence or the vendor's
-    switch is missing, or `replaces` is another organisation's or deleted.
+    verification, so a mistyped secret interrupts nothing; `end_former` ends its secrets then. Raises PermissionDenied
+    where the licence or the vendor's switch is missing, or `replaces` is another organisation's or deleted.
     """
     require_extension(organization, provider)
     if replaces is not None and (replaces.organization_id != organization.pk or replaces.deleted_at is not None):
@@ -104,6 +105,7 @@ def add_account(
             values=values,
             user=user,
             replaces=replaces,
+            ends_former=replaces is not None and end_former,
             **({} if replaces is None else {"listed_at": replaces.listed_at}),
         )
         audit.record(
@@ -155,9 +157,13 @@ def delete(
     *,
     rest: Rest | None = None,
     to: ProviderAccount | None = None,
+    at_once: bool = False,
     request: HttpRequest | None = None,
 ) -> None:
     """Take an account out of use. It verifies callbacks for CALLBACK_GRACE_DAYS more, and history names it (R26).
+
+    With `at_once` its secrets end too: no web process believes anything that they sign from the commit on. (An account
+    that is to FINISH goes on with them.)
 
     `rest` says what becomes of the texts of distributions that have begun through it; `to` is the account that carries
     them after HAND_OVER. Without a word on it they follow the number, or wait until somebody decides.
@@ -170,10 +176,18 @@ def delete(
                 account.retiring_at = now
                 audit.record(RETIRED, organization=account.organization, actor=user, request=request, target=account)
             return
-        if not listed.update(deleted_at=now):
+        ended_at = now if at_once else None
+        if not listed.update(deleted_at=now, ended_at=ended_at):
             return
-        account.deleted_at = now
-        audit.record(audit.DELETED, organization=account.organization, actor=user, request=request, target=account)
+        account.deleted_at, account.ended_at = now, ended_at
+        audit.record(
+            audit.DELETED,
+            organization=account.organization,
+            actor=user,
+            request=request,
+            target=account,
+            **({"secrets": "ended at once"} if at_once else {}),
+        )
         if rest is Rest.STOP:
             panels.stop(account, user)
         elif rest is Rest.HAND_OVER and to is not None:
@@ -233,7 +247,7 @@ def _complete_replacement(account: ProviderAccount, user: User, request: HttpReq
         return
     if former.granted_at is not None:
         grant(account, user, request=request)
-    delete(former, user, request=request)
+    delete(former, user, at_once=account.ends_former, request=request)
     audit.record(
         REPLACED,
         organization=account.organization,

@@ -88,6 +88,13 @@ class RestForm(forms.Form):
             )
         self.fields["rest"].choices = choices  # type: ignore[attr-defined]
 
+    at_once = forms.BooleanField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        if self.cleaned_data.get("at_once") and self.cleaned_data.get("rest") == services.Rest.FINISH.value:
+            self.add_error("rest", _("An account that finishes needs its secrets: choose another way."))
+        return self.cleaned_data
+
     @property
     def rest_chosen(self) -> services.Rest:
         return services.Rest(self.cleaned_data["rest"])
@@ -245,6 +252,7 @@ def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
                 sender_kind=form.sender_kind,
                 values=form.values,
                 replaces=replaces,
+                end_former=form.end_former,
                 request=request,
             )
             messages.success(request, _("“%(name)s” has been added.") % {"name": account.name})
@@ -416,9 +424,12 @@ def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
     form = RestForm(account, successor, request.POST if request.method == "POST" else None)
     if request.method == "POST" and (not waiting or form.is_valid()):
         rest = form.rest_chosen if waiting else None
-        services.delete(account, current_user(request), rest=rest, to=successor, request=request)
+        at_once = "at_once" in request.POST
+        services.delete(account, current_user(request), rest=rest, to=successor, at_once=at_once, request=request)
         if rest is services.Rest.FINISH:
             said = _("“%(name)s” finishes what it has begun and is deleted then.")
+        elif at_once:
+            said = _("“%(name)s” has been deleted, and its secrets have ended.")
         else:
             said = _("“%(name)s” has been deleted.")
         messages.success(request, said % {"name": account.name})

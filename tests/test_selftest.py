@@ -18,7 +18,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from cryptography import x509
@@ -36,7 +36,7 @@ from extensions.diagnosis import Fault, explain, fault_of
 from extensions.models import AccountState, ProviderAccount
 from organizations.models import AuditEvent
 from tests import factories
-from tests.processes import free_port
+from tests.processes import Web, free_port
 from tests.provider_cases import files, load
 from webhooks import applying, inbox
 from webhooks.models import Callback, RefusedCallback
@@ -741,3 +741,27 @@ def test_a_refused_call_shows_no_part_of_what_it_said(page_of: Callable[[str], s
     assert "private words" not in json.dumps(
         [row["reason"] for row in panels.refusals(clinic, registry.get("twilio"))]
     ) + page_of("twilio")
+
+
+# --- forged headers ---------------------------------------------------------------------------------------------------
+
+
+def test_a_forged_header_that_arrives_is_said(start: Callable[..., Any], settings: Any) -> None:
+    """As behind a proxy that lets everything pass, and without a proxy, where no such header is believed."""
+    clinic = factories.organization()
+    account = factories.account(clinic, "twilio")
+    believing, plain = start(Web, BEHIND_TLS_PROXY="true"), start(Web)
+
+    settings.PUBLIC_URL = believing.url
+    open_door = selftest.run(account, "status")
+    settings.PUBLIC_URL = plain.url
+    no_proxy = selftest.run(account, "status")
+
+    assert (open_door.ok, no_proxy.ok) == (True, True), (open_door, no_proxy)
+    assert "underscores pass (X_Forwarded_For)" in open_door.warning
+    assert no_proxy.warning == ""
+
+
+@pytest.mark.parametrize("value", ['[[], ""]', '[[], "", false, 1]', "{}", "1", "[1, 2, 3]", "nonsense", ""])
+def test_a_finding_in_another_form_is_none(value: str) -> None:
+    assert selftest.Finding.from_header(quote(value)) is None

@@ -33,6 +33,7 @@ from extensions.contract import (
 from extensions.models import AccountState, ProviderAccount
 from organizations.models import Organization
 from webhooks import bell
+from webhooks.guesses import Guess
 from webhooks.models import Callback, RefusedCallback
 
 logger = logging.getLogger(__name__)
@@ -107,11 +108,20 @@ def _accounts(organization_id: str, provider: type[Provider]) -> tuple[int | Non
     return pk, opened
 
 
-def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *, now: datetime | None = None) -> Kept:
-    """Verify a callback and store it; returns after the commit.
+def keep(
+    organization_id: str,
+    slug: str,
+    kind: str,
+    request: WebhookRequest,
+    *,
+    address: str = "",
+    now: datetime | None = None,
+) -> Kept:
+    """Verify a callback and store it; returns after the commit. `address` is the caller's.
 
-    Raises UnknownAddress, WrongMethod, NotKept, or, counted and shown to the administrator with their reason,
-    InvalidSignature and Unreadable. NotKept also where a provider that repeats such calls, signed, forgot to sign one.
+    Raises UnknownAddress, WrongMethod, TooManyGuesses, NotKept, or, counted and shown to the administrator with their
+    reason, InvalidSignature and Unreadable. NotKept also where a provider that repeats such calls, signed, forgot to
+    sign one.
     """
     provider = registry.by_slug(slug, request)
     if provider is None:
@@ -120,8 +130,11 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
         raise WrongMethod(provider.webhook_methods)
     if provider.is_probe(request):
         return Kept(None, provider)
+    guess = Guess(provider, organization_id, request, address)
     try:
         organization_pk, accounts = _accounts(organization_id, provider)
+        if accounts:
+            guess.admit()
     except (DatabaseError, InterfaceError) as error:
         connection.close()
         raise NotKept from error
@@ -130,10 +143,22 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
     try:
         opened = _opener(accounts, kind, request, now or timezone.now())
     except (InvalidSignature, Unreadable) as refusal:
+        (guess.was_wrong if isinstance(refusal, InvalidSignature) else guess.was_right)()
         refuse(organization_pk, slug, kind, refusal.reason)
         if isinstance(refusal, Unsigned) and provider.repeats_unsigned and _has_signed(accounts):
             raise NotKept from refusal
         raise
+    guess.was_right()
+    try:
+        _write(opened, kind, request)
+    except _Ended:  # since its credentials were read: perhaps another account has the same ones
+        _cache.pop((organization_id, provider.key), None)
+        return keep(organization_id, slug, kind, request, address=address, now=now)
+    return Kept(opened.account_id, provider)
+
+
+def _write(opened: Opened, kind: str, request: WebhookRequest) -> None:
+    """Raises NotKept, and _Ended where the account's secrets have ended meanwhile."""
     writer.write(
         Callback(
             account_id=opened.account_id,
@@ -145,7 +170,6 @@ def keep(organization_id: str, slug: str, kind: str, request: WebhookRequest, *,
             dedupe_key=_digest(f"{opened.identity}:{kind}:{opened.provider.dedupe_key(request)}"),
         )
     )
-    return Kept(opened.account_id, provider)
 
 
 def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: datetime) -> Opened:
@@ -207,6 +231,10 @@ def refuse(organization_pk: int, slug: str, kind: str, reason: str) -> None:
         logger.warning("a refused callback could not be counted")
 
 
+class _Ended(Exception):
+    """The secrets of the account have ended, although this process still had them in its memory."""
+
+
 class Writer:
     """Writes callbacks in groups: while one INSERT commits, the next group gathers."""
 
@@ -218,7 +246,8 @@ class Writer:
     def write(self, callback: Callback) -> None:
         """Store a callback; returns after the commit. One that was stored before is fine. Raises NotKept."""
         if connection.in_atomic_block:  # the caller's own transaction: another thread could not take part in it
-            self._insert([callback])
+            if self._insert([callback]):
+                raise _Ended
             return
         self._start()
         done: Future[None] = Future()
@@ -250,15 +279,18 @@ class Writer:
                 connection.close()
                 return
             try:
-                self._insert([callback for callback, _done in group])
+                ended = self._insert([callback for callback, _done in group])
             except (DatabaseError, InterfaceError) as error:
                 connection.close()
                 logger.warning("%d callbacks could not be stored (%s)", len(group), type(error).__name__)
                 for _callback, done in group:
                     done.set_exception(error)
             else:
-                for _callback, done in group:
-                    done.set_result(None)
+                for callback, done in group:
+                    if callback.account_id in ended:
+                        done.set_exception(_Ended())
+                    else:
+                        done.set_result(None)
                 bell.ring()
 
     def _take(self) -> list[tuple[Callback, Future[None]]]:
@@ -274,8 +306,14 @@ class Writer:
             if len(group) == GROUP or self._queue.empty():
                 return group
 
-    def _insert(self, callbacks: list[Callback]) -> None:
-        Callback.objects.bulk_create(callbacks, ignore_conflicts=True)
+    def _insert(self, callbacks: list[Callback]) -> set[int]:
+        """Store what belongs to accounts whose secrets are believed; returns the other accounts' keys."""
+        accounts = ProviderAccount.objects.filter(pk__in={callback.account_id for callback in callbacks})
+        ended = set(accounts.exclude(ended_at=None).values_list("pk", flat=True))
+        Callback.objects.bulk_create(
+            [callback for callback in callbacks if callback.account_id not in ended], ignore_conflicts=True
+        )
+        return ended
 
 
 writer = Writer()

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from extensions import selftest
 from extensions.contract import InvalidSignature, Unreadable, WebhookRequest
 from webhooks import inbox
+from webhooks.guesses import TooManyGuesses
 
 MAX_BODY = 256 * 1024  # bytes; the largest batch of reports seen is a tenth of it
 
@@ -63,19 +64,20 @@ def receive(request: HttpRequest, kind: str, slug: str, organization_id: str) ->
         return said("too large", "Body too large.", 413)
     except UnreadablePostError:
         return said("cut short", "Body not received.", 400)
+    address = request.META.get("REMOTE_ADDR", "")
     finding = selftest.examine(call, kind)
     if finding is None:
-        return keep(organization_id, slug, kind, call)
+        return keep(organization_id, slug, kind, call, address)
     # A call of our own that would be refused is no stranger's: it is not counted, and its reason is told.
-    response = refused() if finding.reason else keep(organization_id, slug, kind, call)
+    response = refused() if finding.reason else keep(organization_id, slug, kind, call, address)
     response[selftest.FINDING] = finding.as_header()
     return response
 
 
-def keep(organization_id: str, slug: str, kind: str, call: WebhookRequest) -> HttpResponse:
+def keep(organization_id: str, slug: str, kind: str, call: WebhookRequest, address: str) -> HttpResponse:
     """Verify and store the call, and answer what became of it."""
     try:
-        kept = inbox.keep(organization_id, slug, kind, call)
+        kept = inbox.keep(organization_id, slug, kind, call, address=address)
     except inbox.UnknownAddress:
         return said("unknown", "Not found.", 404)
     except inbox.WrongMethod as wrong:
@@ -84,6 +86,10 @@ def keep(organization_id: str, slug: str, kind: str, call: WebhookRequest) -> Ht
         return response
     except InvalidSignature:
         return refused()
+    except TooManyGuesses as guesses:
+        response = said("too many", "Too many wrong log-ins. Try again later.", 429)
+        response["Retry-After"] = str(guesses.seconds)
+        return response
     except Unreadable as unreadable:
         return said("unreadable", unreadable.reason, 400)
     except inbox.NotKept:

@@ -22,6 +22,7 @@ from extensions.contract import (
     ApiResponse,
     Category,
     Check,
+    ChosenSecretField,
     Delivery,
     DeliveryReport,
     InboundSms,
@@ -144,7 +145,9 @@ class HostField(forms.CharField):
 
 
 class UserNameField(forms.CharField):
-    """Letters and digits. Raises ValidationError that offers the value without the rest."""
+    """Letters and digits, or what the form generates. Raises ValidationError that offers the value without the rest."""
+
+    generates = 20  # random letters and digits
 
     def clean(self, value: Any) -> str:
         typed: str = super().clean(value)
@@ -218,19 +221,19 @@ class Infobip(Provider):
                 "one, if it may send SMS (scope sms:message:send)."
             ),
         )
-        webhook_password = SecretField(
+        webhook_password = ChosenSecretField(
             label=_("Webhook password"),
             min_length=MIN_PASSWORD,
             max_length=128,
             help_text=_(
-                "Choose one for this purpose, with at least 8 characters: Infobip shows it to us with every callback. "
-                "Never use the password of your portal log-in."
+                "Have one generated for this purpose, or choose one with at least 8 characters: Infobip shows it to us "
+                "with every callback. Never use the password of your portal log-in."
             ),
         )
         webhook_username = UserNameField(
             label=_("Webhook user name"),
             max_length=64,
-            help_text=_("Choose one for this purpose, of letters and digits without special characters."),
+            help_text=_("Have one generated, or choose one of letters and digits without special characters."),
         )
         base_url = HostField(
             label=_("Base URL"),

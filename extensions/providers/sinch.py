@@ -26,6 +26,7 @@ from extensions.contract import (
     ApiResponse,
     Category,
     Check,
+    ChosenSecretField,
     Delivery,
     DeliveryReport,
     InboundSms,
@@ -183,9 +184,12 @@ class Sinch(Provider):
             help_text=_("On the page of your Conversation API app, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A."),
             widget=forms.TextInput(attrs=PLAIN_INPUT),
         )
-        webhook_secret = SecretField(
+        webhook_secret = ChosenSecretField(
             label=_("Webhook secret token"),
-            help_text=_("The secret token that you entered at both webhooks in the Sinch dashboard."),
+            min_length=8,
+            help_text=_(
+                "Have one generated and enter it at both webhooks in the Sinch dashboard, or the other way round."
+            ),
         )
 
         def clean_client_id(self) -> str:

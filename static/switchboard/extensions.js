@@ -25,6 +25,39 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// <button data-generate="20" data-for="id_webhook_password">: fills in that many random letters and digits, and shows them
+// once, since they have to be entered at the provider too.
+const LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"; // none that look alike
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-generates]").forEach((row) => {
+    row.hidden = false;
+  });
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-generate]");
+  if (!button) {
+    return;
+  }
+  let value = "";
+  while (value.length < Number(button.dataset.generate)) {
+    const [number] = window.crypto.getRandomValues(new Uint8Array(1));
+    if (number < 256 - (256 % LETTERS.length)) {
+      value += LETTERS[number % LETTERS.length]; // each of them equally often
+    }
+  }
+  const field = document.getElementById(button.dataset.for);
+  field.type = "text";
+  field.value = value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  const row = button.closest("[data-generates]");
+  const copy = row.querySelector("[data-copy]");
+  copy.dataset.copy = value;
+  copy.hidden = false;
+  const said = row.querySelector("[data-said]");
+  said.textContent = said.dataset.said;
+  copy.focus();
+});
+
 // The check-list looks for news every few seconds, but not while somebody is typing in it or waits for an answer. What
 // has an id keeps the focus when the list is exchanged: htmx gives it to the new element of that id.
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -1,0 +1,72 @@
+"""Whether a secret that somebody has thought up can be guessed. Pure.
+
+It protects a public address against guesses at a limited pace, so a table of what people choose is enough; nobody who
+presses *Generate* meets it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import pairwise
+
+from django.contrib.auth.password_validation import CommonPasswordValidator
+from django.utils.translation import gettext as _
+
+FEWEST_DIFFERENT = 5  # characters
+LONG = 12  # characters: from here on one kind of them is enough
+# What the page itself suggests, as far as it is not among the common passwords.
+OBVIOUS = frozenset(
+    [
+        "acme",
+        "callback",
+        "changeme",
+        "clinic",
+        "demo",
+        "example",
+        "infobip",
+        "kennwort",
+        "linkmobility",
+        "messagebird",
+        "messagemedia",
+        "passwort",
+        "provider",
+        "secret",
+        "sinch",
+        "sms",
+        "survey",
+        "switchboard",
+        "token",
+        "twilio",
+        "vonage",
+        "webhook",
+        "webhooksecret",
+        "webhookpassword",
+    ]
+)
+_LEET = str.maketrans("013457@$!", "oieastasi")
+
+
+@cache
+def _common() -> frozenset[str]:
+    return frozenset(CommonPasswordValidator().passwords) | OBVIOUS
+
+
+def weakness(secret: str) -> str:
+    """Why `secret` is too easy to guess, as a sentence that says what would be right; "" if it is not."""
+    folded = secret.casefold()
+    steps = [abs(ord(after) - ord(before)) <= 1 for before, after in pairwise(folded)]
+    if len(set(folded)) < FEWEST_DIFFERENT or sum(steps) * 2 > len(steps):
+        return _("This is easy to guess, as it repeats or counts. Press “Generate”, or use 20 random characters.")
+    if _core(folded) in _common() and sum(map(str.isalpha, folded.translate(_LEET))) * 2 >= len(folded):
+        return _("This is easy to guess, as it is a common word. Press “Generate”, or use 20 random characters.")
+    if len(secret) < LONG and (folded.isalpha() or folded.isdigit()):
+        return _("This is easy to guess, as it is short. Press “Generate”, or use 20 random characters.")
+    return ""
+
+
+def _core(folded: str) -> str:
+    """The word without what people put around it and in place of its letters: p@ssw0rd123 -> password."""
+    word = re.sub(r"[^a-z]", "", re.sub(r"^[^a-z]+|[^a-z]+$", "", folded).translate(_LEET))
+    once = re.sub(r"^(.+?)\1+$", r"\1", re.sub(r"^(?:my|the|our)", "", word))
+    return once if len(once) > 2 else word
