@@ -25,7 +25,8 @@ def use_our_logging(loglevel: int | str | None = None, **options: Any) -> None:
     logging.config.dictConfig(settings.LOGGING)
     if loglevel is not None:
         logging.getLogger().setLevel(loglevel)
-    app.log.redirect_stdouts(logging.WARNING)  # what is printed is logged, as where Celery sets the logging up itself
+    # What is printed is logged, as where Celery sets the logging up itself; pool processes know levels by name only.
+    app.log.redirect_stdouts("WARNING")  # type: ignore[arg-type]  # the stubs know numbers only
 
 
 @signals.celeryd_init.connect

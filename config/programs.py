@@ -9,12 +9,14 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from config import broker
 from config.supervisor import Program
 
-# Seconds to end, in the order of the stop; together below ten, so that Ctrl-C is answered in ten.
+# Seconds to end, in the order of the stop; each ends sooner if it has nothing to do.
 WEB_GRACE = BEAT_GRACE = 1.0
-WORKER_GRACE = 5.5  # above SEND_SLICE, after which a pump looks up from its work
+WRITE_DOWN = 10.0  # for the worker's last results, after the last answer has come
 SIMULATOR_GRACE = 0.5
 BROKER_GRACE = 1.0
 
@@ -50,10 +52,15 @@ def simulator(url: str, folder: Path) -> Program:
     return Program("simulator", command, stage=2, grace=SIMULATOR_GRACE, ready=lambda: answers(f"{url}/_/"))
 
 
+def worker_grace() -> float:
+    """Seconds that the worker may need: nothing new is sent, but the answer to every request under way is awaited."""
+    return float(settings.SEND_TIMEOUT + WRITE_DOWN)
+
+
 def worker(concurrency: int) -> Program:
     command = [sys.executable, "-m", "celery", "-q", "-A", "config", "worker", "-c", str(concurrency), "-l", "INFO"]
     command += ["--without-gossip", "--without-mingle"]
-    return Program("worker", command, stage=1, grace=WORKER_GRACE)
+    return Program("worker", command, stage=1, grace=worker_grace())
 
 
 def beat(folder: Path) -> Program:

@@ -19,6 +19,8 @@ from typing import IO, Self
 
 LONGEST_BACK_OFF = 30.0  # seconds between two starts of a process that keeps ending
 STEADY = 60.0  # seconds; who lived this long is started again at once
+SILENT = 3.0  # seconds of a stop that nobody minds
+SAME_REQUEST = 0.5  # seconds; a terminal, a shell and a platform may each pass on the same request to stop
 COLOURS = (36, 33, 32, 35, 34)
 
 
@@ -67,6 +69,8 @@ class Supervisor:
         self._environment, self._folder, self._output = environment, folder, output or sys.stdout
         self._children: list[_Child] = []
         self._write = threading.Lock()
+        self._asked_at = 0.0  # when the stop was asked for
+        self._hurry = False
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -76,9 +80,10 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Stop everything. Ctrl-C is the normal end, so it is no error."""
+        """Stop everything. Ctrl-C is the normal end, so it is no error; a second one ends at once what is not done."""
+        self._asked_at = time.monotonic()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # the stop is under way and takes a bounded time
+            signal.signal(number, self._interrupted_again)
         for stage in sorted({child.program.stage for child in self._children}):
             self._stop([child for child in self._children if child.program.stage == stage])
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -160,15 +165,25 @@ class Supervisor:
                 child.process.terminate()  # the main process only: it ends its own children when they are done
         began = time.monotonic()
         for child in children:
-            try:
-                child.process.wait(max(0.0, began + child.program.grace - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                self.say(f"{child.program.name} is not done after {child.program.grace:.0f} s and is killed")
+            name, grace = child.program.name, child.program.grace
+            announced = grace <= SILENT
+            while child.process.poll() is None and not self._hurry and time.monotonic() < began + grace:
+                if not announced and time.monotonic() > began + SILENT:
+                    announced = True
+                    self.say(f"{name} finishes what is under way, for {grace:.0f} s at most; Ctrl-C again ends it now")
+                time.sleep(0.05)
+            if child.process.poll() is None:
+                why = "is ended at once" if self._hurry else f"is not done after {grace:.0f} s and is killed"
+                self.say(f"{name} {why}")
             _kill_group(child.process)
             child.process.wait()
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         raise Stopped
+
+    def _interrupted_again(self, number: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C; what comes within a moment of the first is the same one, by another way."""
+        self._hurry |= time.monotonic() > self._asked_at + SAME_REQUEST
 
 
 def take_lock(folder: Path) -> IO[str]:

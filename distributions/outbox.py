@@ -66,6 +66,7 @@ class Claim:
     last_id: int
     tries: int
     organization: str  # its public id
+    batch_limit: int  # how many of its messages may share a request; 0: as many as the provider takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ def claim(account_id: int, holder: str, limit: int) -> list[Claim]:
         UPDATE distributions_chunk SET holder = %s, lease_until = {lease} WHERE id {chosen}
         RETURNING id, distribution_id, first_id, last_id, tries,
             (SELECT o.public_id FROM distributions_distribution d JOIN organizations_organization o
-             ON o.id = d.organization_id WHERE d.id = distribution_id)
+             ON o.id = d.organization_id WHERE d.id = distribution_id), batch_limit
     """  # noqa: S608
     rows = _rows(sql, [holder, *lease_params, *due_params])
     return sorted((Claim(*row) for row in rows), key=lambda claimed: claimed.chunk_id)
@@ -276,14 +277,18 @@ def finish(claimed: Claim, holder: str) -> bool:
     return False
 
 
-def release(chunk_id: int, holder: str, *, delay: float = 0.0, failed: bool = False) -> None:
-    """Give a chunk back with messages in it, due again in `delay` seconds; `failed` if some were not taken."""
+def release(chunk_id: int, holder: str, *, delay: float = 0.0, failed: bool = False, batch_limit: int = 0) -> None:
+    """Give a chunk back with messages in it, due again in `delay` seconds; `failed` if some were not taken.
+
+    With `batch_limit`, no more of them than that share a request from now on.
+    """
     not_before, params = _after(delay)
     sql = f"""
-        UPDATE distributions_chunk SET lease_until = NULL, holder = '', not_before = {not_before}, tries = tries + %s
+        UPDATE distributions_chunk SET lease_until = NULL, holder = '', not_before = {not_before}, tries = tries + %s,
+            batch_limit = CASE WHEN %s > 0 THEN %s ELSE batch_limit END
         WHERE id = %s AND holder = %s
     """  # noqa: S608
-    _rows(sql, [*params, int(failed), chunk_id, holder])
+    _rows(sql, [*params, int(failed), batch_limit, batch_limit, chunk_id, holder])
 
 
 def requeue(ids: Iterable[int]) -> int:

@@ -30,6 +30,7 @@ class Outcome:
     category: Category = Category.NONE
     error: str = ""
     retry_after: float | None = None
+    blameless: bool = False  # not taken, but neither this message nor the account is at fault: it may go at once
     opts_out: bool = False  # the provider says that the person does not want our texts
 
 
@@ -45,7 +46,11 @@ def of(answer: SendResult | ProviderError) -> Outcome:
             return Outcome(Kind.REFUSED, category=answer.category, error=answer.detail, opts_out=opts_out)
         case NotTaken():
             return Outcome(
-                Kind.NOT_TAKEN, category=answer.category, error=answer.detail, retry_after=answer.retry_after
+                Kind.NOT_TAKEN,
+                category=answer.category,
+                error=answer.detail,
+                retry_after=answer.retry_after,
+                blameless=answer.blameless,
             )
         case Unclear():
             return Outcome(Kind.UNCLEAR, category=Category.TRANSIENT, error=answer.detail)

@@ -27,7 +27,7 @@ from distributions import leaving, segments, services, wording
 from distributions.forms import ComposeForm
 from distributions.models import Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
-from distributions.references import reference
+from distributions.references import SALT, reference
 from distributions.review import (
     cautions,
     interactive_obstacle,
@@ -745,7 +745,7 @@ class Moment:
 def _message_of(request: HttpRequest, pk: int, message_pk: int) -> Message:
     distribution = distribution_of(request, pk)
     rows = Message.objects.filter(distribution=distribution, pk=message_pk)
-    found: Message | None = rows.select_related("conversation").first()
+    found: Message | None = rows.select_related("conversation").annotate(salt=SALT).first()
     if found is None:
         raise Http404(_("There is no such message."))
     found.distribution = distribution
@@ -772,7 +772,7 @@ def show_message(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse
         distribution=message.distribution,
         row=_row(message, contact, carriers, whole_number=may_see_numbers(user), replies=len(replies), begun=begun),
         length=segments.count(message.text),
-        reference=reference(message.pk),
+        reference=reference(message.pk, getattr(message, "salt", None)),
         replies=replies,
         transcript=_transcript(message, begun, replies) if by_text else [],
         answers=_answers(begun),

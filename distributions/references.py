@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.signals import request_started
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.db.models.signals import post_save
 
 from distributions.models import Epoch
@@ -37,6 +39,10 @@ class _Epochs(NamedTuple):
 
 
 _epochs = _Epochs()
+
+# A message's salt, to be read with it: annotate(salt=SALT).
+_own_epoch = Epoch.objects.filter(first_id__lte=OuterRef("pk")).order_by("-first_id", "-pk")
+SALT = Coalesce(Subquery(_own_epoch.values("salt")[:1]), Value(""))
 
 
 def forget_epochs(**_signal: Any) -> None:
@@ -58,9 +64,9 @@ def _all_epochs() -> tuple[tuple[int, str], ...]:
     return epochs.found
 
 
-def latest_epoch() -> int:
-    """The first key of the present epoch; 0 if there was never a restore."""
-    return max((first_id for first_id, _salt in _all_epochs()), default=0)
+def link_length(message_id: int) -> int:
+    """How many characters a person's own part of a link has for this key."""
+    return len(_base62(message_id)) + _LINK_CHARACTERS
 
 
 def _salt(number: int) -> str:
@@ -74,8 +80,9 @@ def _keys(purpose: str, salt: str, secrets: tuple[str, ...]) -> tuple[bytes, ...
     return tuple(hashlib.sha256(f"{purpose}\0{secret}".encode()).digest() for secret in secrets)
 
 
-def _current_keys(purpose: str, number: int) -> tuple[bytes, ...]:
-    return _keys(purpose, _salt(number), (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+def _current_keys(purpose: str, number: int, salt: str | None = None) -> tuple[bytes, ...]:
+    salt = _salt(number) if salt is None else salt
+    return _keys(purpose, salt, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 def _base62(number: int) -> str:
@@ -95,8 +102,8 @@ def _proof(key: bytes, number: int, length: int) -> str:
     return "".join(characters)
 
 
-def _make(purpose: str, number: int, length: int) -> str:
-    return _base62(number) + _proof(_current_keys(purpose, number)[0], number, length)
+def _make(purpose: str, number: int, length: int, salt: str | None = None) -> str:
+    return _base62(number) + _proof(_current_keys(purpose, number, salt)[0], number, length)
 
 
 def _read(purpose: str, token: str, length: int) -> int | None:
@@ -112,9 +119,12 @@ def _read(purpose: str, token: str, length: int) -> int | None:
     return number if any(proven) else None
 
 
-def reference(message_id: int) -> str:
-    """What goes to the provider with a message and comes back in its reports: at most 17 letters and digits."""
-    return _make("reference", message_id, _REFERENCE_CHARACTERS)
+def reference(message_id: int, salt: str | None = None) -> str:
+    """What goes to the provider with a message and comes back in its reports: at most 17 letters and digits.
+
+    `salt` is that of the message's epoch, where it was read with the message (SALT).
+    """
+    return _make("reference", message_id, _REFERENCE_CHARACTERS, salt)
 
 
 def message_id_of_reference(token: str) -> int | None:

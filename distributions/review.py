@@ -13,15 +13,16 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
 from distributions import quiet, segments
-from distributions.models import Distribution, Message
+from distributions.models import Distribution, Epoch, Message
 from distributions.piping import EMBEDDED, Template, values_of
-from distributions.references import latest_epoch, link_token, opt_out_token
+from distributions.references import link_length
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
@@ -242,17 +243,14 @@ class Texts:
     def __init__(self, template: Template) -> None:
         self.template = template
         self.fields = template.fields
-        latest = Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-        latest = max(latest, latest_epoch())  # where the keys were moved on after a restore, tokens are longer
-        self._survey_link = f"{settings.PUBLIC_URL}/s/{_nowhere(link_token(latest + 1))}"
-        self._opt_out_link = f"{settings.PUBLIC_URL}/o/{_nowhere(opt_out_token(latest + 1))}"
+        epoch = Epoch.objects.order_by("-first_id").values("first_id")[:1]  # after a restore, keys begin far above
+        latest = Message.objects.order_by("-pk").values_list("pk", Coalesce(Subquery(epoch), 0)).first() or (0, 0)
+        nowhere = "x" * link_length(max(latest) + 1)
+        self._survey_link = f"{settings.PUBLIC_URL}/s/{nowhere}"
+        self._opt_out_link = f"{settings.PUBLIC_URL}/o/{nowhere}"
 
     def render(self, values: Mapping[str, str]) -> str:
         return self.template.render(values, survey_link=self._survey_link, opt_out_link=self._opt_out_link)
-
-
-def _nowhere(token: str) -> str:
-    return "x" * len(token)
 
 
 def _as_it_is(text: str) -> str:

@@ -126,6 +126,7 @@ class Work:
     unfinished: bool = False  # some of its messages go back into the queue
     delay: float = 0.0
     stop_marking_at: float = 0.0
+    batch_limit: int = 0  # how many of its messages may share a request from now on; 0: as the provider says
     abandoned: bool = False  # the database did not say whether a mark was written: the lease must run out
 
     @property
@@ -210,6 +211,8 @@ class Pump:
 
     def open(self) -> bool:
         """Take a seat and open the account; False if there is nothing to do here now."""
+        if stopping.value:
+            return False
         usable = ProviderAccount.objects.usable().select_related("organization", "state")
         account = usable.filter(pk=self.account_id).first()
         if account is None or not health.may_send(account) or identity.says_held():
@@ -255,7 +258,7 @@ class Pump:
                 work.leave_rest()  # given back when its last request is answered; claimed anew
                 continue
             await self.mark_next(work)
-            while self.waiting * 2 >= self.mark_group and not self.halt.reason:
+            while self.waiting * 2 >= self.mark_group and not self.halt.reason and not stopping.value:
                 await asyncio.sleep(TICK)
         return not self.halt.reason
 
@@ -290,7 +293,12 @@ class Pump:
                 begins_in = await self.db(lambda: reserve(self.account_id, needed, self.pace.rate))
                 self.pace.grant(needed, begins_in)
                 if begins_in > 0.02:
-                    await asyncio.sleep(begins_in)  # marked only when they may leave: what waits is not at risk
+                    await self.wait(begins_in)  # marked only when they may leave: what waits is not at risk
+            if stopping.value:
+                work.queued.extendleft(reversed(group))
+                work.in_flight -= len(group)
+                work.leave_rest()
+                return
             marked = await self.db(lambda: outbox.mark([message_id for message_id, _count in group], self.account_id))
         except (OperationalError, InterfaceError):
             work.abandoned = True
@@ -305,7 +313,7 @@ class Pump:
         if not marked and work.queued:
             work.leave_rest()  # instead of trying message after message
             return
-        batch = self.provider.batch_size
+        batch = min(self.provider.batch_size, work.claim.batch_limit or self.provider.batch_size)
         for start in range(0, len(marked), batch):
             messages = marked[start : start + batch]
             wait = sum(self.pace.take(segments[message.id]) for message in messages[:1])
@@ -341,8 +349,7 @@ class Pump:
     async def send_jobs(self) -> None:
         while True:
             job = await self.ready.get()
-            if (wait := job.leave_at - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
+            await self.wait(job.leave_at - time.monotonic())
             answers = await self.send(job)
             for message, answer in zip(job.messages, answers, strict=True):
                 self.take_in(Result(job.work, message, outcomes.of(answer)))
@@ -351,6 +358,8 @@ class Pump:
         """The provider's answer for each message of the job; whatever goes wrong here becomes an answer too."""
         if self.halt.reason:
             return [NotTaken(self.halt.reason)] * len(job.messages)
+        if stopping.value:
+            return [NotTaken("the worker is stopping", blameless=True)] * len(job.messages)
         messages = [self.to_sms(job.work.claim, message) for message in job.messages]
         provider = self.provider
         try:
@@ -359,12 +368,29 @@ class Pump:
             response = await self.engine.wire.send(provider.key, provider.host_patterns, request)
             return provider.parse_batch(response, messages) if batched else [provider.parse_send(response)]
         except ProviderError as error:
+            if isinstance(error, Refused) and len(messages) > 1 and error.category not in outcomes.ACCOUNT_FAULTS:
+                return self.halve(job, error)
             return [error] * len(messages)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a fault of ours must not lose the mark: nobody knows how far the request came
             logger.exception("%s: a send broke", provider.key)
             return [Unclear(type(error).__name__)] * len(messages)
+
+    def halve(self, job: Job, refusal: Refused) -> Sequence[ProviderError]:
+        """A request was refused as a whole, for something in one of its messages: they go again in smaller ones.
+
+        The chunk remembers how small, so that the one at fault is found in few steps, and alone fails for good.
+        """
+        limit = (len(job.messages) + 1) // 2
+        job.work.batch_limit = min(job.work.batch_limit or limit, limit)
+        return [NotTaken(refusal.detail, category=refusal.category, blameless=True)] * len(job.messages)
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep, unless the worker is asked to stop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not stopping.value:
+            await asyncio.sleep(min(left, 0.1))
 
     def to_sms(self, claim: Claim, message: Marked) -> OutboundSms:
         return OutboundSms(
@@ -390,8 +416,8 @@ class Pump:
             self.sender_refusals += 1
             if self.sender_refusals >= SENDER_REFUSALS:
                 self.stop_account(outcome)
-        elif outcome.kind is Kind.NOT_TAKEN and outcome.retry_after == 0:
-            self.again = True  # only another message of the same request was at fault
+        elif outcome.kind is Kind.NOT_TAKEN and outcome.blameless:
+            self.again = True
         elif outcome.kind is Kind.NOT_TAKEN and not self.halt.reason:
             self.failures += 1
             result.work.delay = max(result.work.delay, outcome.retry_after or 0.0)
@@ -492,7 +518,7 @@ class Pump:
                 continue
             failed = bool(work.delay or self.failures)
             delay = max(work.delay, health.backoff(work.claim.tries) if failed else 0.0)
-            outbox.release(work.claim.chunk_id, self.holder, delay=delay, failed=failed)
+            outbox.release(work.claim.chunk_id, self.holder, delay=delay, failed=failed, batch_limit=work.batch_limit)
             self.again |= not delay
 
     async def drain(self) -> None:

@@ -18,7 +18,7 @@ from distributions import identity, outbox, sweeping
 from distributions.models import Message, MessageEvent
 from distributions.outbox import Change
 from distributions.references import reference
-from distributions.sending import Engine, engine
+from distributions.sending import Engine, engine, stopping
 from distributions.states import REPORTED, Status
 from extensions import health, tokens
 from extensions.contract import LookUp, NotTaken, OutboundSms, Provider, ProviderError, Unclear
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 8  # look-ups in flight
 BATCH = 200  # messages a run
-MAX_REPEATS = 5  # of one message, where the provider refuses duplicates
+MAX_REPEATS = 12  # attempts of one message, where the provider refuses duplicates; halving a batch of 100 takes seven
 
 
 def settle(account_id: int) -> bool:
@@ -113,6 +113,8 @@ async def _ask(
         if request is None:
             return None
         async with turn:
+            if stopping.value:
+                return None
             try:
                 return provider.parse_lookup(await here.wire.send(provider.key, provider.host_patterns, request), sms)
             except (NotTaken, Unclear) as error:

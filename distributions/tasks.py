@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 from django.db import connections
 
 from distributions import conversations, identity, launching, leaving, reports, sending, settling, sweeping
@@ -28,6 +29,12 @@ def stop_pumping(**_kwargs: object) -> None:
     sending.stopping.value = True
 
 
+@worker_process_init.connect
+def finish_first(**_kwargs: object) -> None:
+    """Some platforms ask every process to stop, and not only the one that looks after the others."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @shared_task(acks_late=True, ignore_result=True)
 def expand(distribution_id: int) -> None:
     """Write a distribution's messages, ringing for each step so that the first are sent while the rest are written."""
@@ -35,7 +42,7 @@ def expand(distribution_id: int) -> None:
         more = launching.expand(distribution_id)
         for account_id in sweeping.accounts_due(distribution_id=distribution_id):
             quietly(partial(pump.delay, account_id))
-        if not more:
+        if not more or sending.stopping.value:
             return
 
 

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -120,18 +120,24 @@ class Refused(ProviderError):
 class NotTaken(ProviderError):
     """The provider has certainly not taken the message: it may be sent again.
 
-    `retry_after` is in seconds, None where the provider names no time, 0 where only another message of the same request
-    was at fault.
+    `retry_after` is in seconds, None where the provider names no time. `blameless` says that nothing is wrong with this
+    message or the account, such as where only another message of the same request was at fault: it goes again at once.
     """
 
     def __init__(
-        self, detail: str = "", *, retry_after: float | None = None, category: Category = Category.TRANSIENT
+        self,
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+        category: Category = Category.TRANSIENT,
+        blameless: bool = False,
     ) -> None:
         detail = _words(detail)
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
         self.category = category
+        self.blameless = blameless
 
 
 class Unclear(ProviderError):
@@ -300,18 +306,22 @@ class ApiResponse:
     def retry_after(self) -> float | None:
         """Seconds to wait as the Retry-After header says, at most a day; None where it is missing or unreadable.
 
-        A date is read by the answer's own clock, its Date header.
+        A date is read by the answer's own clock, its Date header. What lies in the past is 0.
         """
-        said = self.header("Retry-After")
-        try:
+        said = self.header("Retry-After").strip()
+        if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?", said):
             return min(max(0.0, float(said)), LONGEST_WAIT)
-        except ValueError:
-            pass
         try:
-            wait = parsedate_to_datetime(said) - parsedate_to_datetime(self.header("Date"))
+            wait = _http_date(said) - _http_date(self.header("Date"))
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
         return min(max(0.0, wait.total_seconds()), LONGEST_WAIT)
+
+
+def _http_date(value: str) -> datetime:
+    """All of HTTP's forms of a date are in UTC, one of them without saying so. Raises ValueError and others."""
+    moment = parsedate_to_datetime(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _words(detail: str) -> str:
@@ -562,7 +572,11 @@ class Provider:
         raise NotImplementedError
 
     def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
-        """One result per message, in the order given. Raises Refused, NotTaken or Unclear for the whole request."""
+        """One result per message, in the order given. Raises Refused, NotTaken or Unclear for the whole request.
+
+        Refused says that none was taken for something in one of them that the answer does not name: they are sent again
+        in smaller requests until it is found. Where some of them may have been taken, it is Unclear.
+        """
         raise NotImplementedError
 
     # --- credentials --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ class Kind(enum.StrEnum):
     HTTP_503 = "503"
     HTTP_429 = "429"
     HTTP_401 = "401"
+    HTTP_400 = "400"  # nothing is taken, and nothing is said of which text was at fault
     DROP = "drop"  # before accepting
     HANG = "hang"
 
@@ -41,6 +43,7 @@ class Fault:
     rate: float = 1.0
     provider: str = ""
     account: str = ""
+    to: str = ""  # only requests with a recipient whose number ends so
     seed: int = 1
     limit: int | None = None
     retry_after: float | None = None  # seconds, for 429 and 503; None = no header
@@ -52,8 +55,10 @@ class Fault:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 (repeatable by design)
 
-    def strikes(self, provider: str, account: str, *, sending: bool) -> bool:
+    def strikes(self, provider: str, account: str, *, sending: bool, recipients: Sequence[str] = ()) -> bool:
         """Whether it hits this request; each call draws once, so a seed gives the same run again."""
+        if self.to and not any(number.endswith(self.to) for number in recipients):
+            return False
         if (self.provider and self.provider != provider) or (self.account and self.account != account):
             return False
         if not sending and (self.scope != "all" or self.kind.accepts):
@@ -72,6 +77,7 @@ class Fault:
             "rate": self.rate,
             "provider": self.provider,
             "account": self.account,
+            "to": self.to,
             "seed": self.seed,
             "limit": self.limit,
             "retry_after": self.retry_after,
@@ -97,8 +103,8 @@ class Faults:
         """Without an id: all."""
         self.all = [fault for fault in self.all if id is not None and fault.id != id]
 
-    def strike(self, provider: str, account: str, *, sending: bool) -> Fault | None:
+    def strike(self, provider: str, account: str, *, sending: bool, recipients: Sequence[str] = ()) -> Fault | None:
         for fault in self.all:
-            if fault.strikes(provider, account, sending=sending):
+            if fault.strikes(provider, account, sending=sending, recipients=recipients):
                 return fault
         return None

@@ -77,7 +77,9 @@ class Simulator:
         """Faults that refuse, the rate, the ledger, the pause, faults that spoil the answer: in this order."""
         account = submission.account
         account.stats.counts["requests"] += 1
-        fault = self.world.faults.strike(provider.key, account.id, sending=True) or _asked_for(submission)
+        recipients = [draft.to for draft in submission.drafts]
+        struck = self.world.faults.strike(provider.key, account.id, sending=True, recipients=recipients)
+        fault = struck or _asked_for(submission)
         if fault and not fault.kind.accepts:
             account.stats.counts[f"fault_{fault.kind}"] += 1
             return await self._fail(provider, fault, Answer(provider.success_status), request)
@@ -125,6 +127,8 @@ class Simulator:
                 return plain(provider.throttled(fault.retry_after))
             case Kind.HTTP_401:
                 return plain(provider.unauthorised())
+            case Kind.HTTP_400:
+                return plain(provider.unreadable("The request is not valid"))
             case Kind.ACCEPT_HTML:
                 page = b"<!DOCTYPE html><html><body><h1>Everything is fine</h1></body></html>"
                 return plain(Answer(answer.status, page, "text/html"))

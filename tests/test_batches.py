@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
-from distributions import launching, sending
+from distributions import launching, outcomes, sending
 from distributions.models import Distribution
+from distributions.outcomes import Kind
 from distributions.references import reference
 from distributions.states import Status
 from extensions import registry
+from extensions.contract import LONGEST_WAIT, ApiResponse, OutboundSms
 from extensions.models import AccountState
 from tests import factories
 from tests.provider_cases import FOLDER, load
@@ -24,8 +29,12 @@ RECIPIENTS = 300
 INVALID = "9904"  # the last digits of a number that the simulator refuses
 
 
-def launched(provider, bad):
-    """A distribution to many, with an invalid number at each of these places."""
+ODD = "7777"  # the last digits of a number for which the simulator refuses the whole request, without naming it
+BATCHED = [provider.key for provider in registry.all() if provider.batch_size > 1]
+
+
+def launched(provider, bad, digits=INVALID):
+    """A distribution to many, with a number that ends in these digits at each of the bad places."""
     data = load(FOLDER / f"{provider}.toml")
     form = registry.get(provider).Credentials(data["credentials"])
     assert form.is_valid()
@@ -35,7 +44,7 @@ def launched(provider, bad):
     patients = factories.contact_list(clinic, RECIPIENTS, phone="+3538{:07d}")
     for place, contact in enumerate(patients.contacts.order_by("pk")):
         if place in bad:
-            patients.contacts.filter(pk=contact.pk).update(phone=f"+35385{place:04d}{INVALID}")
+            patients.contacts.filter(pk=contact.pk).update(phone=f"+35385{place:04d}{digits}")
     made = factories.distribution(
         clinic,
         contact_list=patients,
@@ -73,3 +82,129 @@ def test_a_request_in_which_nothing_is_wrong_is_sent_once(simulator):
     assert sorted(entry["reference"] for entry in simulator.ledger) == sorted(
         reference(pk) for pk in made.messages.values_list("pk", flat=True)
     )
+
+
+def test_every_provider_with_batches_is_looked_at():
+    assert sorted(BATCHED) == ["infobip", "link_mobility", "messagemedia"]
+
+
+@pytest.mark.parametrize("provider", BATCHED)
+def test_a_refusal_that_names_no_message_fails_only_the_one_at_fault(simulator, provider):
+    """The request goes again in halves until the bad message is alone; each text leaves once, with no pause."""
+    simulator.fail("400", provider, to=ODD)
+    made = launched(provider, bad={5, 130}, digits=ODD)
+
+    runs = 1
+    while sending.run(made.account_id):
+        runs += 1
+        assert runs < 30
+
+    found = Counter(made.messages.values_list("status", flat=True))
+    assert found == {Status.ACCEPTED: 298, Status.FAILED: 2}
+    assert {message.to[-4:] for message in made.messages.filter(status=Status.FAILED)} == {ODD}
+    assert set(Counter(entry["to"] for entry in simulator.ledger).values()) == {1}
+    assert len(simulator.ledger) == 298
+    assert max(made.messages.values_list("attempt", flat=True)) <= 9  # 200, 100, 50, 25, 13, 7, 4, 2, 1
+    state = AccountState.objects.get(pk=made.account_id)
+    assert (state.failures, state.open_until, state.stopped_at) == (0, None, None)
+
+
+@pytest.mark.parametrize("provider", BATCHED)
+@pytest.mark.parametrize("kind", ["accept_500", "accept_garbage", "accept_drop"])
+def test_what_may_have_been_taken_is_never_halved(simulator, provider, kind):
+    simulator.fail(kind, provider)
+    made = launched(provider, bad=set())
+
+    while sending.run(made.account_id):
+        pass
+
+    assert set(made.messages.values_list("status", flat=True)) == {Status.UNCERTAIN}
+    assert set(Counter(entry["reference"] for entry in simulator.ledger).values()) == {1}
+
+
+@pytest.mark.parametrize("provider", BATCHED)
+def test_bad_credentials_stop_the_account_and_halve_nothing(simulator, provider):
+    simulator.fail("401", provider)
+    made = launched(provider, bad=set())
+
+    sending.run(made.account_id)
+
+    assert set(made.messages.values_list("status", flat=True)) == {Status.QUEUED}
+    assert set(made.chunks.values_list("batch_limit", flat=True)) == {0}
+    assert AccountState.objects.get(pk=made.account_id).stopped_at is not None
+
+
+@pytest.mark.parametrize("provider", BATCHED)
+def test_too_many_requests_are_a_pause_even_if_the_provider_names_no_time_to_wait(simulator, provider):
+    """Retry-After: 0 was taken for "only a neighbour is at fault", so that the next request followed at once."""
+    simulator.fail("429", provider, retry_after=0)
+    made = launched(provider, bad=set())
+
+    assert sending.run(made.account_id) is False
+
+    assert set(made.messages.values_list("status", flat=True)) == {Status.QUEUED}
+    state = AccountState.objects.get(pk=made.account_id)
+    assert state.open_until is not None
+    assert state.failures == 1
+
+
+NAMED = {  # the whole request is refused, for the second of three
+    "infobip": {
+        "errorCode": "E400",
+        "violations": [{"property": "messages[1].destinations[0].to", "violation": "invalid number"}],
+    },
+    "messagemedia": {"message": "not valid", "details": ["/messages/1/destination_number: is not valid"]},
+}
+
+
+@pytest.mark.parametrize("provider", NAMED)
+def test_an_answer_that_names_one_bad_destination_frees_its_neighbours_at_once(provider):
+    data = load(FOLDER / f"{provider}.toml")
+    parser = registry.get(provider)(data["credentials"], sender=data["sender"])
+    messages = [OutboundSms(to=f"+35380000000{place}", text="Hi", reference=f"r{place}") for place in range(3)]
+
+    answers = parser.parse_batch(ApiResponse(400, {}, json.dumps(NAMED[provider]).encode()), messages)
+
+    first, second, third = (outcomes.of(answer) for answer in answers)
+    assert (second.kind, second.category) == (Kind.REFUSED, "invalid_recipient")
+    assert [(one.kind, one.blameless) for one in (first, third)] == [(Kind.NOT_TAKEN, True)] * 2
+
+
+# --- how long to wait ------------------------------------------------------------------------------------------------
+
+NOON = "Thu, 26 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        (" 7 ", 7),
+        ("1.5", 1.5),
+        ("-5", 0),
+        ("9" * 200, LONGEST_WAIT),
+        ("Thu, 26 Nov 2026 12:00:30 GMT", 30),
+        ("Thu Nov 26 12:00:30 2026", 30),
+        ("Thu, 26 Nov 2026 13:00:30 +0100", 30),
+        ("Thu, 26 Nov 2026 11:00:00 GMT", 0),
+        ("Thu, 26 Nov 9999 12:00:30 GMT", LONGEST_WAIT),
+        *(
+            (junk, None)
+            for junk in ("", "soon", "nan", "inf", "-inf", "1e3", "1_000", "٣", "0x10", "7 s", "7,5", "Thu")
+        ),
+    ],
+)
+def test_how_long_a_provider_asks_us_to_wait(said, seconds):
+    assert ApiResponse(429, {"Retry-After": said, "Date": NOON}).retry_after == seconds
+
+
+def test_a_date_without_a_clock_to_read_it_by_says_nothing():
+    assert ApiResponse(429, {"Retry-After": NOON}).retry_after is None
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_no_header_breaks_the_reading_of_it(said, now):
+    wait = ApiResponse(429, {"Retry-After": said, "Date": now}).retry_after
+
+    assert wait is None or 0 <= wait <= LONGEST_WAIT

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from config import programs
 from config.supervisor import NotReady, Program, Supervisor
 from tests.processes import ROOT, free_port
 
@@ -87,6 +89,56 @@ def test_a_program_that_ignores_the_request_to_end_is_killed_after_its_grace(sup
 
     assert time.monotonic() - began < 5
     assert "deaf is not done after 0 s and is killed" in output.getvalue()
+
+
+BUSY = """
+    import os, pathlib, signal, time
+    def end(*_):
+        pathlib.Path("asked").touch()
+        time.sleep({seconds})
+        pathlib.Path("finished").touch()
+        os._exit(0)
+    signal.signal(signal.SIGTERM, end)
+    pathlib.Path("up").touch()
+    time.sleep(600)
+"""
+
+
+def test_a_program_may_finish_what_is_under_way(supervisor, tmp_path, output):
+    """Issue 7, point 26: a worker was killed while its provider took eight seconds to answer."""
+    with supervisor:
+        supervisor.start(program("worker", BUSY.format(seconds=4), grace=40, ready=(tmp_path / "up").exists))
+
+    assert (tmp_path / "finished").exists()
+    assert "worker finishes what is under way, for 40 s at most; Ctrl-C again ends it now" in output.getvalue()
+
+
+def test_a_second_ctrl_c_hurries(supervisor, tmp_path, output):
+    """A repetition within a moment is the same one: a terminal, make and the shell may each pass it on."""
+
+    def press_twice():
+        wait_until((tmp_path / "asked").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        assert is_running(supervisor._children[0].process.pid)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press_twice)
+    began = time.monotonic()
+    with supervisor:
+        supervisor.start(program("worker", BUSY.format(seconds=30), grace=40, ready=(tmp_path / "up").exists))
+        thread.start()
+    thread.join()
+
+    assert 1 < time.monotonic() - began < 15
+    assert not (tmp_path / "finished").exists()
+    assert "worker is ended at once" in output.getvalue()
+
+
+def test_the_worker_may_take_as_long_as_its_longest_request(settings):
+    settings.SEND_TIMEOUT = 77
+
+    assert programs.worker(2).grace > 77
 
 
 def test_what_a_program_has_started_ends_with_it(supervisor, tmp_path):

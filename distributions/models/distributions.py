@@ -126,6 +126,8 @@ class Chunk(models.Model):
     lease_until = models.DateTimeField(null=True)
     holder = models.CharField(max_length=40, blank=True)
     tries = models.PositiveIntegerField(default=0)  # how often messages of it were not taken
+    # How many messages may share a request, after one was refused as a whole; 0: as many as the provider takes.
+    batch_limit = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         indexes: ClassVar = [

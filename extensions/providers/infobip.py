@@ -584,7 +584,9 @@ def _refused_batch(response: ApiResponse, messages: Sequence[OutboundSms]) -> li
         raise problem
     detail = problem.detail if isinstance(problem, Refused) else ""
     return [
-        Refused(blamed[index], detail) if index in blamed else NotTaken("refused together with another message")
+        Refused(blamed[index], detail)
+        if index in blamed
+        else NotTaken("refused together with another message", blameless=True)
         for index in range(len(messages))
     ]
 

@@ -277,7 +277,7 @@ class MessageMedia(Provider):
             return [
                 Refused(*faults[index])
                 if index in faults
-                else NotTaken("another message of the same request was refused", retry_after=0.0)
+                else NotTaken("another message of the same request was refused", blameless=True)
                 for index in range(len(messages))
             ]
         answers = {_reference(answer): answer for answer in _messages(response)}
