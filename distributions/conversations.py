@@ -6,6 +6,7 @@ conversation belongs to a number: whichever account of the organisation has that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
-from distributions import outbox, segments, tallies
+from distributions import outbox, reactions, segments, tallies
 from distributions.bells import ring_pump
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message
 from distributions.piping import Template, values_of
@@ -30,6 +31,7 @@ from surveys.models import Answer, Question, Response
 State = Conversation.State
 
 GROUP = 1_000  # conversations in one transaction
+TURNS = 10  # of ours, the latest, to which somebody may react
 
 
 def first_text(
@@ -59,9 +61,21 @@ def first_text(
     return found.conversation.message
 
 
-def take(account: ProviderAccount, first: Message, inbound: InboundMessage) -> None:
+def is_reaction(text: str, answered: Message | None) -> bool:
+    """Whether a reply is a reaction by phone to `answered`, or to what a conversation that it opened went on with."""
+    if answered is None:
+        return reactions.is_reaction(text)
+    begun = Conversation.objects.filter(message=answered).first()
+    turns = begun.turns.order_by("-pk").values_list("text", flat=True)[:TURNS] if begun else ()
+    question = open_question(answered) if answered.distribution.is_interactive else None
+    asks_for_words = question is not None and question.kind == engine.Kind.TEXT
+    return reactions.is_reaction(text, [answered.text, *turns], asks_for_words=asks_for_words)
+
+
+def take(account: ProviderAccount, first: Message, inbound: InboundMessage, *, is_decided: bool = False) -> None:
     """Act on a reply to a survey by text; `inbound` is marked with what it was read as, and saved.
 
+    It is an answer only to a question that had left before it arrived, unless a person has decided so (`is_decided`).
     Runs in the transaction that keeps the inbound message, so the same reply is never an answer twice.
     """
     now = timezone.now()
@@ -76,10 +90,22 @@ def take(account: ProviderAccount, first: Message, inbound: InboundMessage) -> N
         return
     contact = Contact.objects.filter(pk=first.contact_id).first() if first.contact_id else None
     with translation.override(_language(contact, inbound.organization)):
-        if found.state == State.OPEN:
-            _answer(found, first, contact, inbound, now, waits)
-        else:
+        if found.state != State.OPEN:
             _say_it_is_over(found, first, contact, now)
+        elif is_decided or _was_asked(found, first, inbound.received_at):
+            _answer(found, first, contact, inbound, now, waits)
+
+
+def _was_asked(found: Conversation, first: Message, at: datetime) -> bool:
+    """Whether the question that waits had left when a reply arrived: nobody answers what they have not read.
+
+    Each reply that was no answer has had it asked again; any of these texts will do.
+    """
+    asked = found.turns.order_by("-pk").values_list("pk", flat=True)[: found.misses + 1]
+    keys = list(asked)
+    if len(keys) <= found.misses:  # it was asked by the first text
+        keys.append(first.pk)
+    return bool(Message.objects.left(at).filter(pk__in=keys).exists())
 
 
 def open_question(first: Message) -> Question | None:
@@ -162,6 +188,7 @@ def _answer(
         Conversation.objects.filter(pk=found.pk).update(
             position=step.position, misses=step.misses, expires_at=now + waits
         )
+    _take_back([found])
     if step.reply:
         _say(found, first, contact, step.reply)
 
@@ -293,6 +320,14 @@ def end(distribution_id: int) -> None:
         _close(_locked(opened), State.ENDED, timezone.now())
 
 
+def _take_back(ending: Sequence[Conversation]) -> None:
+    """What waits to be said in these conversations is not said any more."""
+    unsaid = Message.objects.filter(conversation__in=[one.pk for one in ending], status=Status.QUEUED)
+    taken_back = [row[0] for row in outbox.take_back(unsaid)]
+    said = Chunk.objects.filter(first_id__in=taken_back, priority=Chunk.Priority.REPLY, lease_until=None)
+    outbox.lock_chunks(said).update(state=Chunk.State.DONE)
+
+
 def expire() -> None:
     """End conversations that have waited long enough, and take back what could not be said in them."""
     now = timezone.now()
@@ -302,7 +337,4 @@ def expire() -> None:
         )
         ending = list(due.order_by("expires_at")[:GROUP])
         _close(ending, State.EXPIRED, now)
-        unsaid = Message.objects.filter(conversation__in=[one.pk for one in ending], status=Status.QUEUED)
-        taken_back = [row[0] for row in outbox.take_back(unsaid)]
-        said = Chunk.objects.filter(first_id__in=taken_back, priority=Chunk.Priority.REPLY, lease_until=None)
-        outbox.lock_chunks(said).update(state=Chunk.State.DONE)
+        _take_back(ending)

@@ -156,7 +156,7 @@ def _take(doubt: Doubt, texts: list[InboundMessage]) -> str:
     _read_as(earlier, Meaning.REPLY)
     if question.kind == engine.Kind.TEXT:
         last.text = "\n".join(text.text for text in texts)
-    conversations.take(doubt.account, first, last)
+    conversations.take(doubt.account, first, last, is_decided=True)
     if last.meaning == Meaning.ANSWER:
         return _("It was taken as the answer, and the survey continues.")
     return _("It could not be read as an answer, so the question was asked again.")

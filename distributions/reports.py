@@ -193,6 +193,8 @@ def apply_inbound(
     is_reply = meaning == keywords.Meaning.REPLY and senders.is_number(sender)
     first = conversations.first_text(route.account, route.organization, sender, at) if is_reply else None
     message = first or _latest(line, route.organization, sender, at)
+    if is_reply and conversations.is_reaction(sms.text, message):
+        meaning, first, is_reply = keywords.Meaning.REACTION, None, False
     contact = _contact(route.organization, sender, message)
     with tallies.counted():
         inbound, created = InboundMessage.objects.get_or_create(

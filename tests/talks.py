@@ -88,3 +88,11 @@ def turn(conversation: Conversation, text: str, **fields: Any) -> Message:
         text=text,
         **fields,
     )
+
+
+def arrive() -> None:
+    """What we have said so far reaches the people it was said to."""
+    sent = {"status": "accepted", "attempt": 1, "attempted_at": timezone.now(), "provider_message_id": "x"}
+    for queued in Message.objects.filter(conversation__isnull=False, status="queued").select_related("conversation"):
+        assert queued.conversation is not None
+        Message.objects.filter(pk=queued.pk).update(account=queued.conversation.account, **sent)

@@ -17,7 +17,7 @@ from distributions.models import Conversation, Doubt, InboundMessage, Message
 from extensions.contract import InboundSms
 from organizations.models import AuditEvent
 from surveys.models import Answer
-from tests import factories
+from tests import factories, talks
 
 pytestmark = pytest.mark.django_db
 Meaning = InboundMessage.Meaning
@@ -206,6 +206,7 @@ def test_one_click_makes_it_the_answer_and_the_survey_goes_on(account, asked, ad
     assert said == "It was taken as the answer, and the survey continues."
     assert answers() == [("text", "please stop that noise\nof the bus")]
     assert Message.objects.exclude(conversation=None).get().text.startswith("How was the wait?")
+    talks.arrive()
     assert write(account, phone, "Fine")[0].meaning == Meaning.ANSWER
     assert AuditEvent.objects.filter(action=doubts.DECIDED, detail={"decision": "answer"}).exists()
 

@@ -21,6 +21,7 @@ from extensions.models import ProviderAccount
 from organizations.models import Licence
 from surveys.models import Answer, Response, Survey
 from tests import factories
+from tests.talks import arrive
 
 pytestmark = pytest.mark.django_db
 State = Conversation.State
@@ -43,8 +44,10 @@ def asked(clinic, account):
     return factories.interactive(clinic, account)
 
 
-def reply(account, distribution, text, *, message_id=""):
-    """The person writes; returns what we say to it, or None."""
+def reply(account, distribution, text, *, message_id="", at_once=False):
+    """The person writes, having read what we said unless `at_once`; returns what we say to it, or None."""
+    if not at_once:
+        arrive()
     before = set(Message.objects.values_list("pk", flat=True))
     phone = distribution.messages.filter(conversation=None).first().to
     sms = InboundSms(
@@ -134,6 +137,109 @@ def test_our_own_sentences_are_in_the_persons_language(clinic, account, asked):
     assert reply(account, asked, "elf").startswith("Bitte antworten Sie mit einer Zahl von 0 bis 10.")
 
 
+def test_a_reply_that_comes_before_its_question_has_left_is_no_answer_to_it(asked, account):
+    reply(account, asked, "9")
+
+    assert reply(account, asked, "2", at_once=True) is None, (
+        "two quick replies, and nobody has read the second question"
+    )
+
+    assert answers() == [("nps", "9")]
+    assert InboundMessage.objects.latest("pk").meaning == InboundMessage.Meaning.REPLY
+    assert Conversation.objects.get().misses == 0
+    assert reply(account, asked, "2") == "What should we do better?", "now it has been read"
+
+
+def test_what_arrived_before_the_question_left_is_no_answer_however_late_it_is_read(asked, account):
+    reply(account, asked, "9")
+    arrived = timezone.now()
+    Message.objects.filter(conversation__isnull=False).update(
+        status=Status.ACCEPTED, attempt=1, attempted_at=arrived + timedelta(seconds=1)
+    )
+    phone = asked.messages.get(conversation=None).to
+    sms = InboundSms("SM-before", phone, f"+{account.sender}", "3")
+
+    kept = reports.apply_inbound(account, asked.organization, sms, received_at=arrived)
+
+    assert (kept.meaning, kept.received_at) == (InboundMessage.Meaning.REPLY, arrived)
+    assert answers() == [("nps", "9")]
+
+
+def test_a_question_that_the_provider_refused_was_read_by_nobody(asked, account):
+    reply(account, asked, "9")
+    Message.objects.filter(conversation__isnull=False).update(
+        status=Status.FAILED, attempt=1, attempted_at=timezone.now()
+    )
+
+    assert reply(account, asked, "2", at_once=True) is None
+    assert answers() == [("nps", "9")]
+
+
+def test_who_corrects_themselves_before_they_are_asked_again_has_answered(asked, account):
+    """The question has been read; that it was about to be asked once more is taken back."""
+    reply(account, asked, "what?")
+    assert reply(account, asked, "8", at_once=True).startswith("How was the wait?")
+
+    assert answers() == [("nps", "8")]
+    said = Message.objects.filter(conversation__isnull=False).order_by("pk").values_list("status", flat=True)
+    assert list(said) == [Status.CANCELLED, Status.QUEUED]
+    assert Chunk.objects.filter(state=Chunk.State.OPEN).count() == 1
+
+
+def test_a_question_that_waits_for_its_repetition_may_have_been_read(asked, account):
+    reply(account, asked, "9")
+    Message.objects.filter(conversation__isnull=False).update(
+        attempt=1, attempted_at=timezone.now(), status=Status.QUEUED, reason="repeated"
+    )
+
+    assert reply(account, asked, "2", at_once=True) == "What should we do better?"
+
+
+# --- reactions by phone -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Liked “How likely are you to recommend us, 0 to 10?”",
+        "Gefällt „How likely are you to recommend us, 0 to 10?“",
+        "A aimé « How likely are you to recommend us, 0 to 10? »",
+        "Reacted 👍 to “How likely are you to recommend us, 0 to 10?”",
+        "\u200a👍 to “How likely are you to recommend us”",
+    ],
+)
+def test_a_reaction_is_kept_and_is_neither_an_answer_nor_a_miss(asked, account, text):
+    assert reply(account, asked, text) is None
+
+    kept = InboundMessage.objects.get()
+    assert (kept.meaning, kept.text) == (InboundMessage.Meaning.REACTION, text)
+    assert kept.message == asked.messages.get()
+    assert not Conversation.objects.exists()
+    assert reply(account, asked, "9").startswith("How was the wait?")
+    assert reply(account, asked, "Loved “How was the wait?”") is None
+    assert Conversation.objects.get().misses == 0
+    assert reply(account, asked, "2") == "What should we do better?"
+
+
+def test_where_words_are_asked_for_a_reaction_has_to_quote_us(asked, account):
+    reply(account, asked, "9")
+    reply(account, asked, "2")
+
+    assert reply(account, asked, "Loved “What should we do better?”") is None
+    assert reply(account, asked, "Loved “the nurses”") == "Thank you!"
+
+    assert answers()[-1] == ("text", "Loved “the nurses”")
+
+
+def test_a_reaction_to_a_link_is_shown_as_one(clinic, account):
+    invite = factories.distribution(clinic, recipients=1, account=account, state=Distribution.State.FINISHED)
+    invite.messages.update(status=Status.DELIVERED, attempt=1)
+
+    assert reply(account, invite, "Liked “Hello, please answer.”") is None
+
+    assert InboundMessage.objects.get().get_meaning_display() == "reaction"
+
+
 # --- what is said is sent ---------------------------------------------------------------------------------------------
 
 
@@ -192,6 +298,7 @@ def test_nothing_is_said_while_the_distribution_is_paused(account, asked):
 def test_a_reply_belongs_to_the_survey_that_was_asked_last(clinic, account, asked):
     """W13: a person answers the question they read last; the earlier survey is over."""
     reply(account, asked, "9")
+    arrive()
     people = asked.contact_list
     later = factories.interactive(clinic, account, contact_list=people)
 
@@ -199,6 +306,30 @@ def test_a_reply_belongs_to_the_survey_that_was_asked_last(clinic, account, aske
 
     assert list(Conversation.objects.order_by("pk").values_list("state", flat=True)) == [State.SUPERSEDED, State.OPEN]
     assert list(Response.objects.order_by("pk").values_list("state", flat=True)) == ["partial", "open"]
+
+
+def test_a_reply_belongs_to_the_survey_that_left_last_and_not_to_the_one_written_last(clinic, account, asked):
+    """One was written first and left last: quiet hours, a slow account, a retry."""
+    later = factories.interactive(clinic, account, contact_list=asked.contact_list)
+    later.messages.update(attempted_at=timezone.now() - timedelta(hours=5))
+
+    reply(account, asked, "9")
+
+    assert Conversation.objects.get().distribution == asked
+
+
+def test_a_question_that_left_after_another_surveys_first_one_is_the_one_that_is_answered(clinic, account, asked):
+    asked.messages.update(attempted_at=timezone.now() - timedelta(minutes=5))
+    reply(account, asked, "9")
+    later = factories.interactive(clinic, account, contact_list=asked.contact_list)
+    later.messages.update(attempted_at=timezone.now() - timedelta(minutes=1))
+    arrive()
+
+    assert reply(account, asked, "2") == "What should we do better?"
+    assert reply(account, asked, "Seats") == "Thank you!"
+
+    assert reply(account, later, "3").startswith("How was the wait?"), "then the other one has its turn"
+    assert [found.distribution for found in Conversation.objects.order_by("pk")] == [asked, later]
 
 
 def test_a_survey_whose_first_question_has_not_left_gets_no_answers(clinic, account, asked):

@@ -25,6 +25,7 @@ class InboundMessage(Owned):
         OPT_IN = "opt_in", _("opt-in")
         HELP = "help", _("help")
         DOUBT = "doubt", _("possible opt-out")  # somebody decides: see doubts.py
+        REACTION = "reaction", _("reaction")  # an emoji on one of our texts, sent as a text
 
     account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="+", verbose_name=_("account"))
     provider_identity = models.CharField(max_length=24, default="", editable=False)  # of the account that proved it
