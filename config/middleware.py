@@ -5,10 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
 
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.csrf import csrf_failure as django_csrf_failure
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 # The admin's look runs Alpine.js, which evaluates the expressions in its attributes, and sets inline styles (unfold's
 # issues 1535 and 2129 decline to change it). Inline scripts stay forbidden there too.
@@ -82,3 +86,43 @@ class ApiAddressMiddleware:
                 request.path = request.path.removesuffix(request.path_info) + tidy
                 request.path_info = tidy
         return self.get_response(request)
+
+
+class FragmentMiddleware:
+    """A part of a page that is asked for after the session has ended leads the whole page to the log-in and back.
+
+    HTMX would follow the redirect and put the log-in page into the card.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not is_fragment(request):
+            return response
+        leads_to = urlsplit(response.headers.get("Location", "")).path
+        if 300 <= response.status_code < 400 and leads_to == str(settings.LOGIN_URL):
+            return HttpResponseClientRedirect(f"{leads_to}?{urlencode({'next': _page_around(request)})}")
+        return response
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether HTMX asks for a part of the page that is shown."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def _page_around(request: HttpRequest) -> str:
+    """The address of the page whose part is asked for, without its host."""
+    shown = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
+    path = shown.path if shown.path.startswith("/admin/") else reverse("admin:index")
+    return f"{path}?{shown.query}" if shown.query and path == shown.path else path
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form that was opened before somebody logged in anew: Django's page; of a part of a page, the page once more."""
+    if not is_fragment(request):
+        return django_csrf_failure(request, reason=reason)
+    if request.user.is_authenticated:
+        return HttpResponseClientRefresh()
+    return HttpResponseClientRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': _page_around(request)})}")

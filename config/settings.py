@@ -144,6 +144,7 @@ MIDDLEWARE = [
     "config.middleware.AdminPolicyMiddleware",
     "config.middleware.ClientAddressMiddleware",
     "config.middleware.ApiAddressMiddleware",
+    "config.middleware.FragmentMiddleware",
     "organizations.middleware.AuditAddressMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -157,6 +158,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
+CSRF_FAILURE_VIEW = "config.middleware.csrf_failure"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False  # a redirect would cost a provider's callback its parameters; the admin site adds its own slashes

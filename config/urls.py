@@ -1,7 +1,8 @@
 """Every address of the installation."""
 
 from django.contrib import admin
-from django.urls import include, path, re_path, reverse_lazy
+from django.urls import include, path, re_path, register_converter, reverse_lazy
+from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
 from config.openapi import DocsView, SchemaView
@@ -11,6 +12,15 @@ from distributions.views import follow_link, opt_out
 from organizations.api import WhoAmI
 from organizations.api_base import UnknownAddress
 from surveys.api import SurveysView
+
+
+class Tail(StringConverter):
+    """All that is left of an address, line breaks and slashes included."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(Tail, "tail")
 
 api = [
     path("whoami", WhoAmI.as_view()),
@@ -29,8 +39,8 @@ urlpatterns = [
     path("API/v3/", include(api)),
     re_path(r"^API/", UnknownAddress.as_view()),
     path("", include("webhooks.urls")),
-    path("s/<str:token>", follow_link, name="follow_link"),  # short: they are paid for by the character
-    path("o/<str:token>", opt_out, name="opt_out"),
+    path("s/<tail:token>", follow_link, name="follow_link"),  # short: they are paid for by the character
+    path("o/<tail:token>", opt_out, name="opt_out"),
 ]
 
 handler403 = "config.errors.permission_denied"

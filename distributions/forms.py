@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import DATETIME_CLASSES, INPUT_CLASSES, TEXTAREA_CLASSES
 
 from contacts.models import ContactList
+from distributions import times
 from distributions.models import Distribution
 from distributions.piping import Template
 from distributions.review import survey_obstacle
@@ -19,8 +22,23 @@ from surveys.models import Survey
 LOCAL = "%Y-%m-%dT%H:%M"  # what a browser's date and time field sends
 
 
+class MomentField(forms.DateTimeField):
+    """A local date and time. What the clocks pass over or show twice when they are changed is refused in our words."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        try:
+            return super().to_python(value)
+        except forms.ValidationError as error:
+            if error.code != "ambiguous_timezone":
+                raise
+            sentence = _(
+                "The clocks are changed at this time, so that it comes twice or not at all. Choose another one."
+            )
+            raise forms.ValidationError(sentence, code=error.code) from error
+
+
 def _moment(label: Any, help_text: Any) -> forms.DateTimeField:
-    return forms.DateTimeField(
+    return MomentField(
         label=label,
         required=False,
         help_text=help_text,
@@ -108,10 +126,18 @@ class ComposeForm(forms.ModelForm):
                 self.add_error("send_at", _("Choose when the texts are to be sent."))
             elif cleaned["send_at"] <= now:
                 self.add_error("send_at", _("This time has passed. Choose a later one."))
-        expires, begins = cleaned.get("link_expires_at"), cleaned.get("send_at") or now
-        if expires and expires <= begins:
-            self.add_error("link_expires_at", _("The link would have expired before the texts are sent."))
+        send_at, expires = cleaned.get("send_at"), cleaned.get("link_expires_at")
+        if expires:
+            self._check("link_expires_at", times.check_expiry, expires, send_at or now, now)
+        if send_at:
+            self._check("send_at", times.check_send_at, send_at, now)
         return cleaned
+
+    def _check(self, field: str, check: Callable[..., None], *moments: datetime) -> None:
+        try:
+            check(*moments)
+        except times.Unusable as refusal:
+            self.add_error(field, str(refusal))
 
     def _clean_method(self, cleaned: dict[str, Any], *, interactive: bool) -> None:
         """A link needs a text and an address to lead to, a survey by text needs questions."""

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from contacts.models import ContactList
-from distributions import services
+from distributions import services, times
 from distributions.models import Distribution
 from distributions.piping import Template
 from distributions.review import obstacle, survey_obstacle
@@ -19,7 +19,6 @@ from organizations.permissions import require_sms
 from surveys.models import Survey
 
 PAST = timedelta(days=1)  # a program that means "now" is a little late; one that names last year is mistaken
-AHEAD = timedelta(days=3660)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +139,12 @@ def _check_times(invitation: Invitation) -> None:
     now = timezone.now()
     if invitation.send_at < now - PAST:
         raise Unfit("sendDate", _("This time has passed. Give the present time to send at once, or a later one."))
-    if invitation.send_at > now + AHEAD:
-        raise Unfit("sendDate", _("This is more than ten years ahead. Give an earlier time."))
-    expires = invitation.link_expires_at
-    if expires is None:
-        return
-    if expires <= max(now, invitation.send_at):
-        raise Unfit("surveyLinkExpirationDate", _("The link would have expired before the texts are sent."))
-    if expires > now + 2 * AHEAD:
-        raise Unfit(
-            "surveyLinkExpirationDate", _("This is too far ahead. Leave it out if the link is to work for ever.")
-        )
+    try:
+        times.check_send_at(invitation.send_at, now)
+    except times.Unusable as refusal:
+        raise Unfit("sendDate", str(refusal)) from refusal
+    if invitation.link_expires_at is not None:
+        try:
+            times.check_expiry(invitation.link_expires_at, invitation.send_at, now)
+        except times.Unusable as refusal:
+            raise Unfit("surveyLinkExpirationDate", str(refusal)) from refusal

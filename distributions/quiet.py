@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from django.utils import timezone
 
@@ -16,20 +16,29 @@ def ends_at(now: datetime, quiet_from: time | None, quiet_until: time | None, zo
     """When the quiet time that `now` falls into ends, None if it is not quiet.
 
     `now` is aware; the times are local to `zone`. A quiet time may span midnight. Where the clock is put forward over
-    the end, the first moment after it counts.
+    the end, it lasts as long as it would have; where the clock is put back into it, it goes on.
     """
     if quiet_from is None or quiet_until is None or quiet_from == quiet_until:
         return None
     local = now.astimezone(zoneinfo.ZoneInfo(zone))
-    clock = local.time()
-    if quiet_from < quiet_until:
-        quiet = quiet_from <= clock < quiet_until
-    else:
-        quiet = clock >= quiet_from or clock < quiet_until
-    if not quiet:
+    if not _is_quiet(now, quiet_from, quiet_until, local.tzinfo):
         return None
-    day = local.date() if clock < quiet_until else local.date() + timedelta(days=1)
-    return datetime.combine(day, quiet_until, tzinfo=local.tzinfo).astimezone(now.tzinfo)
+    ends = (
+        datetime.combine(local.date() + timedelta(days=days), quiet_until, tzinfo=local.tzinfo)
+        .replace(fold=fold)  # where the clock is put back, it shows the end twice
+        .astimezone(UTC)
+        for days in (-1, 0, 1, 2)
+        for fold in (0, 1)
+    )
+    instant = now.astimezone(UTC)
+    return min(end for end in ends if end > instant and not _is_quiet(end, quiet_from, quiet_until, local.tzinfo))
+
+
+def _is_quiet(moment: datetime, quiet_from: time, quiet_until: time, zone: tzinfo | None) -> bool:
+    clock = moment.astimezone(zone).time()
+    if quiet_from < quiet_until:
+        return quiet_from <= clock < quiet_until
+    return clock >= quiet_from or clock < quiet_until
 
 
 def hold(account: ProviderAccount) -> None:

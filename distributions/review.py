@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
-from distributions import quiet, segments
+from distributions import quiet, segments, times
 from distributions.models import Distribution, Epoch, Message
 from distributions.piping import EMBEDDED, Template, values_of
 from distributions.references import link_length
@@ -169,9 +169,16 @@ def obstacle(distribution: Distribution) -> str:
         if Contact.objects.filter(contact_list_id=distribution.contact_list_id).exists():
             return _("Nobody on this list can be texted: everybody has opted out or has no number.")
         return _("The contact list is empty: import people first.")
-    begins = max(timezone.now(), distribution.send_at or timezone.now())
+    now = timezone.now()
+    begins = max(now, distribution.send_at or now)
     if distribution.link_expires_at and distribution.link_expires_at <= begins:
         return _("The link would have expired before the first text is sent. Choose a later time for it.")
+    try:
+        times.check_send_at(begins, now)
+        if distribution.link_expires_at:
+            times.check_expiry(distribution.link_expires_at, begins, now)
+    except times.Unusable as refusal:
+        return str(refusal)
     return ""
 
 

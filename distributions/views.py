@@ -52,13 +52,17 @@ def language_for(request: HttpRequest, organization: Organization | None) -> str
 
 View = Callable[[HttpRequest, str], HttpResponse]
 
+# Phones take what stands behind a link in the text for a part of it: a full stop, a bracket, a quotation mark, a slash.
+TOKEN = re.compile(r"[0-9A-Za-z]+")
+
 
 def private(view: View) -> View:
     """The address is a secret of one person: nothing keeps the page, nobody is told where its reader comes from."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, token: str) -> HttpResponse:
-        response = view(request, token)
+        found = TOKEN.search(token)
+        response = view(request, found.group() if found else "")
         response["Cache-Control"] = "no-store, private"
         response["Referrer-Policy"] = "no-referrer"
         response["X-Robots-Tag"] = "noindex, nofollow"

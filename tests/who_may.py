@@ -190,8 +190,8 @@ ROWS: dict[str, Row] = {
     "(?P<organization_id>[A-Za-z0-9_-]{4,32})/?$": Row(
         "Callbacks of providers, with their signature", NOBODY, NOBODY, example="distribution-providers/v1/…"
     ),
-    "s/<str:token>": Row("The personal link to a survey", ANYBODY),
-    "o/<str:token>": Row("The personal link to opt out", ANYBODY, ANYBODY),
+    "s/<tail:token>": Row("The personal link to a survey", ANYBODY),
+    "o/<tail:token>": Row("The personal link to opt out", ANYBODY, ANYBODY),
 }
 
 # The menu of actions above a list: "<app>/<model>: <action>".

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -18,6 +18,20 @@ from surveys.models import Survey
 
 def new_distribution_id() -> str:
     return new_id("SMSD_")
+
+
+class MomentField(models.DateTimeField):
+    """A date and time that every zone's clock can show.
+
+    What an older version let in, such as the last hour of the year 9999, is read as the first or last moment of what
+    can be shown: it would break every page that lists it, and PostgreSQL's driver before that.
+    """
+
+    FIRST, LAST = "1000-01-01 00:00:00", "9000-01-01 00:00:00"
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        shown = f"CASE WHEN {sql} > '{self.LAST}' THEN '{self.LAST}' WHEN {sql} < '{self.FIRST}' THEN '{self.FIRST}'"
+        return f"{shown} ELSE {sql} END", [*params] * 5
 
 
 class Distribution(Owned):
@@ -44,10 +58,8 @@ class Distribution(Owned):
     method = models.CharField(_("method"), max_length=12, choices=Method.choices, default=Method.INVITE)
     # Of a survey by text: what is said before the first question, and may be empty.
     message_text = models.TextField(_("message"), max_length=10_000, blank=True)
-    send_at = models.DateTimeField(
-        _("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is launched.")
-    )
-    link_expires_at = models.DateTimeField(_("link expires"), null=True, blank=True)
+    send_at = MomentField(_("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is launched."))
+    link_expires_at = MomentField(_("link expires"), null=True, blank=True)
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.DRAFT, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
     account = models.ForeignKey(
