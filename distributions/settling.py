@@ -67,7 +67,13 @@ def _look_up(provider: Provider, messages: list[Message]) -> bool:
         return False
     here = engine()
     questions = [
-        OutboundSms(to=message.to, text=message.text, reference=reference(message.pk), sender=provider.sender)
+        OutboundSms(
+            to=message.to,
+            text=message.text,
+            reference=reference(message.pk),
+            sender=provider.sender,
+            attempted_at=message.attempted_at,
+        )
         for message in messages
     ]
     answers = here.runner.run(_ask(here, provider, messages, questions))

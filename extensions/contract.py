@@ -345,7 +345,7 @@ class OutboundSms:
     `to` is E.164 with a plus; `text` is what the person reads; `reference` is our own id, unique for ever, at most 20
     characters of [A-Za-z0-9]; `status_url` is the public URL for this provider's delivery reports, without query;
     `validity` is how long the provider may keep trying. `repeated` means that an earlier attempt may have been taken:
-    only then is "duplicate" proof that it was.
+    only then is "duplicate" proof that it was. `attempted_at` is when the attempt began that is being looked up.
     """
 
     to: str
@@ -355,6 +355,7 @@ class OutboundSms:
     sender: str = ""
     validity: timedelta = timedelta(hours=48)
     repeated: bool = False
+    attempted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
 
@@ -48,7 +49,7 @@ from extensions.contract import (
 API = "https://api.twilio.com/2010-04-01/Accounts"
 MAX_VALIDITY = 36_000  # seconds in Twilio's queue
 LOOK_BACK = timedelta(minutes=1)  # the difference that our clock and Twilio's may have
-PAGE_SIZE = 100
+PAGE_SIZE = 300  # messages in an answer; with the longest texts still below what we read
 EXPLAINED = 8_192  # characters of a callback up to which a wrong signature is tried with other addresses
 
 # Connection overrides of the status callback: Twilio repeats it three times after an error of ours or a time-out. The
@@ -76,16 +77,26 @@ ERRORS: Mapping[int, Category] = {  # https://www.twilio.com/docs/api/errors
     for category, codes in {
         Category.AUTH_FAILED: (20003, 20403, 20404),
         Category.INSUFFICIENT_BALANCE: (10001, 20005, 30002),
-        Category.INVALID_RECIPIENT: (21211, 21214, 21217, 21408, 21604, 21608, 21614, 30005, 30006),
+        Category.INVALID_RECIPIENT: (
+            *(14101, 14111, 21211, 21214, 21217, 21219, 21265, 21266, 21401, 21408, 21604, 21608, 21614, 21635),
+            *(30005, 30006, 30011, 30014, 63024),
+        ),
         Category.OPTED_OUT: (21610, 30004),
         Category.INVALID_SENDER: (
-            *(21212, 21601, 21603, 21606, 21607, 21612, 21659, 21701, 21703, 21704, 21705, 21709),
-            *(30018, 30024, 30032, 30034),
+            *(14102, 14108, 21210, 21212, 21267, 21407, 21601, 21603, 21606, 21607, 21612, 21613, 21615, 21616),
+            *(21621, 21622, 21631, 21649, 21650, 21659, 21660, 21661, 21701, 21702, 21703, 21704, 21705, 21709),
+            *(21715, 30015, 30016, 30018, 30024, 30032, 30033, 30034, 30035, 63007),
         ),
         Category.RATE_LIMITED: (14107, 20429, 21611, 30001, 30022, 30023, 30027, 63017, 63018),
-        Category.REJECTED_CONTENT: (21602, 21617, 21618, 21620, 30007, 30450, 30610, 30640),
+        Category.REJECTED_CONTENT: (
+            *(14103, 21602, 21605, 21617, 21618, 21620, 21623, 21652),
+            *(30007, 30019, 30038, 30044, 30450, 30610, 30640, 63021),
+        ),
         Category.TRANSIENT: (30003, 30008, 30017, 30020, 30021, 30036, 30410),
-        Category.UNKNOWN: (20001, 20422, 21609, 21619, 21624, 21626),
+        Category.UNKNOWN: (
+            *(14104, 14105, 20001, 20422, 21609, 21619, 21624, 21626, 21627, 21653, 21654, 21655, 21656),
+            *(30009, 30010, 30012, 30013, 30028, 30029, 30030, 30031, 30039, 30409),
+        ),
     }.items()
     for code in codes
 }
@@ -341,16 +352,19 @@ class Twilio(Provider):
     # --- settling an unclear send -------------------------------------------------------------------------------
 
     def build_lookup(self, sms: OutboundSms, *, attempted_at: datetime) -> ApiRequest:
-        """Lists what went to this number since the attempt."""
-        since = (attempted_at - LOOK_BACK).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        query = {"To": sms.to, "DateSent>": since, "PageSize": str(PAGE_SIZE)}
+        """Lists what went to this number, the newest first.
+
+        Not since the attempt: DateSent is empty as long as a message is in Twilio's queue, for up to ten hours, and a
+        filter by it leaves out the very one that is looked for.
+        """
+        query = {"To": sms.to, "PageSize": str(PAGE_SIZE)}
         name, sender = self._from(sms)
         if name == "From":  # a messaging service has chosen a number that we do not know
             query["From"] = sender
         return ApiRequest("GET", f"{self._account_url}/Messages.json?{urlencode(query)}", auth=self._auth)
 
     def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
-        """Found if a message with this very text went to this number."""
+        """Found if a message with this very text was made for this number since the attempt."""
         if response.status == 429:
             raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
         if response.status != 200:
@@ -359,9 +373,13 @@ class Twilio(Provider):
         messages = data.get("messages")
         if not isinstance(messages, list):
             raise Unclear("HTTP 200 without a list of messages")
+        since = sms.attempted_at - LOOK_BACK if sms.attempted_at else None
         for message in messages:
             if not isinstance(message, dict) or message.get("body") != sms.text or message.get("to") != sms.to:
                 continue
+            created = _moment(message.get("date_created"))
+            if since and created and created < since:
+                continue  # the same words, of an earlier distribution
             sid = _text(message.get("sid"))
             if sid and not _text(message.get("direction")).startswith("inbound"):
                 code = _code(message.get("error_code"))
@@ -552,6 +570,15 @@ def _failed_check(response: ApiResponse) -> Check:
     else:
         explained = _("Twilio could not check the account (%(detail)s). Check again later.")
     return Check(False, explained % {"detail": detail})
+
+
+def _moment(value: Any) -> datetime | None:
+    """A date as Twilio writes it (RFC 2822); None if it is none."""
+    try:
+        moment = parsedate_to_datetime(_text(value))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _delivery(word: str, code: int | None) -> Delivery:

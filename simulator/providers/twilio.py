@@ -275,7 +275,9 @@ class Twilio(Provider):
             page = max(int(query.get("Page", 0)), 0)
         except ValueError:
             return _error(400, 20001, "Invalid DateSent, Page or PageSize")
-        found = [message for message in reversed(found) if first <= message.time < last]
+        dated = any(name.startswith("DateSent") for name in query)  # what is in the queue has no date
+        sent = [message for message in reversed(found) if not dated or message.fate not in (None, Fate.QUEUED)]
+        found = [message for message in sent if first <= message.time < last]
         chosen = found[page * size : (page + 1) * size]
         path = f"/{VERSION}/Accounts/{account.id}/Messages.json"
         more = urlencode({**query, "Page": page + 1, "PageSize": size}) if len(found) > (page + 1) * size else ""
