@@ -16,6 +16,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
+from contacts.stop_words import bare
 from distributions import outbox, reactions, segments, tallies
 from distributions.bells import ring_pump
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message
@@ -32,6 +33,7 @@ State = Conversation.State
 
 GROUP = 1_000  # conversations in one transaction
 TURNS = 10  # of ours, the latest, to which somebody may react
+ONCE = timedelta(days=1)  # how long nobody is told again what a word for help, or to start, is answered with
 
 
 def first_text(
@@ -99,11 +101,11 @@ def take(account: ProviderAccount, first: Message, inbound: InboundMessage, *, i
 def _was_asked(found: Conversation, first: Message, at: datetime) -> bool:
     """Whether the question that waits had left when a reply arrived: nobody answers what they have not read.
 
-    Each reply that was no answer has had it asked again; any of these texts will do.
+    Each reply that was no answer has had it asked again; any of these texts will do, and what was said beside them.
     """
-    asked = found.turns.order_by("-pk").values_list("pk", flat=True)[: found.misses + 1]
-    keys = list(asked)
-    if len(keys) <= found.misses:  # it was asked by the first text
+    since = found.misses + found.asides
+    keys = list(found.turns.order_by("-pk").values_list("pk", flat=True)[: since + 1])
+    if len(keys) <= since:  # it was asked by the first text
         keys.append(first.pk)
     return bool(Message.objects.left(at).filter(pk__in=keys).exists())
 
@@ -129,6 +131,85 @@ def hold(account: ProviderAccount, first: Message) -> None:
     found = _find_or_begin(account, first, now, waits)
     if found.state == State.OPEN:
         Conversation.objects.filter(pk=found.pk).update(expires_at=now + waits)
+
+
+# --- beside the survey -----------------------------------------------------------------------------------------------
+
+
+def help_out(account: ProviderAccount, inbound: InboundMessage) -> bool:
+    """Answer a word for help with the organisation's text, at most once a day for each person; whether it was answered.
+
+    Only somebody whom the organisation has texted: an answer to everybody could be made to cost money. Not where the
+    provider answers the word itself, not to somebody who has opted out, and not from an account that cannot send.
+    """
+    first, organization = inbound.message, inbound.organization
+    if (
+        first is None
+        or bare(inbound.text) in account.provider_class.answers_help
+        or not _can_send(account, organization)
+    ):
+        return False
+    now = timezone.now()
+    theirs = Conversation.objects.filter(organization=organization, phone=inbound.sender)
+    found = _beside(account, first, now)
+    if _is_stopped(inbound) or theirs.filter(helped_at__gt=now - ONCE).exists():
+        return False
+    Conversation.objects.filter(pk=found.pk).update(helped_at=now, asides=F("asides") + 1)
+    contact = inbound.contact
+    with translation.override(_language(contact, organization)):
+        text = organization.help_text or _(
+            "%(organization)s: you get this text because we have you on a list of contacts. Reply STOP to opt out."
+        ) % {"organization": organization.name}
+        _say(found, first, contact, text)
+    return True
+
+
+def remind(account: ProviderAccount, inbound: InboundMessage) -> bool:
+    """Somebody writes a start word in the middle of a survey: say that they get our texts, and what was asked."""
+    first, now = inbound.message, timezone.now()
+    question = open_question(first) if first and first.distribution.is_interactive else None
+    if first is None or question is None or not _can_send(account, inbound.organization):
+        return False
+    found = _beside(account, first, now)
+    recently = found.reminded_at is not None and found.reminded_at > now - ONCE
+    if recently or found.state != State.OPEN or _is_stopped(inbound):
+        return False
+    Conversation.objects.filter(pk=found.pk).update(reminded_at=now, asides=F("asides") + 1)
+    with translation.override(_language(inbound.contact, inbound.organization)):
+        already = _("You already get our texts; reply STOP to opt out. Our question was:")
+        _say(found, first, inbound.contact, f"{already}\n\n{engine.ask(question.spoken())}")
+    return True
+
+
+def _beside(account: ProviderAccount, first: Message, now: datetime) -> Conversation:
+    """What an answer beside the survey is a part of, locked. In reply to a link there is no survey by text."""
+    if first.distribution.is_interactive:
+        return _find_or_begin(account, first, now, timedelta(hours=first.distribution.survey.wait_hours))
+    found, _is_new = Conversation.objects.get_or_create(
+        message=first,
+        defaults={
+            "organization_id": first.organization_id,
+            "distribution_id": first.distribution_id,
+            "account": account,
+            "phone": first.to,
+            "state": State.ASIDE,
+            "expires_at": now,
+            "ended_at": now,
+        },
+    )
+    locked: Conversation = Conversation.objects.select_for_update(no_key=True).get(pk=found.pk)
+    return locked
+
+
+def _can_send(account: ProviderAccount, organization: Organization) -> bool:
+    """Whether a text to this person could leave now, through this account or the one that has its number today."""
+    sender = carrier(account) or account
+    usable = ProviderAccount.objects.usable().filter(pk=sender.pk, state__stopped_at=None)
+    return organization.has_sms and usable.exists()
+
+
+def _is_stopped(inbound: InboundMessage) -> bool:
+    return bool(OptOut.objects.numbers(inbound.organization_id, [inbound.sender]))
 
 
 def _find_or_begin(account: ProviderAccount, first: Message, now: datetime, waits: timedelta) -> Conversation:
@@ -186,7 +267,10 @@ def _answer(
         _close([found], State.COMPLETED if step.completed else State.BROKEN_OFF, now)
     else:
         Conversation.objects.filter(pk=found.pk).update(
-            position=step.position, misses=step.misses, expires_at=now + waits
+            position=step.position,
+            misses=step.misses,
+            asides=found.asides if step.position == found.position else 0,
+            expires_at=now + waits,
         )
     _take_back([found])
     if step.reply:
@@ -195,7 +279,7 @@ def _answer(
 
 def _say_it_is_over(found: Conversation, first: Message, contact: Contact | None, now: datetime) -> None:
     """Once, to somebody who answers too late. After the last answer nothing more is said: that was the thank-you."""
-    if found.state not in (State.EXPIRED, State.ENDED) or found.told_at is not None:
+    if found.state not in (State.EXPIRED, State.ENDED, State.OPTED_OUT) or found.told_at is not None:
         return
     Conversation.objects.filter(pk=found.pk).update(told_at=now)
     if first.distribution.state != Distribution.State.CANCELLED:  # nothing leaves in the name of a cancelled one

@@ -236,8 +236,12 @@ def _obey(route: lines.Route, inbound: InboundMessage, sms: InboundSms) -> None:
             conversations.stop(organization, phone)
             doubts.settle(organization, phone)
         elif meaning == keywords.Meaning.OPT_IN and (is_theirs or _was_stopped(organization, phone, shared)):
-            opt_in(organization, phone)
+            was_stopped = opt_in(organization, phone)
             doubts.settle(organization, phone)
+            if is_theirs and not was_stopped:
+                conversations.remind(route.account, inbound)
+        elif meaning == keywords.Meaning.HELP and is_theirs:
+            conversations.help_out(route.account, inbound)
 
 
 def _was_stopped(organization: Organization, phone: str, evidence: str) -> bool:

@@ -527,6 +527,7 @@ class Provider:
     needs_token: ClassVar[bool] = False  # build_token/parse_token come before any other call
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)  # others are answered 405
     repeats_unsigned: ClassVar[bool] = False  # a call it forgot to sign comes again, signed, if it is answered 5xx
+    answers_help: ClassVar[frozenset[str]] = frozenset()  # the words, in lower case, that it answers by itself
     mixes_routes: ClassVar[bool] = False  # reports and inbound messages come by either route; their shape decides
 
     class Credentials(forms.Form):

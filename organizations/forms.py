@@ -272,12 +272,14 @@ class OrganizationSettingsForm(PlaceForm):
             "quiet_from",
             "quiet_until",
             "stop_words",
+            "help_text",
         )
         widgets: ClassVar = {
             "name": UnfoldAdminTextInputWidget(),
             "language": UnfoldAdminSelectWidget(),
             "support_contact": UnfoldAdminTextInputWidget(),
             "stop_words": UnfoldAdminTextInputWidget(),
+            "help_text": UnfoldAdminTextInputWidget(),
             "quiet_from": forms.TimeInput(
                 format="%H:%M", attrs={"type": "time", "class": " ".join(BASE_INPUT_CLASSES)}
             ),

@@ -72,6 +72,15 @@ class Organization(models.Model):
             "A reply counts if it is nothing but one of them."
         ),
     )
+    help_text = models.CharField(
+        _("answer to HELP"),
+        max_length=300,
+        blank=True,
+        help_text=_(
+            "Sent to people who reply HELP or INFO, at most once a day. Leave empty to name the organisation and say "
+            "how to opt out."
+        ),
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:

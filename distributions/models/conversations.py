@@ -29,6 +29,7 @@ class Conversation(Owned):
         OPTED_OUT = "opted_out", _("opted out")
         EXPIRED = "expired", _("expired")
         SUPERSEDED = "superseded", _("another survey came")
+        ASIDE = "aside", _("asked for help")  # in reply to a link: no survey is held by text
         ENDED = "ended", _("ended")  # the distribution was cancelled, or its number is gone
 
     distribution = models.ForeignKey(Distribution, models.CASCADE, related_name="conversations")
@@ -43,9 +44,12 @@ class Conversation(Owned):
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.OPEN)
     position = models.PositiveSmallIntegerField(default=0)  # of the question that waits for an answer
     misses = models.PositiveSmallIntegerField(default=0)  # replies to it that were no answer
+    asides = models.PositiveSmallIntegerField(default=0)  # texts of ours since it was asked that are beside the survey
     expires_at = models.DateTimeField(_("waits until"))
     ended_at = models.DateTimeField(_("ended"), null=True)
     told_at = models.DateTimeField(null=True)  # that it is over, to somebody who wrote afterwards
+    helped_at = models.DateTimeField(null=True)  # a word for help was answered
+    reminded_at = models.DateTimeField(null=True)  # a start word was answered with the question that waits
     created_at = models.DateTimeField(_("began"), default=timezone.now)
 
     class Meta:
