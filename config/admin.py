@@ -94,6 +94,7 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
             Entry("apartment", model="organizations.Organization", shown=operates),
             Entry("person", model="organizations.User", shown=operates),
             Entry("history", model="organizations.AuditEvent", title=_("Audit trail"), shown=operates),
+            Entry("report", model="webhooks.Callback", title=_("Set-aside callbacks"), shown=operates),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""The pages for "not allowed" and "not found": inside the admin site's frame for people who are logged in."""
+"""The pages for "not understood", "not allowed" and "not found": in the admin site's frame for whoever is logged in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from django.utils.translation import gettext as _
 
 from organizations.models import User
 from organizations.permissions import MissingRight, whom_to_ask
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None, *, sentence: str = "") -> HttpResponse:
+    """Says what was wrong with an address or a form; nothing was done."""
+    sentence = sentence or _("Something in this address or form could not be understood. Nothing was changed.")
+    return _page(request, "400.html", 400, {"title": _("Not understood"), "sentence": sentence})
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

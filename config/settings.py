@@ -146,6 +146,7 @@ MIDDLEWARE = [
     "config.middleware.ApiAddressMiddleware",
     "config.middleware.FragmentMiddleware",
     "organizations.middleware.AuditAddressMiddleware",
+    "config.storable.StorableRequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

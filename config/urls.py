@@ -43,5 +43,6 @@ urlpatterns = [
     path("o/<tail:token>", opt_out, name="opt_out"),
 ]
 
+handler400 = "config.errors.bad_request"
 handler403 = "config.errors.permission_denied"
 handler404 = "config.errors.page_not_found"

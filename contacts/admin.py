@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, ngettext
 
 from contacts import numbers, opt_outs, pages
+from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
 from organizations import audit
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_organization
@@ -263,6 +264,8 @@ class ContactAdmin(OwnedAdmin):
         return format_html('<span class="sb-badge whitespace-nowrap is-good">{}</span>', _("can be texted"))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "fields":
+            kwargs["form_class"] = EmbeddedDataField
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "phone":
             return _phone_field(db_field, request, widget=field and field.widget)

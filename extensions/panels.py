@@ -23,6 +23,15 @@ class Refusal(TypedDict):
     last_at: datetime
 
 
+class SetAside(TypedDict):
+    """Genuine calls to one route that could not be applied, all for one reason: a sentence to be translated."""
+
+    reason: str
+    kind: str
+    count: int
+    last_at: datetime
+
+
 class Traffic(Protocol):
     """What an account carries, of which another app knows; `waiting` is 0 where nothing has begun and is left."""
 
@@ -38,7 +47,9 @@ class Traffic(Protocol):
 
 Source = Callable[[Organization, type[Provider]], list[Refusal]]
 Counter = Callable[[ProviderAccount], int]
+SetAsideSource = Callable[[Organization, type[Provider]], list[SetAside]]
 _sources: list[Source] = []
+_set_aside: list[SetAsideSource] = []
 _counters: list[Counter] = []
 _traffic: list[Traffic] = []
 
@@ -53,6 +64,18 @@ def refusals(organization: Organization, provider: type[Provider]) -> list[Refus
     """Refused calls of this provider to this organisation, the latest first."""
     found = [refusal for source in _sources for refusal in source(organization, provider)]
     return sorted(found, key=lambda refusal: refusal["last_at"], reverse=True)
+
+
+def register_set_aside(source: SetAsideSource) -> None:
+    """Have `source` asked for callbacks that were set aside; registering it twice changes nothing."""
+    if source not in _set_aside:
+        _set_aside.append(source)
+
+
+def set_aside(organization: Organization, provider: type[Provider]) -> list[SetAside]:
+    """Callbacks of this provider to this organisation that could not be applied, the latest first."""
+    found = [row for source in _set_aside for row in source(organization, provider)]
+    return sorted(found, key=lambda row: row["last_at"], reverse=True)
 
 
 def register_under_way(counter: Counter) -> None:

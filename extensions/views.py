@@ -187,6 +187,7 @@ def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpRespon
         finishing=finishing_at(organization, provider),
         elsewhere=next((p.account for p in places if p.in_use and p.account.provider != provider.key), None),
         refusals=explained(panels.refusals(organization, provider), provider),
+        set_aside=panels.set_aside(organization, provider),
         **set_up(provider, organization),
     )
 
@@ -352,6 +353,7 @@ def _account_page(
         news=next((step for step in steps if step.key == news), None),
         listening=any(step.mark is checklist.Mark.UNDER_WAY for step in steps),
         refusals=explained(refusals, provider),
+        set_aside=panels.set_aside(organization, provider),
         self_tests=self_tests,
         former=former,
         kind=KINDS[SenderKind(account.sender_kind)],

@@ -32,6 +32,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
+from intake.data import NotReadable, read_json
 from organizations.authentication import ApiTokenAuthentication
 from organizations.models import User
 
@@ -83,15 +84,13 @@ class Utf8JSONParser(JSONParser):
         if len(body) > MAX_BODY:
             raise BodyTooLarge(_("The body is larger than %(limit)s bytes.") % {"limit": MAX_BODY})
         try:
-            return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
-        except RecursionError as error:
-            raise ParseError(_("The body is not valid JSON: it is nested too deeply.")) from error
+            return read_json(body.decode("utf-8-sig"))
+        except NotReadable as error:
+            cause = error.__cause__
+            reason = str(cause) if isinstance(cause, json.JSONDecodeError) else _(error.reason)
+            raise ParseError(_("The body is not valid JSON: %(reason)s") % {"reason": reason}) from error
         except ValueError as error:
             raise ParseError(_("The body is not valid JSON: %(reason)s") % {"reason": error}) from error
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON.")
 
 
 class JSONAlways(DefaultContentNegotiation):

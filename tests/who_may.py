@@ -85,6 +85,7 @@ MODELS: dict[str, Model] = {
     "organizations/usergroup": Model(ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS),
     "organizations/usertype": Model(ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS),
     "surveys/survey": Model(ORGANISATION, ORGANISATION, ORGANISATION, ORGANISATION),
+    "webhooks/callback": Model(OPERATORS),
 }
 
 _DISTRIBUTION = "admin/distributions/distribution/"
@@ -110,7 +111,7 @@ ROWS: dict[str, Row] = {
         "Suggestions in a field; asks for the right to see the rows", NOBODY, NOBODY, example="admin/autocomplete/"
     ),
     "admin/r/<path:content_type_id>/<path:object_id>/": Row("Django's “view on site”: no row has such a page", NOBODY),
-    "admin/^(?P<app_label>organizations|extensions|contacts|surveys|distributions)/$": Row(
+    "admin/^(?P<app_label>organizations|extensions|contacts|surveys|distributions|webhooks)/$": Row(
         "The part of the home page about one app, for whoever may see a list of it",
         ORGANISATION,
         ORGANISATION,
@@ -208,6 +209,8 @@ ACTIONS: dict[str, str] = {
     "organizations/usergroup: delete_selected": ADMINISTRATORS,
     "organizations/usertype: delete_selected": ADMINISTRATORS,
     "surveys/survey: delete_selected": ORGANISATION,
+    "webhooks/callback: delete_selected": NOBODY,
+    "webhooks/callback: try_again": OPERATORS,
 }
 
 

@@ -8,6 +8,7 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from extensions import panels
-        from webhooks.refusals import of_provider
+        from webhooks import quarantine, refusals
 
-        panels.register(of_provider)
+        panels.register(refusals.of_provider)
+        panels.register_set_aside(quarantine.of_provider)

@@ -26,6 +26,7 @@ from extensions.contract import (
     InboundSms,
     InvalidSignature,
     Provider,
+    ProviderError,
     Unreadable,
     Unsigned,
     WebhookRequest,
@@ -33,6 +34,7 @@ from extensions.contract import (
 from extensions.models import AccountState, ProviderAccount
 from organizations.models import Organization
 from webhooks import bell
+from webhooks.faults import described
 from webhooks.guesses import Guess
 from webhooks.models import Callback, RefusedCallback
 
@@ -186,11 +188,25 @@ def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: dat
             refusals.append(refusal)
             continue
         verified.append(opened)
-        if any(parse(opened.provider, kind, request)):
+        if _says_something(opened.provider, kind, request):
             return opened
     if verified:
         return verified[0]
     raise refusals[0] if refusals else InvalidSignature("no account of this provider")
+
+
+def _says_something(provider: Provider, kind: str, request: WebhookRequest) -> bool:
+    """Whether the callback holds a report or a reply. Raises Unreadable.
+
+    One that breaks the reading is kept all the same: it is set aside when it is applied, where people see it.
+    """
+    try:
+        return any(parse(provider, kind, request))
+    except ProviderError:
+        raise
+    except Exception as error:
+        logger.error("A callback of %s breaks its reading: %s", provider.key, described(error))
+        return True
 
 
 def _has_signed(accounts: list[Opened]) -> bool:
@@ -210,7 +226,7 @@ def parse(provider: Provider, kind: str, request: WebhookRequest) -> tuple[list[
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def refuse(organization_pk: int, slug: str, kind: str, reason: str) -> None:

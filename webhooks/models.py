@@ -22,13 +22,13 @@ class Callback(models.Model):
         UNREADABLE = "unreadable"  # set aside: its own data keeps it from being applied; `error` says why
 
     account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="+", db_index=False)
-    kind = models.CharField(max_length=8)  # the route it came by: "status" or "message"
+    kind = models.CharField(_("route"), max_length=8)  # the route it came by: "status" or "message"
     method = models.CharField(max_length=8)
     url = models.TextField()
     content_type = models.CharField(max_length=100, blank=True)
     body = models.BinaryField()
     dedupe_key = models.CharField(max_length=64, unique=True)
-    received_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(_("received"), default=timezone.now)
     state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
     tries = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(default=timezone.now)
@@ -36,11 +36,18 @@ class Callback(models.Model):
     error = models.CharField(max_length=255, blank=True)
 
     class Meta:
+        verbose_name = _("callback")
+        verbose_name_plural = _("callbacks")
         indexes: ClassVar = [
             models.Index(
                 fields=["account", "not_before", "id"],
                 condition=models.Q(state__in=["new", "parked"]),
                 name="callbacks_due_by_account",
+            ),
+            models.Index(
+                fields=["account", "received_at"],
+                condition=models.Q(state="unreadable"),
+                name="callbacks_set_aside",
             ),
         ]
 

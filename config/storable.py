@@ -1,0 +1,78 @@
+"""Refuses requests that hold what no database can, before any view sees them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.db import DataError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from config.errors import bad_request, page_not_found
+from config.middleware import API
+from intake.text import storable
+
+logger = logging.getLogger(__name__)
+
+# They answer for themselves: the API names the field in its own form, and a NUL is no reason to refuse a provider's
+# callback (extensions/contract.py makes it storable).
+ANSWER_THEMSELVES = (API, "/distribution-providers/")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class StorableRequestMiddleware:
+    """Refuses what no database holds, before any view: a NUL in an address, a cookie or a form. Nothing is done.
+
+    Numbers and dates beyond what a column holds are refused where they are met, with the same page instead of an error
+    of the server.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(ANSWER_THEMSELVES):
+            cookies, query = request.META.get("HTTP_COOKIE", ""), request.META.get("QUERY_STRING", "")
+            name = "Cookie" if "\0" in cookies else ""
+            if "%00" in query or "\0" in query:
+                name = _unstorable(request.GET.lists())
+            if name or "\0" in request.path_info:
+                with translation.override(translation.get_language_from_request(request)):
+                    return (
+                        bad_request(request, sentence=_sentence(name)) if name else page_not_found(request, Http404())
+                    )
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        if request.content_type not in FORMS or request.path_info.startswith(ANSWER_THEMSELVES):
+            return None
+        try:
+            name = _unstorable([*request.POST.lists(), *((name, []) for name in request.FILES)])
+        except UnreadablePostError:
+            return None  # the view meets it too
+        return bad_request(request, sentence=_sentence(name)) if name else None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """A value that its column does not hold, in an address that nobody has made by clicking."""
+        if not isinstance(exception, DataError | OverflowError) or request.path_info.startswith(ANSWER_THEMSELVES):
+            return None
+        logger.warning("%s %s: a value is out of range (%s)", request.method, request.path, type(exception).__name__)
+        return bad_request(request)
+
+
+def _unstorable(fields: Iterable[tuple[str, list[Any]]]) -> str:
+    """The name of the first field that has a NUL in its name or in a value; "" if none has."""
+    for name, values in fields:
+        if "\0" in name or any(isinstance(value, str) and "\0" in value for value in values):
+            return storable(name) or "?"
+    return ""
+
+
+def _sentence(name: str) -> str:
+    return _("“%(name)s” contains a character that cannot be stored (U+0000). Remove it and try again.") % {
+        "name": name[:100]
+    }
