@@ -88,6 +88,7 @@ class Services:
 
     def _postgresql(self) -> str:
         folder = self._folder()  # of its own: it belongs to the user who runs PostgreSQL
+        os.environ["TEST_POSTGRESQL_LOG"] = str(folder / "log")
         who: dict[str, Any] = {}
         if os.geteuid() == 0:
             who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}

@@ -125,22 +125,22 @@ def _accounts_due() -> list[int]:
 def _turn(account_id: int, limit: int) -> int:
     """Apply what one account has due, the oldest first, for about TURN seconds; returns how many were dealt with.
 
-    Reports go together in one transaction. A callback with replies has one of its own, and is never overtaken by the
-    next one: where another worker is at work on it, or it could not be applied just now, the turn ends.
+    Reports go together in one transaction. A callback with replies has one of its own, and is never overtaken by a
+    later one of the same person: where another worker holds it, or it could not be applied just now, that person waits.
     """
     ends_at = time.monotonic() + TURN
     account = ProviderAccount.objects.select_related("organization").get(pk=account_id)
     parsed = _read(account, _due(account_id, limit), ends_at)
     together = [one for one in parsed if one.goes_together]
     count = _apply_group(account, together, ends_at) if together else 0
-    for one in parsed:
-        if one.goes_together:
-            continue
-        if count and time.monotonic() > ends_at:
+    waiting: set[str] = set()  # people
+    for number, one in enumerate(one for one in parsed if not one.goes_together):
+        if (count or number) and time.monotonic() > ends_at:
             break
-        applied = _apply_group(account, [one], ends_at)
+        people = {sms.sender for sms in one.inbound}
+        applied = 0 if people & waiting else _apply_group(account, [one], ends_at)
         if not applied:
-            break
+            waiting |= people
         count += applied
     return count
 
