@@ -368,7 +368,9 @@ class MessageMedia(Provider):
             data, kind = _event(request)
         except Unreadable:
             return super().dedupe_key(request)
-        return hashlib.sha256(json.dumps([kind, data[kind]]).encode()).hexdigest()
+        if not _text(data.get(kind)):  # the account's template names none: what the whole callback says has to do
+            return super().dedupe_key(request)
+        return hashlib.sha256(json.dumps([kind, _text(data[kind])]).encode()).hexdigest()
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
         data, kind = _event(request)
@@ -400,10 +402,10 @@ class MessageMedia(Provider):
         content = data.get("content")
         return [
             InboundSms(
-                message_id=_text(data[kind]),
+                message_id=_text(data.get(kind)),
                 sender=senders.e164(sender),
                 recipient=senders.e164(_text(data.get("destination_number"))),
-                text=content if isinstance(content, str) else MEDIA if data.get("attachments") else "",
+                text=_content(content, MEDIA if data.get("attachments") else ""),
                 in_reply_to=_text(data.get("message_id")),
                 opt_out=True if kind == OPT_OUT else None,
             )
@@ -413,11 +415,28 @@ class MessageMedia(Provider):
 REPORT, REPLY, OPT_OUT = "delivery_report_id", "reply_id", "notification_id"  # the field that tells the kind
 
 
+# A word of an account's template that had no value for this event: "$replyId", "${destinationAddress}".
+TEMPLATE_WORD = re.compile(r"\$(?:\{\s*[A-Za-z_][\w.]*\s*\}|[A-Za-z_][\w.]*)", re.ASCII)
+CONTENT_WORDS = {"$content", "$moContent", "$mtContent", "$replyContent", "$messageContent"}  # people write "$yes"
+
+
 def _text(value: Any) -> str:
-    """Text, or a number in a place where text is expected: an account's template may leave out the quotes."""
+    """Text, or a number in a place where text is expected: an account's template may leave out the quotes.
+
+    "" for a word of the template that was not filled in.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
         return str(value)
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str) or TEMPLATE_WORD.fullmatch(value.strip()):
+        return ""
+    return value
+
+
+def _content(value: Any, otherwise: str) -> str:
+    """What the person wrote, word for word."""
+    if not isinstance(value, str) or value.strip().replace("{", "").replace("}", "") in CONTENT_WORDS:
+        return otherwise
+    return value
 
 
 def _object(response: ApiResponse) -> dict[str, Any]:
@@ -573,9 +592,15 @@ def _event(request: WebhookRequest) -> tuple[dict[str, Any], str]:
     data = request.json()
     if not isinstance(data, dict):
         raise Unreadable("The body is not a JSON object.")
-    for kind in (REPORT, REPLY, OPT_OUT):
-        if _text(data.get(kind)):
-            return data, kind
+    named = [kind for kind in (REPORT, REPLY, OPT_OUT) if kind in data]
+    kind = next((kind for kind in named if _text(data[kind])), "")
+    if not kind and len(named) > 1:  # none has an id: a template for all events, of which no word was filled in
+        is_report, is_reply = bool(_text(data.get("status"))), bool(_content(data.get("content"), ""))
+        kind = REPORT if is_report and REPORT in named else REPLY if is_reply and REPLY in named else named[-1]
+    elif not kind and named:
+        kind = named[0]
+    if kind:
+        return data, kind
     raise Unreadable(
         f"None of {REPORT}, {REPLY} and {OPT_OUT} is there: the webhook's template needs MessageMedia's field names."
     )

@@ -97,8 +97,9 @@ SUB_REASONS = (
     (re.compile("ATTACHMENT_REJECTED|MEDIA_.*|TEMPLATE_.*"), Category.REJECTED_CONTENT),
 )
 TEXT_CHANNELS = {"", "SMS", "MMS"}  # an app may carry other channels too: not ours
-PLACEHOLDERS = {  # what is kept of a message that is no text
+PLACEHOLDERS = {  # what is kept of a message that is no text; another kind is named
     "media_message": "[media message]",
+    "media_card_message": "[media message]",
     "choice_response_message": "[choice]",
     "fallback_message": "[unreadable message]",
 }
@@ -429,7 +430,7 @@ class Sinch(Provider):
         message_id = _text(_within(report, "message_id"))
         if not message_id:
             raise Unreadable("message_delivery_report.message_id is missing.")
-        if _text(_within(report, "channel_identity", "channel")) not in TEXT_CHANNELS:
+        if not _is_by_text(report):
             return []
         word = _text(_within(report, "status"))
         status, category, error = STATES.get(word, Delivery.UNKNOWN), Category.NONE, ""
@@ -450,20 +451,39 @@ class Sinch(Provider):
         sender = _text(_within(message, "channel_identity", "identity"))
         if not message_id or not sender:
             raise Unreadable("message.id or message.channel_identity.identity is missing.")
-        if _text(_within(message, "channel_identity", "channel")) not in TEXT_CHANNELS:
+        if not _is_by_text(message):
             return []
-        text = _within(content, "text_message", "text")
-        if not isinstance(text, str):
-            text = next((words for kind, words in PLACEHOLDERS.items() if _within(content, kind) is not None), "")
         return [
             InboundSms(
                 message_id=message_id,
                 sender=senders.e164(sender),
                 recipient=senders.e164(_text(_within(message, "sender_id"))),
-                text=text,
+                text=_written(content),
                 in_reply_to=_text(_within(content, "reply_to", "message_id")),
             )
         ]
+
+
+def _is_by_text(told: Any) -> bool:
+    """Whether this is of SMS or MMS; another channel of the same app is named in the log, not guessed."""
+    channel = _text(_within(told, "channel_identity", "channel"))
+    if channel in TEXT_CHANNELS:
+        return True
+    logger.warning("A callback of the channel %s was ignored", re.sub(r"[^A-Za-z0-9_]", "?", channel)[:32])
+    return False
+
+
+def _written(content: Any) -> str:
+    """What the person wrote: a text or the caption of a picture; else what kind of message it was."""
+    for place in (("text_message", "text"), ("media_card_message", "caption")):
+        words = _within(content, *place)
+        if isinstance(words, str) and (words or place[0] == "text_message"):
+            return words
+    found = content if isinstance(content, dict) else {}
+    kinds = (kind for kind in found if kind not in ("reply_to", "text_message") and found[kind] is not None)
+    kind = next(kinds, "")
+    named = re.sub("[^a-z]+", " ", kind.lower()).strip()[:40]
+    return PLACEHOLDERS.get(kind) or (f"[{named}]" if named else "")
 
 
 def _sign(secret: str, body: bytes, nonce: str, timestamp: str) -> str:

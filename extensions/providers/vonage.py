@@ -87,7 +87,8 @@ INVALID_PARAMETER = "3"
 NAMED_PARAMETER = re.compile(
     r"\b(?:invalid|missing|parameter|param|value)\W+(to|from)\b|\b(to|from)\W+(?:param|address)"
 )
-WAIT = re.compile(r"\[\s*(\d{1,9})\s*\]")  # "please wait [ 250 ] and retry", in milliseconds
+# "please wait [ 250 ] and retry", in milliseconds. Other brackets are the limit itself: "[ 30 ] INTERVAL [ 1000 ]".
+WAIT = re.compile(r"\bwait\s*\[\s*([0-9]{1,9})\s*\]\s*(?:ms|milliseconds)?\s*(?:and retry|$)", re.IGNORECASE)
 
 # `err-code` of a delivery receipt. https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
 RECEIPT_ERRORS = {
