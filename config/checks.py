@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -15,6 +16,8 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from config import private
 from distributions import identity
 from distributions.models import KnownDatabase
+
+NO_DATACENTER = "local"  # the default
 
 
 @register(Tags.security, deploy=True)
@@ -41,6 +44,22 @@ def public_url(app_configs: Any, **options: Any) -> list[CheckMessage]:
             f"PUBLIC_URL is {settings.PUBLIC_URL}: log-ins, callbacks and survey links would travel unencrypted.",
             hint="Set PUBLIC_URL to the https address that people and providers use.",
             id="switchboard.E002",
+        )
+    ]
+
+
+@register(deploy=True)
+def data_centre(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Instructions write webhook addresses as https://<data centre ID>.…: that name must be ours (R47, R96)."""
+    label = (urlsplit(settings.PUBLIC_URL).hostname or "").partition(".")[0]
+    if settings.DATACENTER_ID in ("", NO_DATACENTER) or settings.DATACENTER_ID.casefold() == label:
+        return []
+    return [
+        Warning(
+            f"DATACENTER_ID is {settings.DATACENTER_ID}, but PUBLIC_URL ({settings.PUBLIC_URL}) begins with {label}: "
+            "an address that is put together from the data centre ID leads elsewhere.",
+            hint=f"Set DATACENTER_ID={label}, change PUBLIC_URL, or leave DATACENTER_ID unset.",
+            id="switchboard.W003",
         )
     ]
 

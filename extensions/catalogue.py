@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -37,10 +38,16 @@ class Card:
 
 def matches(provider: type[Provider], query: str) -> bool:
     """Whether every word of `query` is in what people may know the provider by (R18)."""
-    known = " ".join(
-        [provider.name, provider.key, provider.slug, *provider.keywords, str(provider.coverage)]
-    ).casefold()
-    return all(word in known for word in query.casefold().split())
+    known = _plain(" ".join([provider.name, provider.key, provider.slug, *provider.keywords, str(provider.coverage)]))
+    asked = _plain(query)
+    for kind in {_plain(str(KIND)), "text messages (sms)"}:  # as an extension is called in full
+        asked = re.sub(rf"{re.escape(kind)}\s*(?:via|über|per)\b", " ", asked)
+    return all(word in known for word in re.findall(r"\w+", asked))
+
+
+def _plain(text: str) -> str:
+    """Without differences of case, width and accents written in two characters."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def card(provider: type[Provider], places: Sequence[Place], enabled: frozenset[str]) -> Card:

@@ -515,6 +515,7 @@ class Provider:
     setup: ClassVar[Text] = ""  # Markdown-free steps; {reports_url} and {inbound_url} are filled in
     sender_label: ClassVar[Text] = _("Phone number or sender ID")
     sender_help: ClassVar[Text] = ""
+    sender_after: ClassVar[str] = ""  # the credential behind which the form asks for the sender; empty: behind all
     webhook_check: ClassVar[WebhookCheck] = WebhookCheck.SIGNATURE
     webhook_check_note: ClassVar[Text] = ""  # how strong the check is, in words
     webhook_secrets: ClassVar[tuple[str, ...]] = ()  # the credentials that prove a callback

@@ -134,9 +134,13 @@ class AccountForm:
     def rows(self) -> Iterator[Row]:
         """The fields in the order in which they are asked for; the confirmation is shown with the sender."""
         yield Row(self.common["name"])
+        sender = Row(self.common["sender"])
         for field in self.credentials:
             yield Row(field, isinstance(field.field, SecretField))
-        yield Row(self.common["sender"])
+            if field.name == self.provider.sender_after:
+                yield sender
+        if not self.provider.sender_after:
+            yield sender
 
     @property
     def name(self) -> str:

@@ -131,7 +131,7 @@ def test_a_reply_is_kept_and_answered_without_a_word_to_the_person(account, mess
     assert AccountState.objects.get().inbound_seen_at is not None
 
 
-@pytest.mark.parametrize("receive", ["receive", "Receive"])
+@pytest.mark.parametrize("receive", ["receive", "Receive", "erhalten", "Erhalten"])
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_both_spellings_of_the_address_work(account, message, receive, slash):
     """R98."""

@@ -191,6 +191,10 @@ ROWS: dict[str, Row] = {
     "(?P<organization_id>[A-Za-z0-9_-]{4,32})/?$": Row(
         "Callbacks of providers, with their signature", NOBODY, NOBODY, example="distribution-providers/v1/…"
     ),
+    "^distribution-providers/v1/[Ee]rhalten/distribution/(?P<kind>status|message)/(?P<slug>[a-z0-9-]{1,40})/"
+    "(?P<organization_id>[A-Za-z0-9_-]{4,32})/?$": Row(
+        "The same, as German instructions spell it", NOBODY, NOBODY, example="distribution-providers/v1/…"
+    ),
     "s/<tail:token>": Row("The personal link to a survey", ANYBODY),
     "o/<tail:token>": Row("The personal link to opt out", ANYBODY, ANYBODY),
 }

@@ -170,7 +170,8 @@ class LinkMobility(Provider):
     slug = "link-mobility"
     aliases = ("link-mobility-sms",)
     docs_url = "https://www.linkmobility.com/developer/"
-    keywords = ("Link Mobility", "WSX", "sp247", "Netsize")
+    keywords = ("Link Mobility", "WSX", "sp247", "Netsize", "Mobilität verknüpfen")
+    sender_after = "password"
     coverage = _(
         "Global coverage; European customers can have all their messages processed in Europe only. What is possible "
         "differs by region and country."

@@ -142,7 +142,8 @@ class MessageBird(Provider):
     slug = "messagebird-sms"
     aliases = ("twilio-sms",)  # the path in older set-up instructions
     docs_url = "https://developers.messagebird.com/api/sms-messaging/"
-    keywords = ("Bird",)
+    keywords = ("Bird", "Message Bird")
+    sender_after = "access_token"
     coverage = _(
         "SMS to most countries; which numbers and sender IDs are possible differs by region and country. Uses the "
         "classic API, which its owner, Bird, is replacing: keys of both platforms work side by side through "

@@ -141,7 +141,8 @@ class MessageMedia(Provider):
     slug = "messagemedia"
     aliases = ("messagemedia-sms",)
     docs_url = "https://support.messagemedia.com/"
-    keywords = ("Sinch MessageMedia", "Sinch Engage", "Message Media")
+    keywords = ("Sinch MessageMedia", "Sinch Engage", "Message Media", "Nachrichtenmedien")
+    sender_after = "password"
     coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
     sender_label = _("Phone number or alphanumeric sender")
     sender_help = _(

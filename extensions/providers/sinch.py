@@ -119,6 +119,7 @@ class Sinch(Provider):
     aliases = ("sinch-sms",)
     docs_url = "https://developers.sinch.com/docs/conversation/"
     keywords = ("Sinch LiveLink", "LiveLink", "Conversation API")
+    sender_after = "project_id"
     coverage = _("Global coverage, and local numbers in Japan; what is possible differs by region and country.")
     sender_label = _("Phone number or sender ID")
     sender_help = _(

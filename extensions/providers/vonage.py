@@ -181,6 +181,7 @@ class Vonage(Provider):
     aliases = ("vonage",)
     docs_url = "https://developer.vonage.com/en/messaging/sms/overview"
     keywords = ("Nexmo",)
+    sender_after = "auth_token"
     coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
     sender_label = _("Phone number, sender ID or message service ID")
     sender_help = _(

@@ -1,0 +1,206 @@
+"""The source page's requirements (R1 to R100): each is cited by a test; what no other file proves is proved here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from config import checks
+from extensions import registry, routing
+from extensions.catalogue import matches
+from extensions.forms import AccountForm
+from extensions.urls_public import webhook_url
+from tests import factories
+
+NAMES = ["twilio", "link_mobility", "sinch", "infobip", "messagemedia", "vonage", "messagebird"]
+
+
+def test_every_requirement_is_cited_by_a_test():
+    files = [
+        path for kind in ("*.py", "*.toml") for path in Path("tests").rglob(kind)
+    ]  # the cases of the providers too
+    tests = "\n".join(path.read_text() for path in files)
+    cited = {int(number) for number in re.findall(r"\bR(\d+)\b", tests)}
+
+    assert set(range(1, 101)) <= cited
+
+
+# The fields as the source page lists them, in its order; what we ask for beside them comes last.
+FIELDS = {
+    "twilio": ["name", "account_sid", "auth_token", "sender"],
+    "link_mobility": [
+        "name",
+        "username",
+        "password",
+        "sender",
+        "platform_id",
+        "platform_partner_id",
+        "endpoint_host",
+        "gate_id",
+    ],
+    "sinch": ["name", "client_id", "client_secret", "region", "project_id", "sender", "app_id", "webhook_secret"],
+    "infobip": ["name", "api_key", "webhook_password", "webhook_username", "base_url", "sender"],
+    "messagemedia": ["name", "username", "password", "sender", "webhook_public_key"],
+    "vonage": ["name", "account_sid", "auth_token", "sender", "signature_secret"],
+    "messagebird": ["name", "signing_key", "access_token", "sender"],
+}
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_the_form_asks_in_the_order_of_the_source_page(key):
+    """R37, R55, R62, R72, R82, R86, R90."""
+    asked = [row.field.name for row in AccountForm(registry.get(key)).rows()]
+
+    assert asked[: len(FIELDS[key])] == FIELDS[key]
+    assert len(asked) == len(set(asked)) == len(registry.get(key).Credentials.base_fields) + 2
+
+
+def test_the_table_has_every_provider():
+    assert {provider.key for provider in registry.all()} >= set(FIELDS)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", NAMES)
+def test_the_page_shows_the_fields_in_that_order(key):
+    """R20."""
+    clinic = factories.organization()
+    client = Client()
+    client.force_login(factories.administrator(clinic))
+
+    page = client.get(reverse("admin:extensions_add_account", args=[key])).content.decode()
+
+    places = [page.index(f'name="{name}"') for name in FIELDS[key]]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [
+        ("Twilio", "twilio"),
+        ("Link Mobility", "link_mobility"),
+        ("LINK-Mobility", "link_mobility"),
+        ("Mobilität verknüpfen", "link_mobility"),
+        ("MOBILITÄT VERKNÜPFEN", "link_mobility"),
+        ("Mobilita\u0308t verknu\u0308pfen", "link_mobility"),
+        ("Sinch LiveLink", "sinch"),
+        ("sinch livelink", "sinch"),
+        ("LiveLink", "sinch"),
+        ("Infobip", "infobip"),
+        ("InfoBi", "infobip"),
+        ("InfoBIP", "infobip"),
+        ("MessageMedia", "messagemedia"),
+        ("Nachrichtenmedien", "messagemedia"),
+        ("Vonage", "vonage"),
+        ("MessageBird", "messagebird"),
+        ("Message Bird", "messagebird"),
+        ("Text messages (SMS) via Sinch LiveLink", "sinch"),
+        ("Text messages (SMS) via Infobip", "infobip"),
+    ],
+)
+def test_a_provider_is_found_by_every_name_of_it(query, key):
+    """R18."""
+    found = [provider.key for provider in registry.all() if matches(provider, query)]
+
+    assert found == [key]
+
+
+def test_what_is_no_name_of_a_provider_finds_none():
+    for query in ("Unterschriftengeheimnis", "nobody", "Twilio Infobip"):
+        assert not [provider for provider in registry.all() if matches(provider, query)]
+
+
+@pytest.mark.django_db
+def test_an_installation_s_own_account_is_at_twilio_unless_it_says_otherwise(settings):
+    """R2, R8, R35: an organisation uses the preconfigured account, or its own once that is set up."""
+    clinic = factories.organization()
+    settings.DEFAULT_PROVIDER = {"sender": "+15005550006", "credentials": factories.CREDENTIALS["twilio"]}
+
+    preconfigured = routing.route_for(clinic)
+    own = factories.account(clinic, "infobip")
+
+    assert (preconfigured.is_default, preconfigured.account.provider) == (True, "twilio")
+    assert (routing.route_for(clinic).is_default, routing.route_for(clinic).account) == (False, own)
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_a_number_is_one_that_was_bought_at_the_provider(key):
+    """R39, R78."""
+    assert re.search("A number (bought|of your)", str(registry.get(key).sender_help))
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "words"),
+    [
+        ("twilio", "account_sid", "dashboard after you have logged in"),  # R36, R38
+        ("twilio", "auth_token", "dashboard after you have logged in"),  # R38
+        ("infobip", "api_key", "(?i)reus|existing|already"),  # R73
+        ("messagemedia", "username", "Basic authentication"),  # R83
+    ],
+)
+def test_the_help_says_where_a_value_is_found(key, field, words):
+    assert re.search(words, str(registry.get(key).Credentials.base_fields[field].help_text))
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("twilio", "sets?|set by us"),  # R45
+        ("link_mobility", "support"),  # R60
+        ("messagemedia", "Basic authentication"),  # R83
+        ("infobip", "support"),  # R81
+    ],
+)
+def test_the_set_up_says_whom_to_ask(key, words):
+    assert re.search(words, str(registry.get(key).setup))
+
+
+@pytest.mark.parametrize(("key", "words"), [("link_mobility", "Europe"), ("sinch", "Japan")])
+def test_the_card_says_what_the_source_page_says(key, words):
+    """R61, R70."""
+    assert words in str(registry.get(key).coverage)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", NAMES)
+def test_the_addresses_are_shown_filled_in_and_are_those_that_are_answered(key, settings):
+    """R46, R47, R96: data centre, route, provider and organisation."""
+    settings.PUBLIC_URL, settings.DATACENTER_ID = "https://eu1.surveys.example.org", "eu1"
+    clinic = factories.organization(public_id="ORG42")
+    provider = registry.get(key)
+    client = Client()
+    client.force_login(factories.administrator(clinic))
+
+    page = client.get(reverse("admin:extensions_extension", args=[key])).content.decode()
+
+    for kind in ("status", "message"):
+        path = f"/distribution-providers/v1/receive/distribution/{kind}/{provider.slug}/ORG42"
+        assert webhook_url(kind, provider, clinic) == f"https://eu1.surveys.example.org{path}"
+    assert f"https://eu1.surveys.example.org{path}" in page
+    assert checks.data_centre(None) == []
+
+
+@pytest.mark.parametrize(
+    ("datacenter", "url", "complains"),
+    [
+        ("eu1", "https://eu1.surveys.example.org", False),
+        ("EU1", "https://eu1.surveys.example.org:8443", False),
+        ("eu1", "https://EU1.surveys.example.org/", False),
+        ("local", "https://surveys.example.org", False),  # none is set
+        ("", "https://surveys.example.org", False),
+        ("eu1", "https://surveys.example.org", True),
+        ("eu1", "https://eu11.surveys.example.org", True),
+        ("eu1", "https://surveys.eu1.example.org", True),
+    ],
+)
+def test_the_deploy_check_compares_the_data_centre_with_the_address(settings, datacenter, url, complains):
+    """R96."""
+    settings.DATACENTER_ID, settings.PUBLIC_URL = datacenter, url
+
+    found = checks.data_centre(None)
+
+    assert bool(found) == complains
+    assert all(datacenter in message.msg and url in message.msg for message in found)
