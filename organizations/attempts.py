@@ -48,7 +48,9 @@ class AttemptCache(BaseCache):
             if cursor.fetchone():
                 return 0
         until = Attempts.objects.filter(key=self.make_key(key)).values_list("until", flat=True).first()
-        return max(1, math.ceil((until - now).total_seconds())) if until else 1
+        # `now` may be from before others were counted, for whom this one has waited.
+        left = math.ceil((until - now).total_seconds()) if until else 1
+        return max(1, min(left, math.ceil(within.total_seconds())))
 
     def release(self, key: str) -> None:
         """Take back one attempt: it was an honest one."""
