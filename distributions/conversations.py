@@ -131,6 +131,17 @@ def hold(account: ProviderAccount, first: Message) -> None:
     found = _find_or_begin(account, first, now, waits)
     if found.state == State.OPEN:
         Conversation.objects.filter(pk=found.pk).update(expires_at=now + waits)
+        _take_back([found])  # nothing more is texted
+
+
+def go_on(first: Message, inbound: InboundMessage) -> None:
+    """What somebody wrote is beside the survey, as was decided: ask the question that never left, if there is one."""
+    question = open_question(first)
+    found = Conversation.objects.filter(message=first, state=State.OPEN).select_for_update(no_key=True).first()
+    if question is None or found is None or _was_asked(found, first, timezone.now()):
+        return
+    with translation.override(_language(inbound.contact, inbound.organization)):
+        _say(found, first, inbound.contact, engine.ask(question.spoken()))
 
 
 # --- beside the survey -----------------------------------------------------------------------------------------------

@@ -122,6 +122,8 @@ def decide(doubt: Doubt, decision: str, user: User) -> str:
             said = _("The reply was put aside; the survey is still waiting for an answer.")
             if locked.question_id is None:
                 said = _("The reply was put aside.")
+            elif locked.message is not None and texts:
+                conversations.go_on(locked.message, texts[-1])
         _close(locked, decision, user)
         audit.record(DECIDED, organization=locked.organization, actor=user, target=locked, decision=decision)
     return said

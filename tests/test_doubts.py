@@ -233,6 +233,20 @@ def test_neither_leaves_the_question_waiting(account, asked, ada):
     assert write(account, phone, "More seats")[0].meaning == Meaning.ANSWER
 
 
+def test_a_question_that_has_not_left_is_taken_back_and_asked_after_the_decision(account, asked, ada):
+    phone = phone_of(asked)
+    write(account, phone, "More seats")
+    question = Message.objects.exclude(conversation=None).get()
+    write(account, phone, "stop it now please")
+
+    question.refresh_from_db()
+    assert question.status == "cancelled"
+    doubts.decide(the_doubt(), Decision.NEITHER, ada)
+
+    again = Message.objects.exclude(conversation=None).exclude(pk=question.pk).get()
+    assert (again.text, again.status) == (question.text, "queued")
+
+
 def test_the_first_of_two_decides(account, asked, ada):
     write(account, phone_of(asked), "stop texting me")
     doubt = the_doubt()
