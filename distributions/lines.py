@@ -61,11 +61,13 @@ def line_of(account: ProviderAccount, recipient: str) -> Line:
     """The line that `recipient` is, of those that a call proves itself for which `account` has verified.
 
     An organisation's line never gains anything from another's: only accounts that hold the very same credentials share.
+    Its own count however long ago they were deleted: their secrets prove nothing more, their numbers are still read.
     """
     own = Q(organization=account.organization_id)
-    senders = ProviderAccount.objects.filter(own, provider=account.provider).values("sender")
-    reach = own | Q(sender__in=spellings(recipient)) | Q(sender__in=senders)
-    nearby = ProviderAccount.objects.verifying().filter(reach, provider=account.provider).select_related("organization")
+    at_provider = ProviderAccount.objects.filter(provider=account.provider)
+    reach = Q(sender__in=spellings(recipient)) | Q(sender__in=at_provider.filter(own).values("sender"))
+    believed_elsewhere = ProviderAccount.objects.verifying().filter(reach, provider=account.provider)
+    nearby = (at_provider.filter(own) | believed_elsewhere).select_related("organization")
     mine = [one for one in nearby if one.organization_id == account.organization_id and one.is_proven_with(account)]
     mine = mine or [account]
     theirs = [one for one in nearby if one.organization_id != account.organization_id and _holds_the_same(one, mine)]

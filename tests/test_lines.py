@@ -192,6 +192,20 @@ def test_after_a_change_of_number_who_answers_the_old_one_still_answers_the_surv
     assert_learns_nothing(stranger)
 
 
+@pytest.mark.parametrize("gone", [{"ended_at": timezone.now()}, {"deleted_at": timezone.now() - timedelta(days=400)}])
+def test_a_number_outlives_the_secrets_of_its_account(clinic, gone):
+    """The successor proves the call; the old number still says which survey is meant."""
+    before = factories.account(clinic, sender="447700900000")
+    survey = asked(clinic, before)
+    renewed = {**factories.CREDENTIALS["twilio"], "auth_token": "e" * 32}
+    after = factories.account(clinic, sender="447700900111", credentials=renewed, replaces=before)
+    ProviderAccount.objects.filter(pk=before.pk).update(**{"deleted_at": timezone.now(), **gone})
+
+    kept = write(after, clinic, "+447700900000")
+
+    assert (kept.account, kept.message) == (before, survey.messages.get(conversation=None))
+
+
 @every_provider
 def test_a_repetition_across_a_replacement_counts_once(clinic, arrival):
     before = factories.account(clinic, arrival.provider, **arrival.at())
