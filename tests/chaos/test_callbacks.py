@@ -29,7 +29,7 @@ from tests.chaos.judge import call, wait_for
 from tests.processes import Beat, Web, Worker
 from webhooks.models import Callback
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 State = Callback.State
 PEOPLE = 200
@@ -149,7 +149,7 @@ def test_poison_in_one_organizations_callbacks_makes_no_other_conversation_late(
         services.launch(asked, factories.administrator(asked.organization))
         thread.start()
         completed = Conversation.objects.filter(state=Conversation.State.COMPLETED)
-        wait_for(lambda: completed.count() == PEOPLE, 120, "the answers")
+        wait_for(lambda: completed.count() == PEOPLE, 200, "the answers")
         thread.join()
         wait_for(lambda: not Callback.objects.filter(account=poisoner, state=State.NEW).exists(), 30, "the poison")
     finally:
