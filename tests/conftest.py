@@ -15,6 +15,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import translation
+from hypothesis import settings
 
 from config.celery import app
 from simulator import process as simulator_process
@@ -34,6 +35,8 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+settings.register_profile("patient", deadline=None)  # a busy machine makes no test wrong
+settings.load_profile("patient")
 ON_SQLITE = os.environ.get("TEST_DATABASE") == "sqlite"
 
 _processes = pytest.StashKey[list[Process]]()
