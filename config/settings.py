@@ -111,6 +111,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "distributions.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
     "apply": {"task": "webhooks.tasks.apply", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
     "purge": {"task": "webhooks.tasks.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
+    "purge-uploads": {"task": "contacts.tasks.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
 

@@ -147,7 +147,7 @@ class ContactListAdmin(OwnedAdmin):
     ) -> HttpResponse:
         contact_list = self.get_object(request, object_id)
         imports = ContactImport.objects.filter(imported_at__isnull=False).select_related("created_by")
-        imports = imports.defer("rows", "problems", "preview", "columns")
+        imports = imports.defer("rows", "problems", "content", "preview", "columns")
         extra = {"imports": imports.filter(contact_list=contact_list)[:5] if contact_list else []}
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
@@ -211,7 +211,8 @@ class ContactForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         phone, contact_list = cleaned.get("phone"), cleaned.get("contact_list")
         others = Contact.objects.filter(contact_list=contact_list, phone=phone).exclude(pk=self.instance.pk)
-        if phone and contact_list and others.exists():
+        is_new = {"phone", "contact_list"} & set(self.changed_data)  # a household shares a number, as its file said
+        if is_new and phone and contact_list and others.exists():
             self.add_error("phone", _("Somebody on this list has this number already."))
         return cleaned
 
@@ -276,6 +277,8 @@ class ContactAdmin(OwnedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if change and {"phone", "contact_list"} & set(form.changed_data):
+            Contact.objects.filter(pk=obj.pk).update(shares_number=False)  # nobody else there has it: see ContactForm
         if "phone" in form.changed_data or not change:
             stopped = pages.opted_out_by_number(obj)
             Contact.objects.filter(pk=obj.pk).update(opted_out_at=stopped.created_at if stopped else None)

@@ -14,26 +14,29 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import IO, Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from contacts import numbers
 from contacts.exports import is_count, unsafe_cell
+from contacts.matching import Register, Values, households, name_of
 from contacts.models import Contact, ContactImport, ContactList, OptOut
 from organizations import audit
 from organizations.models import User
 
 MAX_ROWS = 100_000
 MAX_BYTES = 20 * 1024 * 1024
-MAX_COLUMNS = 200
+MAX_COLUMNS = 200  # empty ones included
+MAX_LINES = 1_048_576  # what a spreadsheet can hold, empty rows included
+MAX_ROW = 1_000_000  # characters, more than MAX_COLUMNS cells can have
 MAX_NAME = 200  # characters of a heading
 MAX_VALUE = 1_024  # characters of a cell in a column of the organisation's own
 BATCH = 1_000
@@ -66,10 +69,12 @@ _ATTRIBUTES = {name: attribute for name, attribute, _variants in COLUMNS}
 _LIMITS = {"first_name": 200, "last_name": 200, "email": 254, "phone": 40, "external_reference": 200, "language": 10}
 _DELIMITERS = (",", ";", "\t")
 _NAMES_OF_DELIMITERS = {",": gettext_lazy("comma"), ";": gettext_lazy("semicolon"), "\t": gettext_lazy("tab")}
-_CONTROL = {code: " " if code in (9, 10, 13) else None for code in (*range(32), 127)}
+_CONTROL = {code: " " if code in (9, 10, 11, 12, 13, 0x85) else None for code in (*range(32), *range(127, 160))}
+_CONTROL |= dict.fromkeys((0x200B, 0x2060, 0xFEFF))  # of no width: they come along with what is copied from a page
+_SEEN = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")  # by a person
 _OTHER_FORMATS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b", b"{\\rtf")
 
-Values = dict[str, Any]  # a contact's attributes, `fields` among them; empty ones left out
+OPTED_OUT = "OptedOut"  # a column of our exports
 
 
 class UnreadableFile(Exception):
@@ -105,44 +110,52 @@ class File:
 
     columns: list[Column]
     delimiter: str
+    text: IO[str]  # closes the file when it is gone
     records: Iterator[tuple[int, list[str]]]
     region: str
+    with_country_code: bool = False
     problems: list[Problem] = field(default_factory=list)
     doubts: list[Problem] = field(default_factory=list)  # worth a look, but no reason to refuse the file
+    foreign: int = 0  # numbers that begin with another country's code
     total: int = 0
     width: int = 0
 
     def rows(self) -> Iterator[Values]:
         """The good rows. Raises UnreadableFile where the file breaks off or is too long."""
-        seen: dict[str, int] = {}
+        seen: dict[str, dict[tuple[str, str], int]] = {}  # by number and name: the row
         for row, cells in self.records:
-            if not any(cell.strip() for cell in cells):
+            if row > MAX_LINES:
+                raise UnreadableFile(_too_many_rows())
+            if not any(map(_SEEN.search, cells)):
                 continue
             self.total += 1
             if self.total > MAX_ROWS:
-                raise UnreadableFile(
-                    _("The file has more than %(limit)s rows. Split it into several files.")
-                    % {"limit": number_format(MAX_ROWS, force_grouping=True)}
-                )
+                raise UnreadableFile(_too_many_rows())
             before = len(self.problems)
             values = self._values(row, cells)
-            phone = values.get("phone", "")
-            if phone:
-                if phone in seen:
-                    self._blame(
-                        row,
-                        "Phone",
-                        _("The same number as in row %(row)s: %(phone)s") % {"row": seen[phone], "phone": phone},
-                    )
-                seen.setdefault(phone, row)
+            if "phone" in values:
+                self._look_for_the_household(row, values, seen)
             if len(self.problems) == before:
                 yield values
+
+    def _look_for_the_household(self, row: int, values: Values, seen: dict[str, dict[tuple[str, str], int]]) -> None:
+        home, name = seen.setdefault(values["phone"], {}), name_of(values)
+        if home:
+            same = home.get(name) if any(name) else min(home.values())
+            sentence = (
+                _("The same person as in row %(row)s: one contact, one text.")
+                if same
+                else _("The same number as in row %(row)s: %(phone)s. Both are imported; the number gets one text.")
+            )
+            earlier = same or min(home.values())
+            self.doubts.append(Problem(row, "Phone", sentence % {"row": earlier, "phone": values["phone"]}))
+        home.setdefault(name, row)
 
     def _blame(self, row: int, column: str, sentence: str) -> None:
         self.problems.append(Problem(row, column, sentence))
 
     def _values(self, row: int, cells: list[str]) -> Values:
-        if len(cells) > self.width and any(cell.strip() for cell in cells[self.width :]):
+        if len(cells) > self.width and any(map(_SEEN.search, cells[self.width :])):
             self._blame(
                 row,
                 "",
@@ -160,7 +173,7 @@ class File:
         fields: dict[str, str] = {}
         for column in self.columns:
             raw = cells[column.index] if column.index < len(cells) else ""
-            value = unsafe_cell(raw.translate(_CONTROL).strip()) if raw else ""
+            value = _plain(raw) if raw else ""
             if not value:
                 continue
             limit = _LIMITS.get(column.attribute, MAX_VALUE)
@@ -172,7 +185,10 @@ class File:
                     % {"length": len(value), "limit": limit},
                 )
             elif column.attribute == "phone":
-                values["phone"] = self._phone(row, column, value)
+                if phone := self._phone(row, column, value):
+                    values["phone"] = phone
+            elif column.name == OPTED_OUT and not _moment(value):
+                fields[column.name] = value
             elif column.attribute:
                 values[column.attribute] = value
             else:
@@ -183,8 +199,9 @@ class File:
 
     def _phone(self, row: int, column: Column, value: str) -> str:
         try:
-            number = numbers.read(value, self.region)
+            number = numbers.read(value, self.region, with_country_code=self.with_country_code)
         except numbers.InvalidNumber as error:
+            self.foreign += isinstance(error, numbers.ForeignNumber)
             self._blame(row, column.heading, str(error))
             return ""
         if not number.is_assigned:
@@ -195,30 +212,54 @@ class File:
                     _("%(phone)s is in no range that is known to be in use. Is it right?") % {"phone": number.e164},
                 )
             )
+        elif number.is_landline:
+            sentence = _("%(phone)s is a landline, and few of them receive texts. Is it right?")
+            self.doubts.append(Problem(row, column.heading, sentence % {"phone": number.e164}))
         return number.e164
+
+
+def _moment(text: str) -> datetime | None:
+    """A date and time as our exports write it."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment and timezone.is_aware(moment) else None
+
+
+def _too_many_rows() -> str:
+    return _("The file has more than %(limit)s rows. Split it into several files.") % {
+        "limit": number_format(MAX_ROWS, force_grouping=True)
+    }
+
+
+def _plain(cell: str) -> str:
+    """What a person sees in a cell, without the mark that our exports put before formulas."""
+    return unsafe_cell(cell.strip()).translate(_CONTROL).strip()
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def open_file(file: IO[bytes], region: str) -> File:
+def open_file(file: IO[bytes], region: str, *, with_country_code: bool = False) -> File:
     """Read the headings of a file; its rows follow as they are asked for. Raises UnreadableFile."""
     _check_bytes(file)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     delimiter, skip = _sniff(text)
     records = _records(text, delimiter, skip)
-    _row, headings = next(records, (1, []))
-    first_cells = next(records, None)
+    row, headings = next(records, (1, []))
+    while row < MAX_LINES and headings is not None and not any(map(_SEEN.search, headings)):
+        row, headings = next(records, (MAX_LINES, []))
+    if len(headings) > MAX_COLUMNS:
+        raise UnreadableFile(
+            _("The file has %(count)s columns; at most %(limit)s are allowed. Empty ones count too: delete them.")
+            % {"count": number_format(len(headings), force_grouping=True), "limit": MAX_COLUMNS}
+        )
+    headings = [_plain(heading) for heading in headings]
     columns = _columns(headings, delimiter)
-    if first_cells is None:
-        raise UnreadableFile(_("The file has headings but no rows below them."))
-
-    def all_records() -> Iterator[tuple[int, list[str]]]:
-        yield first_cells
-        yield from records
-
-    unnamed = {index for index, heading in enumerate(headings) if not heading.strip()}
-    return File(columns, delimiter, _check_unnamed(_without_count(all_records()), unnamed), region, width=len(headings))
+    unnamed = {index for index, heading in enumerate(headings) if not heading}
+    rows = _check_unnamed(_without_count(records), unnamed)
+    return File(columns, delimiter, text, rows, region, with_country_code, width=len(headings))
 
 
 def _check_bytes(file: IO[bytes]) -> None:
@@ -259,20 +300,45 @@ def _check_bytes(file: IO[bytes]) -> None:
 
 def _sniff(text: IO[str]) -> tuple[str, int]:
     """The delimiter, and how many records precede the headings (a line “sep=;” names the delimiter for Excel)."""
-    first = text.readline()
+    first = ""
+    for _line in range(PREVIEW):  # there may be empty ones
+        first = text.readline(MAX_ROW).replace("\ufeff", "")
+        if _SEEN.search(first):
+            break
     text.seek(0)
-    named = re.fullmatch(r"sep=([,;\t])\s*", first.lstrip("\ufeff"), re.IGNORECASE)
-    if named:
+    named = re.fullmatch(r"sep=([,;\t|])\s*", first, re.IGNORECASE)
+    if named and named[1] in _DELIMITERS:
         return named[1], 1
     unquoted = re.sub(r'"[^"]*"', "", first)
-    return max(_DELIMITERS, key=unquoted.count), 0  # the first of equals: a single column is read with commas
+    # The one that makes most of our columns appear; then the one that makes most; a single column is read with commas.
+    return max(_DELIMITERS, key=lambda delimiter: (_familiar(first, delimiter), unquoted.count(delimiter))), 0
+
+
+def _familiar(line: str, delimiter: str) -> int:
+    """How many of a line's cells are names of ours. Each is looked at once."""
+    ours = {name.casefold() for name in _ATTRIBUTES}
+    return sum(cell.strip(' \t\r\n"').casefold() in ours for cell in line.split(delimiter, MAX_COLUMNS)[:MAX_COLUMNS])
 
 
 def _records(text: IO[str], delimiter: str, skip: int) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    """The rows, none of them longer than MAX_ROW. Marks of byte order, which joined files have inside, are dropped."""
+    length = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        while line := text.readline(MAX_ROW):
+            length += len(line)
+            if length > MAX_ROW:
+                raise UnreadableFile(
+                    _("Row %(row)s is longer than %(limit)s characters. Is a quotation mark missing?")
+                    % {"row": row, "limit": number_format(MAX_ROW, force_grouping=True)}
+                )
+            yield line.replace("\ufeff", "")
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     row = 0
     while True:
-        row += 1
+        row, length = row + 1, 0
         try:
             cells = next(reader)
         except StopIteration:
@@ -306,7 +372,7 @@ def _check_unnamed(records: Iterable[tuple[int, list[str]]], unnamed: set[int]) 
     """Raises UnreadableFile at the first value in a column without heading."""
     for row, cells in records:
         for index in unnamed:
-            if index < len(cells) and cells[index].strip():
+            if index < len(cells) and _SEEN.search(cells[index]):
                 raise UnreadableFile(
                     _("Column %(column)s has values (first in row %(row)s) but no heading. Name it or remove it.")
                     % {"column": index + 1, "row": row}
@@ -315,14 +381,9 @@ def _check_unnamed(records: Iterable[tuple[int, list[str]]], unnamed: set[int]) 
 
 
 def _columns(headings: list[str], delimiter: str) -> list[Column]:
-    named = [(index, " ".join(heading.split())) for index, heading in enumerate(headings) if heading.strip()]
+    named = [(index, " ".join(heading.split())) for index, heading in enumerate(headings) if heading]
     if not named:
         raise UnreadableFile(_("The first row holds no headings, such as FirstName, LastName and Phone."))
-    if len(named) > MAX_COLUMNS:
-        raise UnreadableFile(
-            _("The file has %(count)s columns; at most %(limit)s are allowed.")
-            % {"count": len(named), "limit": MAX_COLUMNS}
-        )
     too_long = next((heading for _index, heading in named if len(heading) > MAX_NAME), None)
     if too_long:
         raise UnreadableFile(
@@ -344,6 +405,8 @@ def _columns(headings: list[str], delimiter: str) -> list[Column]:
     return [
         Column(index, heading, recognised[heading], _ATTRIBUTES[recognised[heading]])
         if heading in recognised
+        else Column(index, heading, OPTED_OUT, "opted_out_at")
+        if heading == OPTED_OUT
         else Column(index, heading, heading)
         for index, heading in named
     ]
@@ -369,32 +432,25 @@ def _recognise(headings: list[str]) -> dict[str, str]:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def check(contact_list: ContactList, file: IO[bytes], file_name: str, user: User) -> ContactImport:
+def check(
+    contact_list: ContactList, file: IO[bytes], file_name: str, user: User, *, with_country_code: bool = False
+) -> ContactImport:
     """Read the whole file and keep what it holds, ready to be written, or what is wrong with it.
 
-    Raises UnreadableFile where there is nothing to show.
+    `with_country_code`: digits may begin with any country's code (numbers.read). Where somebody has to say so first,
+    the file itself is kept as well. Raises UnreadableFile where there is nothing to show.
     """
-    opened = open_file(file, contact_list.organization.default_region)
-    kept = io.BytesIO()
-    found = Counter[str]()
+    opened = open_file(file, contact_list.organization.default_region, with_country_code=with_country_code)
     preview: list[Values] = []
-    with gzip.open(kept, "wt", encoding="utf-8", compresslevel=3) as rows_file:
-        for batch in batches(opened.rows()):
-            preview.extend(batch[: PREVIEW - len(preview)])
-            existing = _existing(contact_list, batch)
-            found["updated"] += sum(_identity(values) in existing for values in batch)
-            phones = {values["phone"] for values in batch if "phone" in values}
-            found["opted_out"] += len(OptOut.objects.numbers(contact_list.organization_id, phones))
-            found["without_phone"] += sum("phone" not in values for values in batch)
-            found["good"] += len(batch)
-            rows_file.writelines(json.dumps(values, ensure_ascii=False) + "\n" for values in batch)
+    kept = _pack(_first_of(opened.rows(), preview))
     if not opened.total:
         raise UnreadableFile(_("The file has headings but no rows below them."))
+    found = Counter[str]()
+    if not opened.problems:
+        found = _figures(contact_list, kept)
 
     now = timezone.now()
-    ContactImport.objects.filter(organization=contact_list.organization, imported_at=None).filter(
-        Q(created_at__lt=now - STALE) | Q(contact_list=contact_list, created_by=user)
-    ).delete()
+    ContactImport.objects.filter(contact_list=contact_list, created_by=user, imported_at=None).delete()
     return ContactImport.objects.create(
         organization=contact_list.organization,
         contact_list=contact_list,
@@ -402,16 +458,61 @@ def check(contact_list: ContactList, file: IO[bytes], file_name: str, user: User
         columns=[[column.heading, column.attribute and column.name] for column in opened.columns],
         preview=preview,
         total=opened.total,
-        new=found["good"] - found["updated"],
+        new=found["new"],
         updated=found["updated"],
         without_phone=found["without_phone"],
         opted_out=found["opted_out"],
         problem_count=len(opened.problems),
         doubt_count=len(opened.doubts),
+        foreign_count=opened.foreign,
+        with_country_code=with_country_code,
         problems=_pack([problem.row, problem.column, problem.sentence] for problem in opened.problems or opened.doubts),
-        rows=b"" if opened.problems else kept.getvalue(),
+        rows=b"" if opened.problems else kept,
+        content=_zipped(file) if opened.foreign else b"",
+        created_at=now,
         created_by=user,
     )
+
+
+def check_again(checked: ContactImport, user: User) -> ContactImport:
+    """Read a kept file once more, with its numbers as somebody said now. Raises ImportRefused, UnreadableFile."""
+    content = ContactImport.objects.values_list("content", flat=True).get(pk=checked.pk)
+    if not content:
+        raise ImportRefused(_("This file is no longer kept. Upload it again."))
+    with gzip.open(io.BytesIO(bytes(content))) as file:
+        return check(checked.contact_list, io.BytesIO(file.read()), checked.file_name, user, with_country_code=True)
+
+
+def _zipped(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return gzip.compress(file.read(), compresslevel=3)
+
+
+def _first_of(rows: Iterable[Values], first: list[Values]) -> Iterator[Values]:
+    for values in rows:
+        if len(first) < PREVIEW:
+            first.append(values)
+        yield values
+
+
+def _figures(contact_list: ContactList, kept: bytes) -> Counter[str]:
+    """What an import of these rows would do."""
+    found = Counter[str]()
+    register = Register(contact_list, households(_unpack(kept)))
+    for batch in batches(_unpack(kept)):
+        for _contact, is_new in register.people(batch):
+            found["new" if is_new else "updated"] += 1
+        phones = {values["phone"] for values in batch if "phone" in values}
+        found["opted_out"] += len(OptOut.objects.numbers(contact_list.organization_id, phones))
+        found["without_phone"] += sum("phone" not in values for values in batch)
+    return found
+
+
+def purge(now: datetime | None = None) -> None:
+    """Forget files that nobody imported, and what was wrong with the others, after a day."""
+    old = ContactImport.objects.filter(created_at__lt=(now or timezone.now()) - STALE)
+    old.filter(imported_at=None).delete()
+    old.exclude(problems=b"").update(problems=b"", content=b"")
 
 
 def _pack(values: Iterable[Any]) -> bytes:
@@ -436,36 +537,6 @@ def batches(rows: Iterable[Values], size: int = BATCH) -> Iterator[list[Values]]
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _identity(values: Values) -> tuple[str, ...]:
-    """What makes two rows the same person on a list: the number, or without one everything else that names them."""
-    if values.get("phone"):
-        return (values["phone"],)
-    return tuple(values.get(name, "") for name in ("external_reference", "email", "last_name", "first_name"))
-
-
-def _existing(contact_list: ContactList, batch: list[Values]) -> dict[tuple[str, ...], Contact]:
-    """The contacts of the list that rows of this batch are about."""
-    phones = [values["phone"] for values in batch if "phone" in values]
-    wanted = Q(phone__in=phones)
-    without = [values for values in batch if "phone" not in values]
-    if without:
-        names = {values.get("last_name", "") for values in without}
-        wanted |= Q(phone="", last_name__in=names)
-    found = contact_list.contacts.filter(wanted)
-    return {
-        _identity(
-            {
-                "phone": contact.phone,
-                "external_reference": contact.external_reference,
-                "email": contact.email,
-                "last_name": contact.last_name,
-                "first_name": contact.first_name,
-            }
-        ): contact
-        for contact in found
-    }
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -493,8 +564,9 @@ def _run(checked_id: int, user: User) -> ContactImport:
         raise ImportRefused(_("The file has errors, so nothing of it was imported. Correct them and upload it again."))
     contact_list = ContactList.objects.select_for_update().get(pk=checked.contact_list_id)  # one import at a time
     checked.new = checked.updated = 0
+    register = Register(contact_list, households(_unpack(checked.rows)))
     for batch in batches(_unpack(checked.rows)):
-        new, updated = _write(contact_list, batch)
+        new, updated = _write(register, contact_list, batch)
         checked.new += new
         checked.updated += updated
     checked.imported_at = timezone.now()
@@ -511,37 +583,29 @@ def _run(checked_id: int, user: User) -> ContactImport:
     return checked
 
 
-def _write(contact_list: ContactList, batch: list[Values]) -> tuple[int, int]:
-    existing = _existing(contact_list, batch)
+def _write(register: Register, contact_list: ContactList, batch: list[Values]) -> tuple[int, int]:
+    """Returns how many rows brought somebody new, and how many were about somebody who is there."""
     phones = {values["phone"] for values in batch if "phone" in values}
     opted_out = OptOut.objects.numbers(contact_list.organization_id, phones)
     now = timezone.now()
-    new, changed = [], []
-    for values in batch:
-        contact = existing.get(_identity(values))
-        if contact is None:
-            new.append(
-                Contact(
-                    organization_id=contact_list.organization_id,
-                    contact_list=contact_list,
-                    opted_out_at=now if values.get("phone") in opted_out else None,
-                    **values,
-                )
-            )
-            continue
-        for name, value in values.items():
-            setattr(contact, name, {**contact.fields, **value} if name == "fields" else value)
-        changed.append(contact)
-    Contact.objects.bulk_create(new, batch_size=BATCH)
+    new: dict[int, Contact] = {}
+    changed: dict[int, Contact] = {}
+    for contact, is_new in register.people(batch):
+        if is_new:
+            contact.opted_out_at = now if contact.phone in opted_out else _moment(str(contact.opted_out_at or ""))
+            new[id(contact)] = contact
+        elif id(contact) not in new:
+            changed[id(contact)] = contact
+    Contact.objects.bulk_create(new.values(), batch_size=BATCH)
     # By key, so that one statement changes the whole batch.
     Contact.objects.bulk_create(
-        changed,
+        changed.values(),
         batch_size=BATCH,
         update_conflicts=True,
         unique_fields=["id"],
         update_fields=["first_name", "last_name", "email", "external_reference", "language", "fields"],
     )
-    return len(new), len(changed)
+    return len(new), len(batch) - len(new)
 
 
 def summary(checked: ContactImport) -> str:

@@ -55,6 +55,8 @@ class Contact(Owned):
     last_name = models.CharField(_("last name"), max_length=200, blank=True)
     email = models.CharField(_("e-mail"), max_length=254, blank=True)
     phone = models.CharField(_("phone"), max_length=16, blank=True, validators=[validate_e164])
+    # Another person of the household, on the same list, has this number and gets its text: one to each number.
+    shares_number = models.BooleanField(default=False, editable=False)
     external_reference = models.CharField(_("external reference"), max_length=200, blank=True)
     language = models.CharField(_("language"), max_length=10, blank=True)
     fields = models.JSONField(_("other fields"), default=dict, blank=True)
@@ -68,7 +70,9 @@ class Contact(Owned):
         indexes: ClassVar = [models.Index(fields=["organization", "phone"], name="contacts_by_phone")]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["contact_list", "phone"], condition=~Q(phone=""), name="one_contact_per_number_and_list"
+                fields=["contact_list", "phone"],
+                condition=~Q(phone="") & Q(shares_number=False),
+                name="one_contact_per_number_and_list",
             )
         ]
 
@@ -76,11 +80,27 @@ class Contact(Owned):
         return " ".join(filter(None, (self.first_name, self.last_name))) or self.phone
 
 
+def without_a_text(contact_list_id: int | None, contacts: Iterable[Any]) -> set[int]:
+    """Whose number gets its text through somebody else on the list (keys), so that one text goes to one number.
+
+    `contacts` have pk, phone and shares_number. It is whoever does not share; if they are gone, who came first.
+    """
+    sharing = {contact.phone for contact in contacts if contact.shares_number and contact.phone}
+    if not sharing:
+        return set()
+    households = Contact.objects.filter(contact_list_id=contact_list_id, phone__in=sharing)
+    holders: dict[str, int] = {}
+    for phone, pk in households.order_by("shares_number", "pk").values_list("phone", "pk"):
+        holders.setdefault(phone, pk)
+    return {contact.pk for contact in contacts if contact.shares_number and holders.get(contact.phone) != contact.pk}
+
+
 class ContactImport(Owned):
     """A file that was read and checked: shown to its user, written to the list, then kept as a line of its history.
 
     `rows` and `problems` are gzipped lines of JSON; `rows` is emptied once they are written or when the file has
-    problems. `columns` are pairs of a heading and the column of ours it stands for, "" for other columns.
+    problems. `content` is the file, gzipped, while somebody has to say how its numbers are meant. `columns` are pairs
+    of a heading and the column of ours it stands for, "" for other columns.
     """
 
     contact_list = models.ForeignKey(ContactList, models.CASCADE, related_name="imports")
@@ -94,8 +114,11 @@ class ContactImport(Owned):
     opted_out = models.PositiveIntegerField()
     problem_count = models.PositiveIntegerField()
     doubt_count = models.PositiveIntegerField()
+    foreign_count = models.PositiveIntegerField(default=0)  # numbers that begin with another country's code
+    with_country_code = models.BooleanField(default=False)  # somebody said that the numbers carry it
     problems = models.BinaryField()
     rows = models.BinaryField()
+    content = models.BinaryField(default=b"")
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     imported_at = models.DateTimeField(null=True)

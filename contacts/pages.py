@@ -40,6 +40,13 @@ class UploadForm(forms.Form):
         allow_empty_file=True,  # said in our own words
         error_messages={"required": gettext_lazy("Choose a file first.")},
     )
+    with_country_code = forms.BooleanField(
+        label=gettext_lazy("Numbers carry their country code"),
+        help_text=gettext_lazy(
+            "Read 14015555555 as +14015555555, though it has no plus. You said so for the last file of this list."
+        ),
+        required=False,
+    )
 
 
 def page(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -49,7 +56,9 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context: A
 
 def checked_file(contact_list: ContactList, import_id: int) -> ContactImport:
     """A checked file of this list, without the content it would be slow to load. Raises Http404."""
-    files = contact_list.imports.defer("rows", "problems").select_related("contact_list__organization", "created_by")
+    files = contact_list.imports.defer("rows", "problems", "content").select_related(
+        "contact_list__organization", "created_by"
+    )
     found = files.filter(pk=import_id).first()
     if found is None:
         raise Http404(_("This file is no longer kept. Upload it again."))
@@ -59,11 +68,19 @@ def checked_file(contact_list: ContactList, import_id: int) -> ContactImport:
 @require_http_methods(["GET", "POST"])
 def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
     """Take a file, read all of it, and go on to what was found."""
-    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    latest = contact_list.imports.defer("rows", "problems", "content").filter(created_by=current_user(request)).first()
+    remembered = {"with_country_code": latest is not None and latest.with_country_code}
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm(initial=remembered)
     if request.method == "POST" and form.is_valid():
         uploaded = form.cleaned_data["file"]
         try:
-            checked = importing.check(contact_list, uploaded.file, uploaded.name, current_user(request))
+            checked = importing.check(
+                contact_list,
+                uploaded.file,
+                uploaded.name,
+                current_user(request),
+                with_country_code=form.cleaned_data["with_country_code"],
+            )
         except UnreadableFile as refusal:
             form.add_error("file", str(refusal))
         else:
@@ -74,6 +91,7 @@ def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
         title=_("Import contacts"),
         contact_list=contact_list,
         form=form,
+        asks_for_the_code=remembered["with_country_code"] or "with_country_code" in request.POST,
         region=contact_list.organization.default_region,
         max_rows=importing.MAX_ROWS,
         max_megabytes=importing.MAX_BYTES // 1024 // 1024,
@@ -83,8 +101,15 @@ def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> HttpResponse:
-    """What was found in a file; POST writes it to the list."""
+    """What was found in a file; POST writes it to the list, or says that its numbers carry their country code."""
     found = checked_file(contact_list, import_id)
+    if request.method == "POST" and "with_country_code" in request.POST:
+        try:
+            found = importing.check_again(found, current_user(request))
+        except ImportRefused as refusal:
+            messages.error(request, str(refusal))
+            return redirect("admin:contacts_contactlist_upload", contact_list.pk)
+        return redirect("admin:contacts_contactlist_checked", contact_list.pk, found.pk)
     if request.method == "POST":
         try:
             found = importing.run(found, current_user(request))
@@ -115,6 +140,7 @@ def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> 
 def _table(found: ContactImport) -> list[list[str]]:
     """The first rows, cell by cell in the order of the file's columns."""
     attributes = {name: attribute for name, attribute, _variants in importing.COLUMNS}
+    attributes[importing.OPTED_OUT] = "opted_out_at"
     return [
         [
             values.get(attributes[name], "") if name else values.get("fields", {}).get(heading, "")
@@ -159,12 +185,13 @@ def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | Ht
     for found in pages(contacts.exclude(fields={}), "fields"):
         for (fields,) in found:
             names.update(dict.fromkeys(fields))
+    names.pop(importing.OPTED_OUT, None)  # what an older import made of this column of ours
 
     def rows() -> Iterator[list[Any]]:
-        yield [*(name for name, _attribute, _variants in importing.COLUMNS), *names, "OptedOut"]
+        yield [*(name for name, _attribute, _variants in importing.COLUMNS), *names, importing.OPTED_OUT]
         for found in pages(contacts, *attributes, "fields", "opted_out_at"):
             for *values, fields, opted_out_at in found:
-                if not names.keys() >= fields.keys():
+                if not names.keys() | {importing.OPTED_OUT} >= fields.keys():
                     raise ListChanged
                 yield [*values, *(fields.get(name, "") for name in names), opted_out_at and opted_out_at.isoformat()]
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone, translation
 
-from contacts.models import Contact, OptOut
+from contacts.models import Contact, OptOut, without_a_text
 from distributions import identity, segments, starting, tallies
 from distributions.models import Chunk, Distribution, Message
 from distributions.piping import Template, values_of
@@ -38,6 +38,7 @@ class Recipient(NamedTuple):
     external_reference: str
     language: str
     fields: dict[str, Any]
+    shares_number: bool
 
 
 class Row(NamedTuple):
@@ -94,6 +95,7 @@ def _rows(distribution: Distribution, contacts: Sequence[Recipient]) -> list[Row
     assert distribution.account is not None  # a launch chooses the account (distributions/services.py)
     carried_text = distribution.account.provider_class.carried_text
     stopped = OptOut.objects.numbers(distribution.organization_id, {contact.phone for contact in contacts})
+    served = without_a_text(distribution.contact_list_id, contacts)
     survey_links, opt_out_links = f"{settings.PUBLIC_URL}/s/", f"{settings.PUBLIC_URL}/o/"
     rows = []
     for message_id, contact in zip(_new_ids(len(contacts)), contacts, strict=True):
@@ -102,6 +104,8 @@ def _rows(distribution: Distribution, contacts: Sequence[Recipient]) -> list[Row
             reason = Message.Skip.NO_NUMBER
         elif contact.opted_out_at is not None or contact.phone in stopped:
             reason = Message.Skip.OPTED_OUT
+        elif contact.pk in served:
+            reason = Message.Skip.DUPLICATE
         text = carried_text(
             template.render(
                 values_of(contact),

@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from contacts.models import Contact, OptOut
+from contacts.models import Contact, OptOut, without_a_text
 from distributions import quiet, segments, times
 from distributions.models import Distribution, Epoch, Message
 from distributions.piping import EMBEDDED, Template, values_of
@@ -292,15 +292,18 @@ def recipients(distribution: Distribution) -> Iterator[tuple[Contact, str]]:
     for found in pages(contacts, size=BATCH):
         phones = {contact.phone for contact in found if contact.phone}
         stopped = again(partial(OptOut.objects.numbers, distribution.organization_id, phones))
+        served = again(partial(without_a_text, distribution.contact_list_id, found))
         for contact in found:
-            yield contact, _skip_reason(contact, stopped)
+            yield contact, _skip_reason(contact, stopped, served)
 
 
-def _skip_reason(contact: Contact, stopped: set[str]) -> str:
+def _skip_reason(contact: Contact, stopped: set[str], served: set[int]) -> str:
     if not contact.phone:
         return Message.Skip.NO_NUMBER
     if contact.opted_out_at is not None or contact.phone in stopped:
         return Message.Skip.OPTED_OUT
+    if contact.pk in served:
+        return Message.Skip.DUPLICATE
     return ""
 
 

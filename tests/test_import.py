@@ -1,15 +1,24 @@
 """Contacts from a file: everything is checked first, and either all rows are written or none."""
 
 import io
+import sys
+import tracemalloc
+from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from django.conf import settings as django_settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts import importing, numbers, opt_outs
+from contacts import importing, numbers, opt_outs, tasks
 from contacts.exports import safe_cell, unsafe_cell
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport
+from distributions import launching
+from distributions.review import recipients
 from tests import factories
 
 
@@ -132,7 +141,7 @@ def test_every_wrong_row_is_named_and_nothing_is_imported(patients, ada):
         "Phone,FirstName,City\n"
         "015112345678,Ada,Bonn\n"
         "abc,Grace,Bonn\n"
-        "+49 151 1234 5678,Adele,Bonn\n"
+        "0151 12345678/79,Adele,Bonn\n"
         f"015112345679,Edith,{'x' * 1025}\n"
         "4.91512E+12,Mary,Bonn\n"
         f"015112345680,{'y' * 201},Bonn,more\n"
@@ -151,7 +160,7 @@ def test_every_wrong_row_is_named_and_nothing_is_imported(patients, ada):
         (9, "Phone"),
     ]
     assert "“abc” is not a phone number; write it with the country code" in found[0][2]
-    assert "same number as in row 2: +4915112345678" in found[1][2]
+    assert "looks like several numbers" in found[1][2]
     assert "1025 characters; at most 1024" in found[2][2]
     assert "shortened by a spreadsheet" in found[3][2]
     assert "4 cells, but there are 3 headings" in found[4][2]
@@ -257,6 +266,238 @@ def test_a_large_file_is_written_in_few_statements(patients, ada, django_assert_
         importing.run(checked, ada)
 
     assert patients.contacts.count() == 3_000
+
+
+# --- who is who -------------------------------------------------------------------------------------------------------
+
+
+def names_of(contact_list):
+    return [f"{row.first_name} {row.last_name} {row.phone}".strip() for row in contact_list.contacts.order_by("pk")]
+
+
+NAMES = st.sampled_from(["", "Ada", "Bob", "Cy"])
+PHONES = st.sampled_from(["", "015112345671", "015112345672"])
+ROWS = st.lists(st.tuples(PHONES, NAMES, NAMES), min_size=1, max_size=8)
+
+
+@pytest.mark.django_db(transaction=True)
+@given(ROWS, st.integers(1, 3))
+@settings(deadline=None, max_examples=15)
+def test_importing_any_file_again_changes_nothing(rows, size):
+    """People alike without a number, households, the same person twice, in groups of any size."""
+    clinic = factories.organization(default_region="DE")
+    patients, ada = factories.contact_list(clinic), factories.administrator(clinic)
+    content = "Phone,FirstName,LastName\n" + "".join(",".join(row) + ",\n" for row in rows if any(row))
+    if content.count("\n") == 1:
+        return
+    with patch.object(importing.batches, "__defaults__", (size,)):
+        first = importing.run(check(patients, ada, content), ada)
+        before = names_of(patients)
+        second = importing.run(check(patients, ada, content), ada)
+
+    assert (second.new, second.updated) == (0, first.new + first.updated)
+    assert names_of(patients) == before
+    named = {(phone, first, last) for phone, first, last in rows if phone and (first or last)}
+    assert len(before) >= len(named)
+
+
+def test_a_household_is_imported_and_its_number_is_kept_for_one_text(patients, ada):
+    checked = check(patients, ada, "Phone,FirstName\n015112345678,Ada\n0151 12345678,Bob\n015112345678,Ada\n")
+    importing.run(checked, ada)
+
+    assert checked.problem_count == 0
+    assert [sentence for _row, _column, sentence in problems(checked)] == [
+        "The same number as in row 2: +4915112345678. Both are imported; the number gets one text.",
+        "The same person as in row 2: one contact, one text.",
+    ]
+    assert [(row.first_name, row.shares_number) for row in patients.contacts.all()] == [("Ada", False), ("Bob", True)]
+
+
+def test_whoever_has_a_number_to_themselves_may_get_a_new_name_but_nobody_of_a_household_gets_anothers(patients, ada):
+    importing.run(check(patients, ada, "Phone,FirstName\n015112345678,Ada\n"), ada)
+
+    importing.run(check(patients, ada, "Phone,FirstName\n015112345678,Bob\n015112345678,Ada\n"), ada)
+    importing.run(check(patients, ada, "Phone,FirstName,City\n015112345678,Bob,Bonn\n"), ada)
+
+    assert [(row.first_name, row.fields) for row in patients.contacts.all()] == [("Ada", {}), ("Bob", {"City": "Bonn"})]
+
+
+def test_one_text_goes_to_one_number_whoever_of_the_household_is_still_there(clinic, patients, ada):
+    importing.run(check(patients, ada, "Phone,FirstName\n015112345678,Ada\n015112345678,Bob\n015112345678,Cy\n"), ada)
+
+    assert [reason for _contact, reason in recipients(draft(clinic, patients))] == ["", "duplicate", "duplicate"]
+    patients.contacts.filter(first_name="Ada").delete()
+    made = draft(clinic, patients, state="launching")
+    while launching.expand(made.pk):
+        pass
+
+    assert [(row.status, row.reason) for row in made.messages.order_by("pk")] == [
+        ("queued", ""),
+        ("skipped", "duplicate"),
+    ]
+
+
+def draft(clinic, patients, **fields):
+    return factories.distribution(clinic, contact_list=patients, account=factories.account(clinic), **fields)
+
+
+def test_whoever_is_exported_as_opted_out_comes_back_so(patients, ada):
+    moment = "2026-11-01T10:00:00+00:00"
+    checked = check(patients, ada, f"Phone,OptedOut\n015112345678,{moment}\n015112345679,\n015112345670,no\n")
+    importing.run(checked, ada)
+
+    out, within, other = patients.contacts.all()
+    assert (out.opted_out_at.isoformat(), out.fields) == (moment, {})
+    assert (within.opted_out_at, other.opted_out_at, other.fields) == (None, None, {"OptedOut": "no"})
+
+
+# --- what hides in files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf\xef\xbb\xbfPhone,City\n015112345678,Bonn\n",
+        b"\xef\xbb\xbfPhone,City\n\xef\xbb\xbf015112345678,Bonn\n",
+        b'\xef\xbb\xbf\xef\xbb\xbf"Phone","City"\n"015112345678","Bonn"\n',
+        b"\n\r\n,\nPhone,City\n015112345678,Bonn\n",
+        b"Phone,City\n015112345678,Bonn\n\x1a",
+        b"Phone,City\n015112345678,Bonn\n\x1a\x1a,\x07\n\xc2\xa0,\xe2\x80\x8b\n",
+        b"\xe2\x80\x8bPhone,City\n015112345678,Bonn\xc2\x85\n",
+        b"sep=,\nPhone,City\n015112345678,Bonn\n",
+        b'"Phone";"City"\n"015112345678";"Bonn"\n# 1 Zeile;\n',
+        b"Phone;City;a,b,c,d,e\n015112345678;Bonn;\n",
+    ],
+)
+def test_marks_and_control_characters_hide_nothing_and_are_nobody(patients, ada, content):
+    importing.run(check(patients, ada, content), ada)
+
+    assert [(row.phone, row.fields) for row in patients.contacts.all()] == [("+4915112345678", {"City": "Bonn"})]
+
+
+MANY = 5_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda size: b"Phone" + b"," * size + b"\n" + b"015112345678\n" * 50,
+        lambda size: b"," * size + b"\nPhone\n015112345678\n",
+        lambda size: b"Phone,City\n" + b"015112345678" + b"," * size + b"\n",
+        lambda size: b"Phone,City\n" + (b"," * 500 + b"\n") * (size // 500),
+        lambda size: b'Phone,City\n"' + b"\n" * size,
+        lambda size: b"Phone,City\n" + b'"\n",' * (size // 4),
+        lambda size: b'"' * size,
+        lambda size: b'Phone,"' + b'""' * (size // 2) + b'"\n1\n',
+        lambda size: b"\n" * size,
+        lambda size: b"Phone\n" + b"9" * size + b"\n",
+        lambda size: b"Phone\n" + b"1/" * size + b"\n",
+        lambda size: b"Phone,City\n" + b"1," + b"=," * size + b"\n",
+        lambda size: b"Phone,City\n" + b'1,"' + b", '" * (size // 3) + b'="\n',
+        lambda size: b"Phone\n" + b"abc\n" * (size // 4),
+        lambda size: b"Phone,FirstName\n" + b"015112345678,Ada\n" * (size // 20),
+        lambda size: b"Phone,ExternalDataReference\n" + b",A\n" * (size // 20),
+        lambda size: b"sep=" + b";" * size,
+        lambda size: ("Phone," + "\u2028" * size + "\n1,2\n").encode(),
+    ],
+)
+def test_reading_a_hostile_file_takes_steps_and_memory_in_proportion_to_its_size(patients, ada, content):
+    once, twice = (cost(patients, ada, content(size)) for size in (MANY, 2 * MANY))
+
+    assert twice.calls <= 2.5 * once.calls + 5_000
+    assert twice.peak <= 2.5 * once.peak + 1_000_000
+    assert once.calls <= 20_000 + 100 * MANY
+    assert once.peak <= 2_000_000 + 1_000 * MANY
+
+
+class Cost(NamedTuple):
+    calls: int
+    peak: int  # bytes
+
+
+def cost(patients, ada, content):
+    calls = 0
+
+    def count(*_arguments):
+        nonlocal calls
+        calls += 1
+
+    tracemalloc.start()
+    sys.setprofile(count)
+    try:
+        importing.run(check(patients, ada, content), ada)
+    except (UnreadableFile, ImportRefused):
+        pass  # refusing is fine, as long as it is cheap
+    finally:
+        sys.setprofile(None)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return Cost(calls, peak)
+
+
+def test_all_columns_count_empty_ones_too(patients, ada):
+    with pytest.raises(UnreadableFile, match="300,001 columns; at most 200"):
+        check(patients, ada, b"Phone" + b"," * 300_000 + b"\n015112345678\n")
+
+
+# --- numbers with their country code ----------------------------------------------------------------------------------
+
+WITH_CODE = "Phone,FirstName\n015112345678,Ada\n14015555555,Grace\n447911123456,Bob\n"
+
+
+def test_digits_of_other_countries_are_taken_after_one_choice_for_the_file(client, clinic, patients, ada):
+    client.force_login(ada)
+    upload = f"/admin/contacts/contactlist/{patients.pk}/import/"
+    assert "country code</label>" not in client.get(upload).text  # nothing has asked for it yet
+
+    checked = client.post(upload, {"file": SimpleUploadedFile("p.csv", WITH_CODE.encode())})
+    page = client.get(checked.url).text
+    assert "another country (United States)" in page
+    assert "Do the numbers in this file carry their country code?" in page
+    assert not patients.contacts.exists()
+
+    chosen = client.post(checked.url, {"with_country_code": "on"})
+    assert "read with their country code, as you said" in client.get(chosen.url).text
+    client.post(chosen.url)
+    assert names_of(patients) == ["Ada  +4915112345678", "Grace  +14015555555", "Bob  +447911123456"]
+    assert "Numbers carry their country code" in client.get(upload).text  # remembered
+
+
+def test_a_file_that_needs_no_choice_is_asked_for_none(client, patients, ada):
+    client.force_login(ada)
+    upload = f"/admin/contacts/contactlist/{patients.pk}/import/"
+
+    checked = client.post(upload, {"file": SimpleUploadedFile("p.csv", b"Phone\n015112345678\n+14015555555\n")})
+
+    assert "carry their country code?" not in client.get(checked.url).text
+    assert bytes(ContactImport.objects.get().content) == b""
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_files_that_nobody_imported_are_forgotten(clinic, patients, ada):
+    old = check(patients, ada, WITH_CODE)
+    other = check(factories.contact_list(clinic), ada, "Phone\n015112345678\n")
+    done = importing.run(check(factories.contact_list(clinic), ada, "Phone\n+447700900123\n"), ada)
+    ContactImport.objects.exclude(pk=other.pk).update(created_at=timezone.now() - importing.STALE * 1.1)
+
+    tasks.purge()
+
+    assert set(ContactImport.objects.values_list("pk", flat=True)) == {other.pk, done.pk}
+    done.refresh_from_db()
+    assert bytes(done.problems) == bytes(done.rows) == b""
+    assert old.content
+    assert any(entry["task"] == "contacts.tasks.purge" for entry in django_settings.CELERY_BEAT_SCHEDULE.values())
+
+
+def test_files_go_with_their_list(client, patients, ada):
+    check(patients, ada, WITH_CODE)
+    client.force_login(ada)
+
+    client.post(f"/admin/contacts/contactlist/{patients.pk}/delete/", {"post": "yes"})
+
+    assert not ContactImport.objects.exists()
 
 
 @pytest.mark.parametrize(
