@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
+from django.db import connections
 
 from config import private
 
@@ -34,3 +35,10 @@ def use_our_logging(loglevel: int | str | None = None, **options: Any) -> None:
 def keep_private(**options: Any) -> None:
     """Where the worker or beat is started by itself, as on a platform that reads the Procfile."""
     private.narrow()
+
+
+@signals.task_prerun.connect
+def reconnect(**options: Any) -> None:
+    """After the database was restarted: Django itself looks at a kept connection when a request begins only."""
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()

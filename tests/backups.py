@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from django.db import connection
+from django.db import connection, connections
 
 
 def tool(name: str) -> Path:
@@ -19,10 +19,10 @@ def tool(name: str) -> Path:
     return Path(wheel.origin).parent / "pginstall18" / "bin" / name
 
 
-def run(program: str, *arguments: str) -> None:
-    """Run a PostgreSQL tool on the test database. Raises AssertionError with what it says if it fails."""
-    database = connection.settings_dict
-    where = ["-h", database["HOST"], "-U", database["USER"], "-d", database["NAME"]]
+def run(program: str, *arguments: str, database: str = "") -> None:
+    """Run a PostgreSQL tool on the test database, or another. Raises AssertionError with what it says if it fails."""
+    settings = connection.settings_dict
+    where = ["-h", settings["HOST"], "-U", settings["USER"], "-d", database or settings["NAME"]]
     done = subprocess.run(
         [tool(program), *where, *arguments], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
     )
@@ -46,3 +46,22 @@ def put_back(path: Path) -> None:
         return
     with sqlite3.connect(path) as source, sqlite3.connect(connection.settings_dict["NAME"]) as database:
         source.backup(database)  # what `.restore` of the command line does
+
+
+def swap_in(path: Path) -> None:
+    """PostgreSQL, with everybody still at work: restore into a new database, and let it take the old one's name."""
+    name = connection.settings_dict["NAME"]
+    connections.close_all()
+    run("psql", "-q", "-c", f"CREATE DATABASE {name}_restored TEMPLATE template0", database="postgres")
+    run("pg_restore", str(path), database=f"{name}_restored")
+    run("psql", "-q", "-c", "ANALYZE", database=f"{name}_restored")
+    run(
+        "psql",
+        "-q",
+        *("-c", f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"),
+        *("-c", f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"),
+        *("-c", f"ALTER DATABASE {name} RENAME TO {name}_lost"),
+        *("-c", f"ALTER DATABASE {name}_restored RENAME TO {name}"),
+        *("-c", f"DROP DATABASE {name}_lost"),
+        database="postgres",
+    )
