@@ -558,11 +558,14 @@ def test_questions_that_are_deleted_while_it_is_launched_stop_the_launch(clinic,
     """Nobody is sent an empty text: what was looked at before may have changed until the questions are locked."""
     draft = factories.interactive(clinic)
 
-    def delete_meanwhile(distribution):
-        distribution.survey.questions.all().delete()
-        return ""
+    ready = services.ready
 
-    monkeypatch.setattr(services, "obstacle", delete_meanwhile)
+    def delete_meanwhile(*args, **kwargs):
+        route = ready(*args, **kwargs)
+        draft.survey.questions.all().delete()
+        return route
+
+    monkeypatch.setattr(services, "ready", delete_meanwhile)
 
     assert "no question that can be answered" in launch_refusal(draft)
     assert Survey.objects.get().questions_locked_at is None
