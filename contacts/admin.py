@@ -20,6 +20,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, ngettext
 
+from config.logs import mask_number
 from contacts import numbers, opt_outs, pages
 from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
@@ -209,11 +210,14 @@ class NumberFilter(admin.SimpleListFilter):
 class ContactForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        phone, contact_list = cleaned.get("phone"), cleaned.get("contact_list")
+        phone, contact_list = cleaned.get("phone", self.instance.phone), cleaned.get("contact_list")
         others = Contact.objects.filter(contact_list=contact_list, phone=phone).exclude(pk=self.instance.pk)
         is_new = {"phone", "contact_list"} & set(self.changed_data)  # a household shares a number, as its file said
         if is_new and phone and contact_list and others.exists():
-            self.add_error("phone", _("Somebody on this list has this number already."))
+            self.add_error(
+                "phone" if "phone" in self.fields else "contact_list",
+                _("Somebody on this list has this number already."),
+            )
         return cleaned
 
     def clean_fields(self) -> dict[str, str]:
@@ -250,6 +254,22 @@ class ContactAdmin(OwnedAdmin):
     @admin.display(description=_("name"), ordering="last_name")
     def name(self, row: Contact) -> str:
         return " ".join(filter(None, (row.first_name, row.last_name))) or row.email or row.external_reference or "–"
+
+    @admin.display(description=_("phone"))
+    def masked_phone(self, row: Contact) -> str:
+        """What is shown to people without “See recipients”, who do not change it either: they would not see what."""
+        return mask_number(row.phone) or "–"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None or self.sees_recipients(request):
+            return super().get_fieldsets(request, obj)
+        return [
+            (title, {"fields": tuple("masked_phone" if name == "phone" else name for name in options["fields"])})
+            for title, options in self.fieldsets
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*super().get_readonly_fields(request, obj), "masked_phone")
 
     @admin.display(description=_("status"))
     def status(self, row: Contact) -> str:
@@ -342,7 +362,18 @@ class OptOutAdmin(OwnedAdmin):
         return False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj is None else ("phone", "source", "evidence", "created_at", "ended_at")
+        if obj is None:
+            return self.fields
+        whole = self.sees_recipients(request)
+        shown = ("phone", "source", "evidence") if whole else ("masked_phone", "source")
+        return (*shown, "created_at", "ended_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*super().get_readonly_fields(request, obj), "masked_phone")
+
+    @admin.display(description=_("phone"))
+    def masked_phone(self, row: OptOut) -> str:
+        return mask_number(row.phone)
 
     def get_urls(self) -> list[URLPattern]:
         export = self.page("export/", pages.export_opt_outs, "contacts_optout_export", right="view")

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from config.logs import mask_number
 from organizations.ids import new_id
 from organizations.models import Owned, OwnedQuerySet, User
 
@@ -77,7 +78,7 @@ class Contact(Owned):
         ]
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.first_name, self.last_name))) or self.phone
+        return " ".join(filter(None, (self.first_name, self.last_name))) or mask_number(self.phone)
 
 
 def without_a_text(contact_list_id: int | None, contacts: Iterable[Any]) -> set[int]:
@@ -173,4 +174,4 @@ class OptOut(Owned):
         ]
 
     def __str__(self) -> str:
-        return self.phone
+        return mask_number(self.phone)  # it stands in titles, questions and trails

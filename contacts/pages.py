@@ -14,12 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
+from config.logs import mask_number
 from contacts import importing
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport, ContactList, OptOut
 from organizations import audit
 from organizations.admin_base import current_user
+from organizations.models import User
+from organizations.permissions import may_see_recipients
 from organizations.reading import pages
 
 PROBLEMS_SHOWN = 200
@@ -54,11 +57,13 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context: A
     return TemplateResponse(request, f"admin/contacts/contactlist/{template}.html", context, status=status)
 
 
-def checked_file(contact_list: ContactList, import_id: int) -> ContactImport:
+def checked_file(contact_list: ContactList, import_id: int, user: User) -> ContactImport:
     """A checked file of this list, without the content it would be slow to load. Raises Http404."""
     files = contact_list.imports.defer("rows", "problems", "content").select_related(
         "contact_list__organization", "created_by"
     )
+    if not may_see_recipients(user):  # a file is full of numbers: only one's own
+        files = files.filter(created_by=user)
     found = files.filter(pk=import_id).first()
     if found is None:
         raise Http404(_("This file is no longer kept. Upload it again."))
@@ -102,7 +107,7 @@ def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> HttpResponse:
     """What was found in a file; POST writes it to the list, or says that its numbers carry their country code."""
-    found = checked_file(contact_list, import_id)
+    found = checked_file(contact_list, import_id, current_user(request))
     if request.method == "POST" and "with_country_code" in request.POST:
         try:
             found = importing.check_again(found, current_user(request))
@@ -153,7 +158,7 @@ def _table(found: ContactImport) -> list[list[str]]:
 @require_GET
 def problems_file(request: HttpRequest, contact_list: ContactList, import_id: int) -> FileResponse:
     """Everything that is wrong with a file, or worth a look, as a file."""
-    found = checked_file(contact_list, import_id)
+    found = checked_file(contact_list, import_id, current_user(request))
 
     def rows() -> Iterator[list[Any]]:
         yield [_("Row"), _("Column"), _("Problem")]
@@ -178,7 +183,9 @@ def sample_file(request: HttpRequest, contact_list: ContactList) -> FileResponse
 
 @require_GET
 def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | HttpResponse:
-    """Every contact of the list, in the form that can be imported again."""
+    """Every contact of the list, in the form that can be imported again; numbers masked as for the user elsewhere."""
+    whole = may_see_recipients(current_user(request))
+    place = [attribute for _name, attribute, _variants in importing.COLUMNS].index("phone")
     attributes = [attribute for _name, attribute, _variants in importing.COLUMNS]
     contacts = contact_list.contacts.all()
     names: dict[str, None] = {}
@@ -193,6 +200,8 @@ def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | Ht
             for *values, fields, opted_out_at in found:
                 if not names.keys() | {importing.OPTED_OUT} >= fields.keys():
                     raise ListChanged
+                if not whole:
+                    values[place] = mask_number(values[place])
                 yield [*values, *(fields.get(name, "") for name in names), opted_out_at and opted_out_at.isoformat()]
 
     try:
@@ -208,6 +217,7 @@ def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | Ht
 def export_opt_outs(request: HttpRequest) -> FileResponse:
     """Every opt-out of the organisation, ended ones too."""
     user = current_user(request)
+    whole = may_see_recipients(user)
     columns = ("phone", "source", "evidence", "created_at", "ended_at")
     sources = dict(OptOut.Source.choices)
 
@@ -215,6 +225,8 @@ def export_opt_outs(request: HttpRequest) -> FileResponse:
         yield ["Phone", "Source", "Evidence", "Since", "Until"]
         for found in pages(OptOut.objects.visible_to(user), *columns):
             for phone, source, evidence, since, until in found:
+                if not whole:
+                    phone, evidence = mask_number(phone), ""
                 yield [phone, sources.get(source, source), evidence, since.isoformat(), until and until.isoformat()]
 
     audit.record(EXPORTED_OPT_OUTS, organization=user.organization, request=request)

@@ -181,13 +181,13 @@ class InboundMessageAdmin(OwnedAdmin):
     list_filter = ("meaning", "mentions_stopping")
     search_fields = ("sender__startswith",)
     search_help_text = _("Beginning of a number, as the provider writes it")
-    fields = ("received_at", "number", "recipient", "text", "read_as", "contact", "answered", "account_name")
-    readonly_fields = ("number", "read_as", "answered", "account_name")
+    fields = ("received_at", "number", "recipient", "whole_text", "read_as", "contact", "answered", "account_name")
+    readonly_fields = ("number", "whole_text", "read_as", "answered", "account_name")
     empty_text = _("Nobody has written yet. Replies appear here if your sender is a number and its webhook is set up.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         rows: QuerySet = super().get_queryset(request)
-        whole = Value(pages.may_see_numbers(current_user(request)), output_field=BooleanField())
+        whole = Value(self.sees_recipients(request), output_field=BooleanField())
         rows = rows.annotate(whole_number=whole).select_related("account", "contact", "message__distribution")
         return rows.defer("account__credentials", "message__text")
 
@@ -196,8 +196,14 @@ class InboundMessageAdmin(OwnedAdmin):
         return str(row.sender if row.whole_number else mask_number(row.sender))
 
     @admin.display(description=_("text"))
-    def excerpt(self, row: InboundMessage) -> str:
+    def excerpt(self, row: Any) -> str:
+        if not row.whole_number:
+            return str(pages.HIDDEN)
         return row.text if len(row.text) <= 80 else f"{row.text[:79]}…"
+
+    @admin.display(description=_("text"))
+    def whole_text(self, row: Any) -> str:
+        return str(row.text if row.whole_number else pages.HIDDEN)
 
     @admin.display(description=_("read as"), ordering="meaning")
     def read_as(self, row: InboundMessage) -> str:

@@ -17,7 +17,7 @@ from contacts.models import Contact
 from distributions import services
 from distributions.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
 from distributions.models import Conversation, Distribution, Message
-from distributions.pages import EXPORTED, Carrier, may_see_numbers
+from distributions.pages import EXPORTED, Carrier
 from distributions.serializers import (
     METHODS,
     DistributionRequest,
@@ -31,7 +31,7 @@ from extensions.models import ProviderAccount
 from organizations import audit
 from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged, query_of
 from organizations.models import User
-from organizations.permissions import require_sms
+from organizations.permissions import may_see_recipients, require_sms
 from surveys.models import Answer, Survey
 
 State = Distribution.State
@@ -227,7 +227,7 @@ class HistoryView(ApiView):
         rows = Message.objects.filter(distribution=distribution, conversation=None).defer("text")
         # By contact: the index on (distribution, contact) is the order of sending too.
         found, next_page = page(request, rows, query, key="contact_id", newest_first=False)
-        whole_numbers = may_see_numbers(self.caller)
+        whole_numbers = may_see_recipients(self.caller)
         if whole_numbers and "skipToken" not in query:
             audit.record(
                 EXPORTED,
@@ -240,6 +240,8 @@ class HistoryView(ApiView):
             pk__in={message.account_id for message in found if message.account_id}
         )
         conversations, answers = _said(found) if distribution.is_interactive else ({}, {})
+        if not whole_numbers:
+            answers = {}
         context = {
             "contacts": Contact.objects.in_bulk({message.contact_id for message in found if message.contact_id}),
             "carriers": {account.pk: Carrier.of(account) for account in accounts.defer("credentials")},

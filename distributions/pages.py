@@ -16,10 +16,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from config.logs import mask_number
+from config.logs import mask_number, mask_numbers
 from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
@@ -45,7 +45,7 @@ from extensions.routing import NoRoute, Route, route_for
 from organizations import audit
 from organizations.admin_base import current_user
 from organizations.models import Organization, Owned, User
-from organizations.permissions import missing_sms, require_sms
+from organizations.permissions import may_see_recipients, missing_sms, require_sight, require_sms
 from organizations.reading import again, pages
 from surveys import conversation as engine
 from surveys.conversation import Kind
@@ -87,9 +87,16 @@ def distribution_of(request: HttpRequest, pk: int) -> Distribution:
     return found
 
 
-def may_see_numbers(user: User) -> bool:
-    """Whole numbers are shown to those who may text them, and to administrators."""
-    return user.is_administrator or not missing_sms(user)
+def may_see_numbers(request: HttpRequest) -> bool:
+    """Whether numbers are shown whole, and what people wrote at all; worked out once per request."""
+    known: bool | None = getattr(request, "_sees_recipients", None)
+    if known is None:
+        known = may_see_recipients(current_user(request))
+        request._sees_recipients = known  # type: ignore[attr-defined]
+    return known
+
+
+HIDDEN = gettext_lazy("Not shown: it needs the permission “See recipients”.")
 
 
 # --- compose ----------------------------------------------------------------------------------------------------------
@@ -153,6 +160,8 @@ def show_preview(request: HttpRequest) -> HttpResponse:
     people = list(contact_list.contacts.exclude(phone="").order_by("pk")[:PREVIEWS]) if contact_list else []
     previews = preview(text, people or [EXAMPLE], account) if text.strip() else []
     length = previews[0][2] if previews else segments.count(text)
+    if people and not may_see_numbers(request):
+        previews = [(contact, mask_numbers(written), size) for contact, written, size in previews]
     plain = segments.plain(draft.message_text)
     looked_at = text.strip() and contact_list and (draft.survey.pk or not by_text)
     return page(
@@ -217,6 +226,10 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", pk)
     prefetch_related_objects([distribution.survey], "questions")  # asked for by whoever looks for an obstacle
+    looked_at = review(distribution)
+    if not may_see_numbers(request):
+        looked_at.examples = [(contact, mask_numbers(text)) for contact, text in looked_at.examples]
+        looked_at.longest = mask_numbers(looked_at.longest)
     missing = missing_sms(current_user(request))
     template = Template(distribution.whole_text)
     return page(
@@ -224,7 +237,7 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
         "review",
         title=_("Review"),
         distribution=distribution,
-        review=review(distribution),
+        review=looked_at,
         missing=missing,
         later=distribution.send_at is not None and distribution.send_at > timezone.now(),
         has_links=template.has_survey_link or template.has_opt_out_link,
@@ -261,6 +274,7 @@ def skipped_file(request: HttpRequest, pk: int) -> FileResponse:
     """Who would be skipped and why, as a file. Raises MissingRight."""
     require_sms(current_user(request))
     distribution = distribution_of(request, pk)
+    whole = may_see_numbers(request)
     labels = dict(Message.Skip.choices)
 
     def rows() -> Iterator[list[Any]]:
@@ -270,7 +284,7 @@ def skipped_file(request: HttpRequest, pk: int) -> FileResponse:
                 yield [
                     contact.first_name,
                     contact.last_name,
-                    contact.phone,
+                    contact.phone if whole else mask_number(contact.phone),
                     contact.external_reference,
                     labels[reason],
                 ]
@@ -392,7 +406,7 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "may_cancel": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
         "people": people_of(distribution) if distribution.held_at else None,
         "missing": missing_sms(user),
-        "may_export": may_see_numbers(user),
+        "may_export": may_see_numbers(request),
         "route": distribution.account and Carrier.of(distribution.account),
         "rest_route": _rest_route(distribution),
     }
@@ -487,6 +501,9 @@ def _row(
     replies: int = 0,
     begun: Conversation | None = None,
 ) -> Row:
+    """The message as a row; without `whole_number` its texts show no number either."""
+    if not whole_number:
+        message.text, message.error = mask_numbers(message.text), mask_numbers(message.error)
     names = (contact.first_name, contact.last_name) if contact else ()
     by_text = message.distribution.is_interactive
     return Row(
@@ -507,12 +524,12 @@ def _row(
 def history(request: HttpRequest, pk: int) -> HttpResponse:
     """Every recipient, a page at a time in the order of sending. Pages follow each other by key, not by number."""
     distribution = distribution_of(request, pk)
-    user = current_user(request)
     rows = Message.objects.filter(distribution=distribution, conversation=None)
     state = request.GET.get("state", "")
     if state in Status.values:
         rows = rows.filter(status=state)
-    number, wrong_number = request.GET.get("number", "").strip()[:40], ""
+    whole = may_see_numbers(request)
+    number, wrong_number = request.GET.get("number", "").strip()[:40] if whole else "", ""
     if number:
         try:
             rows = rows.filter(to=_looked_for(number, distribution.organization.default_region))
@@ -540,7 +557,6 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         .order_by()
     )
     carriers = _carriers({message.account_id for message in found if message.account_id})
-    whole = may_see_numbers(user)
     query = request.GET.copy()
     query.pop("before", None)
     query.pop("after", None)
@@ -564,7 +580,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         state=state,
         number=number,
         wrong_number=wrong_number,
-        may_export=whole,
+        may_export=whole,  # and filter by number
         filtered=bool(state or number),
         query=query.urlencode(),
         before=found[0].contact_id if found and more_before else None,
@@ -614,9 +630,7 @@ def history_file(request: HttpRequest, pk: int) -> FileResponse:
 def _for_a_file(request: HttpRequest, pk: int, exported: str) -> Distribution:
     """The distribution about which a file is downloaded, which is written down. Raises MissingRight."""
     distribution = distribution_of(request, pk)
-    user = current_user(request)
-    if not may_see_numbers(user):
-        require_sms(user)
+    require_sight(current_user(request))
     audit.record(exported, organization=distribution.organization, request=request, target=distribution)
     return distribution
 
@@ -760,7 +774,11 @@ def show_message(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse
         first = reverse("admin:distributions_distribution_message", args=[pk, message.conversation.message_id])
         return redirect(f"{first}#text-{message.pk}")
     user = current_user(request)
+    whole = may_see_numbers(request)
     replies = list(message.replies.order_by("received_at", "pk")[:TURNS])
+    events = list(message.events.all()[:200])
+    if not whole:
+        _hide(replies, events)
     carriers = _carriers({message.account_id} if message.account_id else set())
     contact = _contacts_of([message]).get(message.contact_id)
     begun = _begun_with(message.distribution, [message]).get(message.pk)
@@ -770,16 +788,24 @@ def show_message(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse
         "message",
         title=_("One text") if not by_text else _("One conversation"),
         distribution=message.distribution,
-        row=_row(message, contact, carriers, whole_number=may_see_numbers(user), replies=len(replies), begun=begun),
+        row=_row(message, contact, carriers, whole_number=whole, replies=len(replies), begun=begun),
         length=segments.count(message.text),
         reference=reference(message.pk, getattr(message, "salt", None)),
         replies=replies,
-        transcript=_transcript(message, begun, replies) if by_text else [],
-        answers=_answers(begun),
-        story=_story(message, list(message.events.all()[:200]), [] if by_text else replies, begun),
+        transcript=_transcript(message, begun, replies, whole=whole) if by_text else [],
+        answers=_answers(begun) if whole else [],
+        story=_story(message, events, [] if by_text else replies, begun),
         is_uncertain=message.status == Status.UNCERTAIN,
         missing=missing_sms(user),
     )
+
+
+def _hide(replies: Iterable[InboundMessage], events: Iterable[MessageEvent] = ()) -> None:
+    """What people wrote and which numbers providers name, for somebody who may not see it."""
+    for reply in replies:
+        reply.text = str(HIDDEN)
+    for event in events:
+        event.error = mask_numbers(event.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -806,9 +832,14 @@ def _why(message: Message) -> str:
     return " ".join(filter(None, (wording.explain(message.status, message.reason), message.error)))
 
 
-def _transcript(first: Message, begun: Conversation | None, replies: list[InboundMessage]) -> list[Line]:
+def _transcript(
+    first: Message, begun: Conversation | None, replies: list[InboundMessage], *, whole: bool
+) -> list[Line]:
     """What was said, in the order of time; what has not left comes last."""
-    turns = begun.turns.order_by("pk")[:TURNS] if begun else ()
+    turns = list(begun.turns.order_by("pk")[:TURNS]) if begun else []
+    if not whole:
+        for turn in turns:
+            turn.text, turn.error = mask_numbers(turn.text), mask_numbers(turn.error)
     lines = [
         Line(
             message.attempted_at,
@@ -900,11 +931,14 @@ def of_contact(request: HttpRequest, pk: int) -> HttpResponse:
         texts = Message.objects.filter(organization_id=contact.organization_id, to=contact.phone)
         found = list(texts.select_related("distribution").order_by("-pk")[:OF_CONTACT])
         inbound = list(InboundMessage.objects.visible_to(user).filter(_from(contact.phone))[:OF_CONTACT])
+    whole = may_see_numbers(request)
+    if not whole:
+        _hide(inbound)
     return page(
         request,
         "_of_contact",
         contact=contact,
-        rows=[_row(message, contact, {}, whole_number=False) for message in found],
+        rows=[_row(message, contact, {}, whole_number=whole) for message in found],
         inbound=inbound,
     )
 

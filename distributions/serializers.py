@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.logs import mask_number
+from config.logs import mask_number, mask_numbers
 from contacts.models import Contact
 from distributions import wording
 from distributions.models import Conversation, Distribution, Message, Tally
@@ -295,7 +295,7 @@ class MessageSerializer(serializers.ModelSerializer):
     # that began them, and `answers` by the key of the response.
     contactId = serializers.SerializerMethodField(help_text="null if the contact has been deleted since.")
     externalDataReference = serializers.SerializerMethodField()
-    phone = serializers.SerializerMethodField(help_text="Masked for users who may not distribute by SMS.")
+    phone = serializers.SerializerMethodField(help_text="Masked for users without the permission “See recipients”.")
     surveyReference = serializers.SerializerMethodField(help_text="What the survey receives with the link.")
     status = serializers.ChoiceField(
         choices=Status.choices,
@@ -304,7 +304,7 @@ class MessageSerializer(serializers.ModelSerializer):
     reason = serializers.CharField(help_text="Why it was skipped or did not arrive; else empty.")
     segments = serializers.IntegerField()
     explanation = serializers.SerializerMethodField(help_text="State and reason in a sentence or two.")
-    providerMessage = serializers.CharField(source="error", help_text="What the provider said.")
+    providerMessage = serializers.SerializerMethodField(help_text="What the provider said.")
     providerMessageId = serializers.CharField(source="provider_message_id")
     account = serializers.SerializerMethodField(help_text="null if no account has tried to send it.")
     credits = serializers.SerializerMethodField(help_text="Always 0.")
@@ -316,7 +316,8 @@ class MessageSerializer(serializers.ModelSerializer):
         help_text="Where the survey by text stands; null before the first reply, and always with `Invite`."
     )
     answers = serializers.SerializerMethodField(
-        help_text="What was answered by text so far, in the order of the questions; always empty with `Invite`."
+        help_text="What was answered by text so far, in the order of the questions; always empty with `Invite` and for "
+        "users without the permission “See recipients”."
     )
 
     class Meta:
@@ -356,6 +357,9 @@ class MessageSerializer(serializers.ModelSerializer):
 
     def get_phone(self, message: Message) -> str:
         return message.to if self.context["whole_numbers"] else mask_number(message.to)
+
+    def get_providerMessage(self, message: Message) -> str:
+        return message.error if self.context["whole_numbers"] else mask_numbers(message.error)
 
     def get_surveyReference(self, message: Message) -> str:
         return reference(message.pk)

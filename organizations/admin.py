@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 
 from organizations import audit, invitations, permissions
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, OwnedStackedInline, Role, current_user
-from organizations.forms import LicenceForm, OperatorForm, OrganizationForm, UserForm, is_last_administrator
+from organizations.forms import LevelForm, LicenceForm, OperatorForm, OrganizationForm, UserForm, is_last_administrator
 from organizations.models import AuditEvent, Licence, Organization, User, UserGroup, UserType
 from organizations.permissions import Setting
 
@@ -50,10 +50,11 @@ class PermissionedAdmin(OwnedAdmin):
 
     viewers = frozenset({Role.ADMINISTRATOR})
     audited = True
-    fields = ("name", "use_sms_distributions")
+    form = LevelForm
+    fields = ("name", "use_sms_distributions", "see_recipients")
     ordering = ("name",)
-    radio_fields: ClassVar = {"use_sms_distributions": admin.VERTICAL}
-    list_display = ("name", "sms", "people")
+    radio_fields: ClassVar = {"use_sms_distributions": admin.VERTICAL, "see_recipients": admin.VERTICAL}
+    list_display = ("name", "sms", "sight", "people")
     search_fields = ("name",)
     people_lookup: ClassVar[str]
 
@@ -63,6 +64,10 @@ class PermissionedAdmin(OwnedAdmin):
     @admin.display(description=_("Use SMS distributions"), ordering="use_sms_distributions")
     def sms(self, row: UserType | UserGroup) -> SafeString:
         return setting_badge(row.use_sms_distributions)
+
+    @admin.display(description=_("See recipients"), ordering="see_recipients")
+    def sight(self, row: UserType | UserGroup) -> SafeString:
+        return setting_badge(row.see_recipients)
 
     @admin.display(description=_("users"), ordering="people_count")
     def people(self, row: Any) -> int:
@@ -130,7 +135,10 @@ class UserAdmin(OwnedAdmin):
             return [who]
         return [
             who,
-            (_("What they may do"), {"fields": ("role", "user_type", "groups", "use_sms_distributions")}),
+            (
+                _("What they may do"),
+                {"fields": ("role", "user_type", "groups", "use_sms_distributions", "see_recipients")},
+            ),
         ]
 
     # --- columns --------------------------------------------------------------------------------------------------
@@ -172,7 +180,8 @@ class UserAdmin(OwnedAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         acting, user = current_user(request), context.get("original")
         if not acting.is_operator:
-            context["decision"] = (user or User()).sms_permission()
+            user = user or User(organization=acting.organization)
+            context["decision"], context["sight"] = user.sms_permission(), user.recipients_permission()
             context["organization"] = acting.organization
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -215,21 +224,21 @@ class UserAdmin(OwnedAdmin):
         """What the form, as it is filled in now, would allow: the sentence under the permission (R31)."""
         acting = current_user(request)
         chosen = request.POST.getlist("groups")
-        groups = [
-            (group.name, group.use_sms_distributions)
-            for group in UserGroup.objects.visible_to(acting)
-            if str(group.pk) in chosen
-        ]
-        user_type = next(
-            (
-                (user_type.name, user_type.use_sms_distributions)
-                for user_type in UserType.objects.visible_to(acting)
-                if str(user_type.pk) == request.POST.get("user_type")
-            ),
-            None,
-        )
-        decision = permissions.resolve(request.POST.get("use_sms_distributions") or Setting.INHERIT, groups, user_type)
-        context = {"decision": decision, "organization": acting.organization}
+        groups = [group for group in UserGroup.objects.visible_to(acting) if str(group.pk) in chosen]
+        types = (row for row in UserType.objects.visible_to(acting) if str(row.pk) == request.POST.get("user_type"))
+        user_type = next(types, None)
+
+        def levels(permission: str) -> tuple[str, list[tuple[str, str]], tuple[str, str] | None]:
+            return (
+                request.POST.get(permission) or Setting.INHERIT,
+                [(group.name, getattr(group, permission)) for group in groups],
+                (user_type.name, getattr(user_type, permission)) if user_type else None,
+            )
+
+        decision = permissions.resolve(*levels("use_sms_distributions"))
+        someone = User(organization=acting.organization, role=request.POST.get("role") or Role.MEMBER)
+        sight = permissions.said(*levels("see_recipients")) or permissions.inherited_sight(someone, decision)
+        context = {"decision": decision, "sight": sight, "organization": acting.organization}
         return TemplateResponse(request, "admin/organizations/_decision.html", context)
 
     def make_link(self, request: HttpRequest, pk: int) -> HttpResponse:

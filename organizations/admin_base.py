@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ClassVar
 
-from django.contrib.admin import RelatedFieldListFilter
+from django.contrib.admin import RelatedFieldListFilter, display
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
@@ -18,11 +18,21 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
+from config.logs import mask_number
 from organizations import audit
 from organizations.models import Organization, Owned, User
-from organizations.permissions import MissingRight, whom_to_ask
+from organizations.permissions import MissingRight, may_see_recipients, whom_to_ask
 
 Role = User.Role
+# What is masked for people without “See recipients”, wherever the column is: no filter, search or order goes by it.
+RECIPIENT_FIELDS = frozenset(
+    {"phone", "sender", "to", "text", "value", "evidence", "fields", "error", "preview", "rows", "problems", "body"}
+)
+# Lookups that read a value whole or compare it; none of them makes the database search by a pattern from outside.
+LOOKUPS = frozenset(
+    {"exact", "iexact", "in", "isnull", "gt", "gte", "lt", "lte", "range", "date", "year", "month", "day"}
+    | {"contains", "icontains", "startswith", "istartswith", "endswith", "iendswith"}
+)
 View = Callable[..., HttpResponseBase]
 
 
@@ -115,6 +125,18 @@ class OwnedFormMixin(ModelForm):
     def _get_validation_exclusions(self) -> set[str]:
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded - {"organization"}
+
+
+def masked(field: Field) -> Callable[[Any], str]:
+    """A column of a list that shows a number as +44•••0123, and another text not at all."""
+
+    @display(description=field.verbose_name)
+    def column(row: Any) -> str:
+        value = str(getattr(row, field.name) or "")
+        return mask_number(value) if field.name in ("phone", "sender", "to") else "–"
+
+    column.__name__ = field.name
+    return column
 
 
 def declared(patterns: Iterable[URLPattern]) -> list[URLPattern]:
@@ -234,10 +256,59 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
             return False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Filtering by a secret would tell it, one character at a time."""
-        if audit.SECRET_FIELDS.intersection(lookup.split("__")):
+        """Filtering by what is hidden would tell it, one character at a time; a regular expression, without end."""
+        parts = lookup.split("__")
+        if audit.SECRET_FIELDS.intersection(parts) or not self._ends_well(parts):
+            return False
+        if RECIPIENT_FIELDS.intersection(parts) and not (request and self.sees_recipients(request)):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def _ends_well(self, parts: list[str]) -> bool:
+        """Whether a lookup is a path of columns, with one of LOOKUPS behind it or none."""
+        model: Any = self.model
+        for index, part in enumerate(parts):
+            if part == "pk":
+                continue
+            try:
+                field = model._meta.get_field(part) if model else None
+            except FieldDoesNotExist:
+                field = None
+            if field is None:
+                return index > 0 and all(rest in LOOKUPS for rest in parts[index:])
+            model = field.related_model
+        return True
+
+    # --- what is masked -----------------------------------------------------------------------------------------
+
+    def sees_recipients(self, request: HttpRequest) -> bool:
+        """Whether numbers are shown whole, and what people wrote at all; worked out once per request."""
+        known: bool | None = getattr(request, "_sees_recipients", None)
+        if known is None:
+            known = may_see_recipients(current_user(request))
+            request._sees_recipients = known  # type: ignore[attr-defined]
+        return known
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Without what is masked for this user, who could read it by searching."""
+        return [name for name in super().get_search_fields(request) if not self._is_masked(request, name)]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Columns of numbers are masked for this user, and cannot be sorted by."""
+        return [
+            masked(self.opts.get_field(name)) if isinstance(name, str) and self._is_masked(request, name) else name
+            for name in super().get_list_display(request)
+        ]
+
+    def _is_masked(self, request: HttpRequest, name: str) -> bool:
+        return bool(RECIPIENT_FIELDS.intersection(name.lstrip("=^@").split("__"))) and not self.sees_recipients(request)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list; what its search looks through is said only where all of it is looked through."""
+        found = super().get_changelist_instance(request)
+        if len(found.search_fields) < len(tuple(self.search_fields)):
+            found.search_help_text = None
+        return found
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change and isinstance(obj, Owned):

@@ -25,6 +25,7 @@ class EmailBackend(BaseBackend):
         return user if user.check_password(password) and user.is_active else None
 
     def get_user(self, user_id: int) -> User | None:
-        """The user with organisation and licence, which every page asks for."""
-        user = User.objects.select_related("organization__licence").filter(pk=user_id).first()
+        """The user with organisation, licence and what decides about permissions, which every page asks for."""
+        users = User.objects.select_related("organization__licence", "user_type").prefetch_related("groups")
+        user = users.filter(pk=user_id).first()
         return user if user and user.is_active else None

@@ -152,7 +152,20 @@ class PersonForm(forms.ModelForm):
         )
 
 
-class UserForm(PersonForm):
+class LevelForm(forms.ModelForm):
+    """A level that permissions can be switched at. Who leaves one out leaves it as it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "see_recipients" in self.fields:
+            self.fields["see_recipients"].required = False
+
+    def clean_see_recipients(self) -> str:
+        chosen: str = self.cleaned_data["see_recipients"]
+        return chosen or self.instance.see_recipients
+
+
+class UserForm(LevelForm, PersonForm):
     """For administrators, about the people of their organisation."""
 
     role = forms.ChoiceField(
@@ -165,10 +178,20 @@ class UserForm(PersonForm):
 
     class Meta:
         model = User
-        fields = ("email", "name", "is_active", "role", "user_type", "groups", "use_sms_distributions")
+        fields = (
+            "email",
+            "name",
+            "is_active",
+            "role",
+            "user_type",
+            "groups",
+            "use_sms_distributions",
+            "see_recipients",
+        )
         widgets: ClassVar = {
             "groups": UnfoldAdminCheckboxSelectMultipleWidget,
             "use_sms_distributions": UnfoldAdminRadioSelectWidget,
+            "see_recipients": UnfoldAdminRadioSelectWidget,
         }
 
 

@@ -144,6 +144,16 @@ class Permissioned(models.Model):
     use_sms_distributions = models.CharField(
         _("Use SMS distributions"), max_length=10, choices=Setting.choices, default=Setting.INHERIT
     )
+    see_recipients = models.CharField(
+        _("See recipients"),
+        max_length=10,
+        choices=Setting.choices,
+        default=Setting.INHERIT,
+        help_text=_(
+            "People's whole numbers and what they answer. As inherited, it follows “Use SMS distributions”, and "
+            "administrators have it."
+        ),
+    )
 
     class Meta:
         abstract = True
@@ -300,9 +310,18 @@ class User(AbstractBaseUser, Permissioned):
 
     def sms_permission(self) -> Decision:
         """Whether this user may distribute by SMS, and why (R31)."""
-        groups = [(group.name, group.use_sms_distributions) for group in self.groups.all()] if self.pk else []
-        user_type = self.user_type and (self.user_type.name, self.user_type.use_sms_distributions)
-        return permissions.resolve(self.use_sms_distributions, groups, user_type or None)
+        return permissions.resolve(*self._levels("use_sms_distributions"))
+
+    def recipients_permission(self) -> Decision:
+        """Whether this user sees recipients' numbers and answers, and why."""
+        said = permissions.said(*self._levels("see_recipients"))
+        return said or permissions.inherited_sight(self, self.sms_permission())
+
+    def _levels(self, permission: str) -> tuple[str, list[tuple[str, str]], tuple[str, str] | None]:
+        """What the user, the groups and the user type say about a permission, as `permissions.said` takes it."""
+        groups = [(group.name, getattr(group, permission)) for group in self.groups.all()] if self.pk else []
+        user_type = (self.user_type.name, getattr(self.user_type, permission)) if self.user_type else None
+        return getattr(self, permission), groups, user_type
 
 
 class ApiToken(models.Model):

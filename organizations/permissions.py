@@ -32,7 +32,13 @@ class Decision:
 
 
 def resolve(user: str, groups: Sequence[tuple[str, str]], user_type: tuple[str, str] | None) -> Decision:
-    """The effective value of a permission.
+    """The effective value of a permission that is off where nobody says anything; as `said` otherwise."""
+    nobody = Decision(False, _("Not enabled for this user, any group or the user type."))
+    return said(user, groups, user_type) or nobody
+
+
+def said(user: str, groups: Sequence[tuple[str, str]], user_type: tuple[str, str] | None) -> Decision | None:
+    """What the levels say about a permission, None if all of them inherit.
 
     `user` is the user's own Setting, `groups` and `user_type` are pairs of (name, Setting). Of several groups that say
     something, one that disables wins: the safe reading.
@@ -51,7 +57,19 @@ def resolve(user: str, groups: Sequence[tuple[str, str]], user_type: tuple[str, 
         if user_type[1] == Setting.ENABLED:
             return Decision(True, _("Enabled by user type “%(name)s”.") % {"name": user_type[0]})
         return Decision(False, _("Disabled by user type “%(name)s”.") % {"name": user_type[0]})
-    return Decision(False, _("Not enabled for this user, any group or the user type."))
+    return None
+
+
+def inherited_sight(user: User, sms: Decision) -> Decision:
+    """Whether this user sees recipients where nobody says anything about it: whoever may text them, and administrators.
+
+    `sms` is the decision about "Use SMS distributions".
+    """
+    if user.is_administrator:
+        return Decision(True, _("As an administrator, unless it is disabled."))
+    if user.organization is not None and user.organization.has_sms:
+        return Decision(sms.allowed, _("As for “Use SMS distributions”: %(why)s") % {"why": sms.explanation})
+    return Decision(False, _("As for “Use SMS distributions”: the licence does not include SMS."))
 
 
 class MissingRight(PermissionDenied):
@@ -83,6 +101,27 @@ def missing_sms(user: User) -> str:
 def require_sms(user: User) -> None:
     """Raises MissingRight unless the licence has SMS (R12) and the user has "Use SMS distributions" (R31–R33)."""
     if sentence := missing_sms(user):
+        raise MissingRight(sentence)
+
+
+def may_see_recipients(user: User) -> bool:
+    """Whether numbers are shown whole to this user, and what people answered at all."""
+    return user.organization is not None and user.recipients_permission().allowed
+
+
+def missing_sight(user: User) -> str:
+    """What `user` lacks for seeing recipients, as a sentence that says whom to ask; "" if nothing."""
+    if may_see_recipients(user):
+        return ""
+    if user.organization is None:
+        return _("Platform operators see nobody whom an organisation texts.")
+    missing = _("You need the permission “See recipients”.")
+    return f"{missing} {user.recipients_permission().explanation} {whom_to_ask(user.organization)}"
+
+
+def require_sight(user: User) -> None:
+    """Raises MissingRight unless the user has "See recipients"."""
+    if sentence := missing_sight(user):
         raise MissingRight(sentence)
 
 

@@ -64,6 +64,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         "title": _("My profile"),
         "form": form,
         "decision": None if user.is_operator else user.sms_permission(),
+        "sight": None if user.is_operator else user.recipients_permission(),
         "token": user.api_tokens.filter(revoked_at=None).first(),
     }
     return _page(request, "admin/organizations/profile.html", context)

@@ -38,7 +38,8 @@ WORDS: dict[str, tuple[frozenset[str], str]] = {
     ),
     READERS: (
         frozenset({"administrator+", "administrator", "member+"}),
-        "administrators, and members who have the permission “Use SMS distributions”",
+        "administrators and members who have the permission “See recipients”; inherited, it is that of senders, and "
+        "administrators have it",
     ),
     ADMINISTRATORS: (frozenset({"administrator+", "administrator"}), "of the organisation that the row belongs to"),
     OPERATORS: (frozenset({"operator"}), "platform operators, who belong to no organisation and see no contact"),
@@ -248,7 +249,9 @@ def document() -> str:
         "| --- | --- |",
         *(f"| {word} | {meaning} |" for word, (_actors, meaning) in WORDS.items()),
         "",
-        "Everything is about rows of one's own organisation: those of another do not exist.",
+        "Everything is about rows of one's own organisation: those of another do not exist. Whoever lacks “See",
+        "recipients” sees every number masked (+44•••0123) and no answer, on every page, in every file and through the",
+        "API, and can neither filter, search nor sort by them.",
         "",
         "## Addresses",
         "",
