@@ -21,7 +21,7 @@ from extensions import registry, rights, routing
 from extensions.diagnosis import summarise
 from extensions.routing import Place, Standing
 from organizations.models import Organization, User
-from organizations.permissions import missing_sms
+from organizations.permissions import may_see_recipients, missing_sms
 from webhooks.models import RefusedCallback
 
 State = Distribution.State
@@ -74,7 +74,7 @@ def context_for(user: User) -> dict[str, Any]:
             for row in _recent(user.organization)
         ],
         "lacking": lacking,
-        "doubts": 0 if lacking else Doubt.objects.visible_to(user).undecided().count(),
+        "doubts": 0 if lacking or not may_see_recipients(user) else Doubt.objects.visible_to(user).undecided().count(),
     }
     problems = list(_problems(user.organization, may_send=not lacking)) if user.is_administrator or not lacking else []
     context["tasks"] = problems

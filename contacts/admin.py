@@ -24,8 +24,9 @@ from config.logs import mask_number
 from contacts import numbers, opt_outs, pages
 from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
-from organizations import audit
-from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_organization
+from organizations import audit, commitments
+from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_organization, current_user
+from organizations.models import User
 
 ADDED_OPT_OUT = gettext_noop("added an opt-out")
 LET_BACK_IN = gettext_noop("let numbers back in")
@@ -103,13 +104,20 @@ class ContactListAdmin(OwnedAdmin):
     def get_urls(self) -> list[URLPattern]:
         name, one = "contacts_contactlist", "<int:pk>/import/<int:import_id>"
         return [
-            self.page("<int:pk>/import/", self.upload_view, f"{name}_upload", right="change"),
+            self.page("<int:pk>/import/", self.upload_view, f"{name}_upload", right="fill"),
             self.page("<int:pk>/import/contacts.csv", self.sample_view, f"{name}_sample", right="change"),
-            self.page(f"{one}/", self.checked_view, f"{name}_checked", right="change"),
+            self.page(f"{one}/", self.checked_view, f"{name}_checked", right="fill"),
             self.page(f"{one}/problems.csv", self.problems_view, f"{name}_problems", right="change"),
             self.page("<int:pk>/export/", self.export_view, f"{name}_export", right="view"),
             *super().get_urls(),
         ]
+
+    def has_fill_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Adding people to a list; its name may be changed at any time."""
+        return self.has_change_permission(request, obj) and self.is_free(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self.is_free(request, obj)
 
     def _list(self, request: HttpRequest, pk: int) -> ContactList:
         found = self.get_object(request, str(pk))
@@ -158,7 +166,8 @@ class ContactListAdmin(OwnedAdmin):
         number = Contact.objects.filter(contact_list__in=lists).count()
         names = [str(contact_list) for contact_list in lists]
         model_count = {ContactList._meta.verbose_name_plural: len(lists), Contact._meta.verbose_name_plural: number}
-        return names, model_count, set(), []
+        kept = not all(self.has_delete_permission(request, contact_list) for contact_list in lists)
+        return names, model_count, {ContactList._meta.verbose_name} if kept else set(), []
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         with transaction.atomic():
@@ -208,6 +217,8 @@ class NumberFilter(admin.SimpleListFilter):
 
 
 class ContactForm(forms.ModelForm):
+    user: ClassVar[User]
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         phone, contact_list = cleaned.get("phone", self.instance.phone), cleaned.get("contact_list")
@@ -219,6 +230,13 @@ class ContactForm(forms.ModelForm):
                 _("Somebody on this list has this number already."),
             )
         return cleaned
+
+    def clean_contact_list(self) -> ContactList:
+        """Nobody is put on a list, or taken off one, whose people are about to be texted, by somebody who may not."""
+        chosen: ContactList = self.cleaned_data["contact_list"]
+        if "contact_list" in self.changed_data and (obstacle := commitments.obstacle(chosen, self.user)):
+            raise forms.ValidationError(obstacle)
+        return chosen
 
     def clean_fields(self) -> dict[str, str]:
         """Embedded data is a flat object of short texts."""
@@ -291,6 +309,16 @@ class ContactAdmin(OwnedAdmin):
         if db_field.name == "phone":
             return _phone_field(db_field, request, widget=field and field.widget)
         return field
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"user": current_user(request)})
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and self.is_free(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self.is_free(request, obj)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"contact_list": request.GET.get("contact_list", "")}

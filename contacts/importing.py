@@ -29,7 +29,7 @@ from contacts import numbers
 from contacts.exports import is_count, unsafe_cell
 from contacts.matching import Register, Values, households, name_of
 from contacts.models import Contact, ContactImport, ContactList, OptOut
-from organizations import audit
+from organizations import audit, commitments
 from organizations.models import User
 
 MAX_ROWS = 100_000
@@ -545,8 +545,10 @@ def batches(rows: Iterable[Values], size: int = BATCH) -> Iterator[list[Values]]
 def run(checked: ContactImport, user: User) -> ContactImport:
     """Write a checked file to its list, all rows or none. Raises ImportRefused.
 
-    A contact with the same number is updated: cells of the file win, empty cells leave what is there.
+    A contact with the same number is updated: cells of the file win, empty cells leave what is there. Raises
+    MissingRight if the list is about to be texted and the user may not send.
     """
+    commitments.require_free(checked.contact_list, user)
     try:
         with transaction.atomic():
             return _run(checked.pk, user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import BooleanField, QuerySet, Value
+from django.db.models import BooleanField, Model, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
@@ -117,9 +117,9 @@ class DistributionAdmin(OwnedAdmin):
     def row(self, request: HttpRequest, **key: Any) -> Distribution:
         return pages.distribution_of(request, **key)
 
-    def refusal(self, request: HttpRequest, right: str) -> MissingRight:
+    def refusal(self, request: HttpRequest, right: str, row: Model | None = None) -> MissingRight:
         missing = missing_right(request)
-        return MissingRight(missing) if right == "send" and missing else super().refusal(request, right)
+        return MissingRight(missing) if right == "send" and missing else super().refusal(request, right, row)
 
     def get_site_urls(self) -> list[URLPattern]:
         return [

@@ -7,10 +7,14 @@ class DistributionsConfig(AppConfig):
     verbose_name = _("Distributions")
 
     def ready(self) -> None:
-        from distributions import signals  # noqa: F401  (connects its receivers; models exist only now)
+        from distributions import (
+            commitments,
+            signals,  # noqa: F401  (connects its receivers; models exist only now)
+        )
         from distributions.conversations import under_way
         from distributions.services import Traffic
         from extensions import panels
 
         panels.register_under_way(under_way)
+        commitments.register()
         panels.register_traffic(Traffic())

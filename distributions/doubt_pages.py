@@ -10,12 +10,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from config.logs import mask_number
 from distributions import doubts, pages
 from distributions.models import Distribution, Doubt, InboundMessage
 from organizations.admin_base import current_user
-from organizations.models import User
-from organizations.permissions import require_sms
+from organizations.permissions import require_sight, require_sms
 
 ROWS = 25  # on a page
 DECISIONS = (Doubt.Decision.OPT_OUT, Doubt.Decision.ANSWER, Doubt.Decision.NEITHER)
@@ -38,6 +36,7 @@ def show(request: HttpRequest) -> HttpResponse:
     """What waits for a decision, the oldest first, a page at a time. Raises MissingRight."""
     user = current_user(request)
     require_sms(user)
+    require_sight(user)  # nobody decides about what they may not read
     after = pages.key_of(request, "after")
     waiting = Doubt.objects.visible_to(user).undecided()
     rows = waiting.filter(pk__gt=after).select_related("message__distribution", "question").order_by("pk")
@@ -48,21 +47,21 @@ def show(request: HttpRequest) -> HttpResponse:
         request,
         "doubts",
         title=_("Replies awaiting a decision"),
-        rows=[_row(doubt, texts[doubt.pk], user) for doubt in shown],
+        rows=[_row(doubt, texts[doubt.pk]) for doubt in shown],
         total=waiting.count(),
         is_first=not after,
         after=shown[-1].pk if len(found) > ROWS else None,
     )
 
 
-def _row(doubt: Doubt, texts: list[InboundMessage], user: User) -> Row:
+def _row(doubt: Doubt, texts: list[InboundMessage]) -> Row:
     contact = next((text.contact for text in reversed(texts) if text.contact is not None), None)
     names = (contact.first_name, contact.last_name) if contact else ()
     return Row(
         doubt,
         texts,
         " ".join(filter(None, names)),
-        doubt.phone if pages.may_see_numbers(user) else mask_number(doubt.phone),
+        doubt.phone,
         doubt.message.distribution if doubt.message else None,
         doubt.question.text if doubt.question else "",
     )
@@ -73,6 +72,7 @@ def decide(request: HttpRequest, doubt: int) -> HttpResponse:
     """Opt out, answer or neither, once however often it is asked. Raises MissingRight."""
     user = current_user(request)
     require_sms(user)
+    require_sight(user)  # nobody decides about what they may not read
     found = Doubt.objects.visible_to(user).select_related("organization").filter(pk=doubt).first()
     if found is None:
         raise Http404(_("There is no such reply."))

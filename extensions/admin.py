@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, register_converter
@@ -49,7 +50,7 @@ class ProviderAccountAdmin(OwnedAdmin):
         """Adding, checking, granting and deleting: nothing of an account is changed, so nobody may "change" one."""
         return self._may(request, self.viewers, obj)
 
-    def refusal(self, request: HttpRequest, right: str) -> MissingRight:
+    def refusal(self, request: HttpRequest, right: str, row: Model | None = None) -> MissingRight:
         sentence = gettext("Only administrators of an organisation can set up extensions.")
         return MissingRight(f"{sentence} {whom_to_ask(current_user(request).organization)}")
 

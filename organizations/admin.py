@@ -20,7 +20,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from organizations import audit, invitations, permissions
+from organizations import audit, invitations, permissions, tokens
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, OwnedStackedInline, Role, current_user
 from organizations.forms import LevelForm, LicenceForm, OperatorForm, OrganizationForm, UserForm, is_last_administrator
 from organizations.models import AuditEvent, Licence, Organization, User, UserGroup, UserType
@@ -192,6 +192,8 @@ class UserAdmin(OwnedAdmin):
             if acting.is_operator:
                 obj.role = Role.OPERATOR
             obj.set_unusable_password()
+        elif not obj.is_active and tokens.end(obj):
+            self.audit(request, tokens.ENDED, obj)
         super().save_model(request, obj, form, change)
 
     def _owns(self, request: HttpRequest, obj: Model | str | int | None) -> bool:

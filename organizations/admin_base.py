@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from config.logs import mask_number
-from organizations import audit
+from organizations import audit, commitments
 from organizations.models import Organization, Owned, User
 from organizations.permissions import MissingRight, may_see_recipients, whom_to_ask
 
@@ -127,7 +127,7 @@ class OwnedFormMixin(ModelForm):
         return excluded - {"organization"}
 
 
-def masked(field: Field) -> Callable[[Any], str]:
+def masked(field: Any) -> Callable[[Any], str]:
     """A column of a list that shows a number as +44•••0123, and another text not at all."""
 
     @display(description=field.verbose_name)
@@ -192,7 +192,7 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         row = self.row(request, **key) if key else None
         has_permission = getattr(self, f"has_{right}_permission")
         if not (has_permission(request) if row is None or right == "add" else has_permission(request, row)):
-            raise self.refusal(request, right)
+            raise self.refusal(request, right, row)
 
     def row(self, request: HttpRequest, **key: Any) -> Model:
         """The row with this key. Raises Http404 if there is none that the user may see."""
@@ -201,9 +201,11 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
             raise Http404(_("There is no such row, or you may not see it."))
         return found
 
-    def refusal(self, request: HttpRequest, right: str) -> MissingRight:
-        """What somebody is told who lacks `right`."""
+    def refusal(self, request: HttpRequest, right: str, row: Model | None = None) -> MissingRight:
+        """What somebody is told who lacks `right` about `row`."""
         user = current_user(request)
+        if row is not None and (obstacle := commitments.obstacle(row, user)):
+            return MissingRight(obstacle)
         sentence = _("Your role is %(role)s, which does not allow this.") % {"role": user.get_role_display()}
         return MissingRight(f"{sentence} {whom_to_ask(user.organization)}")
 
@@ -293,7 +295,7 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         """Without what is masked for this user, who could read it by searching."""
         return [name for name in super().get_search_fields(request) if not self._is_masked(request, name)]
 
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
+    def get_list_display(self, request: HttpRequest) -> Any:
         """Columns of numbers are masked for this user, and cannot be sorted by."""
         return [
             masked(self.opts.get_field(name)) if isinstance(name, str) and self._is_masked(request, name) else name
@@ -358,6 +360,10 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
     def _may(self, request: HttpRequest, roles: frozenset[str], obj: Model | None) -> bool:
         user = request.user
         return isinstance(user, User) and user.is_active and user.role in roles and self._owns(request, obj)
+
+    def is_free(self, request: HttpRequest, obj: Model | None) -> bool:
+        """Whether no launched or planned distribution relies on this row, or the user may send: `commitments`."""
+        return obj is None or not commitments.obstacle(obj, current_user(request))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

@@ -65,7 +65,9 @@ def changes(form: ModelForm) -> dict[str, list[Any]]:
             found[name] = []
             continue
         before = form.get_initial_for_field(form.fields[name], name)
-        found[name] = [_shown(form, name, before), _shown(form, name, form.cleaned_data.get(name))]
+        pair = [_shown(form, name, before), _shown(form, name, form.cleaned_data.get(name))]
+        if pair[0] != pair[1]:  # what was left out stays as it was
+            found[name] = pair
     return found
 
 

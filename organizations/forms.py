@@ -25,6 +25,7 @@ from unfold.widgets import (
     UnfoldAdminSelect2Widget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from organizations import throttle
@@ -67,10 +68,21 @@ class LoginForm(AuthenticationForm):
 
 
 class ChosenPasswordForm(SetPasswordForm):
-    """Sets a password, by a link or for oneself."""
+    """Sets a password, by a link or for oneself. Whoever knew the old one may have the API token, too: it can end."""
+
+    end_token = forms.BooleanField(
+        label=_("End the API token"),
+        required=False,
+        initial=True,
+        widget=UnfoldBooleanWidget,
+        help_text=_("Programs that use it are refused from now on. Leave it ticked if somebody else may have it."),
+    )
+    field_order = ("old_password", "new_password1", "new_password2", "end_token")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not self.user.pk or not self.user.api_tokens.filter(revoked_at=None).exists():
+            del self.fields["end_token"]
         for name in ("new_password1", "new_password2"):
             self.fields[name].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth.tokens import default_token_generator
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.encoding import force_bytes
@@ -11,6 +12,16 @@ from django.utils.http import urlsafe_base64_encode
 
 from organizations.models import User
 
+
+class PasswordLinks(PasswordResetTokenGenerator):
+    """Links that end with what they were made for: a change of role, or being switched off, ends them for good."""
+
+    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+        assert isinstance(user, User)
+        return f"{super()._make_hash_value(user, timestamp)}{user.role}{user.is_active}{user.times_switched_off}"
+
+
+password_links = PasswordLinks()
 SESSION_KEY = "invitation_for"
 
 
@@ -31,7 +42,7 @@ def take(request: HttpRequest, user: User) -> str | None:
 def link_for(user: User) -> str:
     """A link that works until the password is set, or for `days_valid()` days."""
     uid = urlsafe_base64_encode(force_bytes(user.pk))
-    return settings.PUBLIC_URL + reverse("admin:set_password", args=[uid, default_token_generator.make_token(user)])
+    return settings.PUBLIC_URL + reverse("admin:set_password", args=[uid, password_links.make_token(user)])
 
 
 def days_valid() -> int:

@@ -196,7 +196,25 @@ def fold_email(email: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold()).strip()
 
 
-class UserManager(BaseUserManager["User"]):
+class UserQuerySet(models.QuerySet["User"]):
+    def update(self, **fields: Any) -> int:
+        """Switching people off in one statement is as final as one by one (see `User.save`)."""
+        if fields.get("is_active") is not False:
+            return super().update(**fields)
+        keys = list(self.filter(is_active=True).values_list("pk", flat=True))
+        number = super().update(**fields)
+        found = User.objects.filter(pk__in=keys)
+        super(UserQuerySet, found).update(times_switched_off=models.F("times_switched_off") + 1)
+        end_tokens(found)
+        return number
+
+
+def end_tokens(users: models.QuerySet[User]) -> int:
+    """End what lets programs act as these people. How many there were."""
+    return ApiToken.objects.filter(user__in=users, revoked_at=None).update(revoked_at=timezone.now())
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
@@ -266,6 +284,8 @@ class User(AbstractBaseUser, Permissioned):
         help_text=_("Where test messages go, for example +4915112345678."),
     )
     is_active = models.BooleanField(_("active"), default=True)
+    # Part of what sessions and password links prove, so that those of before do not come to life again.
+    times_switched_off = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects = UserManager()
@@ -287,6 +307,21 @@ class User(AbstractBaseUser, Permissioned):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Somebody who is switched off is off for good: tokens, sessions and password links do not work again."""
+        if self.pk and not self.is_active and User.objects.filter(pk=self.pk, is_active=True).exists():
+            self.times_switched_off += 1
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "times_switched_off"}
+        super().save(*args, **kwargs)
+        if not self.is_active:
+            end_tokens(User.objects.filter(pk=self.pk))
+
+    def get_session_auth_hash(self) -> str:
+        """Of what ends sessions when it changes: the password, and being switched off."""
+        proof = super().get_session_auth_hash()
+        return f"{proof}-{self.times_switched_off}" if self.times_switched_off else proof
 
     @property
     def is_operator(self) -> bool:

@@ -8,10 +8,12 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from organizations.models import ApiToken, User
 
 PREFIX_LENGTH = 8
+ENDED = gettext_noop("ended an API token")  # in the audit trail
 SIGHTING_EVERY = timedelta(minutes=1)  # `last_used_at` is not written more often
 
 

@@ -16,13 +16,13 @@ from django.utils.translation import check_for_language, gettext_noop
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from organizations import audit, permissions, throttle, tokens
+from organizations import audit, invitations, permissions, throttle, tokens
 from organizations.admin_base import current_user
 from organizations.forms import ChosenPasswordForm, OrganizationSettingsForm, OwnPasswordForm, ProfileForm
 from organizations.models import User
 
 TOKEN_MADE = gettext_noop("made an API token")
-TOKEN_ENDED = gettext_noop("ended an API token")
+TOKEN_ENDED = tokens.ENDED
 PASSWORD_SET = gettext_noop("set a password")
 
 
@@ -120,11 +120,18 @@ def end_token(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:profile"))
 
 
+def end_token_if_asked(request: HttpRequest, form: SetPasswordForm, user: User) -> None:
+    """Ends the person's API token where the form for a password says so, and writes that down."""
+    if form.cleaned_data.get("end_token") and tokens.end(user):
+        audit.record(TOKEN_ENDED, organization=user.organization, actor=user, request=request, target=user)
+
+
 class SetPasswordView(PasswordResetConfirmView):
     """Where an invitation leads: the person chooses a password, and the link is used up."""
 
     template_name = "admin/organizations/set_password.html"
     form_class = ChosenPasswordForm
+    token_generator = invitations.password_links
     success_url = reverse_lazy("admin:login")
 
     def get_user(self, uidb64: str) -> User | None:
@@ -135,6 +142,7 @@ class SetPasswordView(PasswordResetConfirmView):
         user = form.user
         assert isinstance(user, User)
         audit.record(PASSWORD_SET, organization=user.organization, actor=user, request=self.request, target=user)
+        end_token_if_asked(self.request, form, user)
         messages.success(self.request, _("Your password is set. Please log in."))
         return super().form_valid(form)
 
@@ -152,6 +160,7 @@ class ChangePasswordView(PasswordChangeView):
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         user = current_user(self.request)
         audit.record(PASSWORD_SET, organization=user.organization, request=self.request, target=user)
+        end_token_if_asked(self.request, form, user)
         messages.success(self.request, _("Your password is changed."))
         response = super().form_valid(form)
         throttle.remember_device(response, user)  # the former cookie has ended with the former password

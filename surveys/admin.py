@@ -22,11 +22,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
+from organizations import commitments
 from organizations.admin_base import OwnedAdmin, OwnedStackedInline, Role, current_user
 from surveys import conversation, services
 from surveys.models import Question, Survey
 
 COPIED = gettext_noop("copied")
+TEXTED = ("url", "reference_parameter", "thank_you", "retries", "wait_hours")  # of a survey: what people get, and where
 QUESTIONS_CHANGED = gettext_noop("changed the questions")
 
 
@@ -227,7 +229,19 @@ class SurveyAdmin(OwnedAdmin):
         return super().get_queryset(request).prefetch_related("questions")
 
     def get_inlines(self, request: HttpRequest, obj: Any | None) -> Any:
-        return [LockedQuestionInline if is_locked(obj) else QuestionInline]
+        return [LockedQuestionInline if is_locked(obj) or not self.is_free(request, obj) else QuestionInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        shown = super().get_readonly_fields(request, obj)
+        return shown if self.is_free(request, obj) else (*shown, *TEXTED)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Where what is texted is locked, it says why."""
+        sections = super().get_fieldsets(request, obj)
+        obstacle = commitments.obstacle(obj, current_user(request)) if obj else ""
+        if not obstacle:
+            return sections
+        return [(title, {**options, "description": obstacle} if title else options) for title, options in sections]
 
     # --- columns and what is shown ------------------------------------------------------------------------------------
 

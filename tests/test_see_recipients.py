@@ -305,6 +305,11 @@ def test_whoever_sees_recipients_still_searches_and_filters(house: House) -> Non
         assert len(found.context["cl"].result_list) == 1
 
 
+@pytest.mark.parametrize(("sight", "status"), [("inherit", 200), ("disabled", 403)])
+def test_nobody_decides_about_replies_that_they_may_not_read(house: House, sight: str, status: int) -> None:
+    assert client_of(member(house, "enabled", sight)).get("/admin/distributions/doubt/").status_code == status
+
+
 def test_a_file_somebody_else_has_uploaded_is_not_shown(house: House) -> None:
     """Its first rows are numbers."""
     people = house.distribution.contact_list_id
