@@ -18,9 +18,9 @@ from intake.text import storable
 
 logger = logging.getLogger(__name__)
 
-# They answer for themselves: the API names the field in its own form, and a NUL is no reason to refuse a provider's
-# callback (extensions/contract.py makes it storable).
-ANSWER_THEMSELVES = (API, "/distribution-providers/")
+# They answer for themselves: the API names the field in its own form, a NUL is no reason to refuse a provider's
+# callback (extensions/contract.py makes it storable), and of a respondent's link only letters and digits are read.
+ANSWER_THEMSELVES = (API, "/distribution-providers/", "/s/", "/o/")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
