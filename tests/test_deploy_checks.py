@@ -71,7 +71,7 @@ def test_what_must_not_go_into_production_is_refused(settings, name, value, expe
         "this-is-only-an-example-key-9f3k2",
         "my-very-long-password-1234-5678-90",
         "11111111111111111111111111111112",
-        secrets.token_urlsafe(16),
+        "k3Vq9ZtXw2LmP7RyB4nHcg",  # random, but too short
     ],
 )
 def test_a_key_that_can_be_guessed_is_refused(settings, key):
