@@ -26,18 +26,21 @@ def pages(rows: QuerySet, *columns: str, key: str = "pk", size: int = PAGE) -> I
     another one for each transaction). A row that is added meanwhile is left out, one that is deleted is missing, and
     none comes twice. A page whose connection is lost is read again; raises OperationalError where that does not help.
     """
-    last = again(lambda: rows.order_by().aggregate(last=Max(key))["last"], rows.db)
-    after = 0
-    while last is not None and after < last:
-        found = again(partial(_page, rows, columns, key, after, last, size), rows.db)
-        if not found:
-            return
+    found = again(partial(_page, rows, columns, key, 0, None, size), rows.db)
+    last = None
+    if len(found) == size:  # there may be more: those that are there now
+        last = again(lambda: rows.order_by().aggregate(last=Max(key))["last"], rows.db)
+    while found:
         after = found[-1][0] if columns else getattr(found[-1], key)
         yield [values[1:] for values in found] if columns else found
+        more = last is not None and after < last
+        found = again(partial(_page, rows, columns, key, after, last, size), rows.db) if more else []
 
 
-def _page(rows: QuerySet, columns: tuple[str, ...], key: str, after: int, last: int, size: int) -> list[Any]:
-    page = rows.filter(**{f"{key}__gt": after, f"{key}__lte": last}).order_by(key)
+def _page(rows: QuerySet, columns: tuple[str, ...], key: str, after: int, last: int | None, size: int) -> list[Any]:
+    page = rows.filter(**{f"{key}__gt": after}).order_by(key)
+    if last is not None:
+        page = page.filter(**{f"{key}__lte": last})
     return list((page.values_list(key, *columns) if columns else page)[:size])
 
 
