@@ -37,6 +37,11 @@ def find(key: str) -> type[Provider] | None:
     return _providers().get(key)
 
 
+def usual() -> type[Provider] | None:
+    """The provider of the installation's own account where its setting names none (R35)."""
+    return next((provider for provider in all() if provider.is_usual), None)
+
+
 def by_slug(slug: str, request: WebhookRequest) -> type[Provider] | None:
     """The provider that a callback on this path is from; where two share a path, by its headers."""
     candidates = [provider for provider in all() if slug in (provider.slug, *provider.aliases)]

@@ -25,8 +25,6 @@ from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
 
-USUAL = "twilio"  # the provider of an installation's own account, where DEFAULT_PROVIDER names none (R35)
-
 
 class Standing(enum.Enum):
     """Where an account stands in its organisation's list."""
@@ -162,7 +160,8 @@ def _fingerprint(chosen: Mapping[str, Any]) -> str:
 
 
 def _install(chosen: Mapping[str, Any], public_id: str) -> ProviderAccount | None:
-    provider = registry.find(str(chosen.get("provider") or USUAL))
+    named = str(chosen.get("provider") or "")
+    provider = registry.find(named) if named else registry.usual()
     if provider is None:
         logger.error("DEFAULT_PROVIDER names no provider of this installation; nothing is sent through it.")
         return None

@@ -189,9 +189,11 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
 
     def require(self, request: HttpRequest, right: str, key: dict[str, Any]) -> None:
         """Raises MissingRight unless the user has the right, Http404 if `key` names no row that the user may see."""
-        row = self.row(request, **key) if key else None
         has_permission = getattr(self, f"has_{right}_permission")
-        if not (has_permission(request) if row is None or right == "add" else has_permission(request, row)):
+        if not has_permission(request):  # of no row at all: whether this one exists is not told either
+            raise self.refusal(request, right)
+        row = self.row(request, **key) if key else None
+        if row is not None and right != "add" and not has_permission(request, row):
             raise self.refusal(request, right, row)
 
     def row(self, request: HttpRequest, **key: Any) -> Model:

@@ -209,6 +209,8 @@ def assert_error(expected: Mapping[str, Any], error: ProviderError) -> None:
         assert error.category == expected["category"]
     if "retry_after" in expected:
         assert error.retry_after == expected["retry_after"]
+    if "blameless" in expected:
+        assert error.blameless is expected["blameless"]
     assert expected.get("detail", "") in error.detail
 
 
