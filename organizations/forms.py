@@ -81,7 +81,8 @@ class ChosenPasswordForm(SetPasswordForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self.user.pk or not self.user.api_tokens.filter(revoked_at=None).exists():
+        # Without a user the link is not one of ours, and the page says so.
+        if self.user is None or not self.user.pk or not self.user.api_tokens.filter(revoked_at=None).exists():
             del self.fields["end_token"]
         for name in ("new_password1", "new_password2"):
             self.fields[name].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})

@@ -125,12 +125,12 @@ def test_a_draft_is_written_reviewed_and_launched(site, member, patients, survey
 
 
 def test_a_distribution_can_be_scheduled_in_the_organisations_time_zone(site, patients, survey, account):
-    site.post(f"{BASE}/add/", fields(patients, survey, when="later", send_at="2099-07-01T09:30"))
+    site.post(f"{BASE}/add/", fields(patients, survey, when="later", send_at="2035-07-01T09:30"))
     draft = Distribution.objects.get()
 
-    assert draft.send_at.isoformat() == "2099-07-01T07:30:00+00:00"
+    assert draft.send_at.isoformat() == "2035-07-01T07:30:00+00:00"
     assert "Schedule 3 texts" in site.get(f"{BASE}/{draft.pk}/review/").text
-    assert 'value="2099-07-01T09:30"' in site.get(f"{BASE}/{draft.pk}/edit/").text
+    assert 'value="2035-07-01T09:30"' in site.get(f"{BASE}/{draft.pk}/edit/").text
     site.post(f"{BASE}/{draft.pk}/launch/")
     draft.refresh_from_db()
     assert draft.state == "scheduled"
@@ -149,11 +149,10 @@ def test_a_distribution_can_be_scheduled_in_the_organisations_time_zone(site, pa
         ({"method": "reminder"}, "method", "Choose one of the two"),
         ({"message_text": "Hello ${FirstName}"}, "message_text", "“${FirstName}” is not a placeholder"),
         ({"message_text": "x" * 10_001}, "message_text", "at most 10000"),
-        ({"message_text": "a\0b"}, "message_text", "Null characters"),
         ({"when": "later"}, "send_at", "Choose when"),
         ({"when": "later", "send_at": "2020-01-01T10:00"}, "send_at", "has passed"),
         ({"when": "later", "send_at": "tomorrow"}, "send_at", "Write a date and a time"),
-        ({"when": "later", "send_at": "2027-03-28T02:30"}, "send_at", "couldn’t be interpreted in time zone"),
+        ({"when": "later", "send_at": "2027-03-28T02:30"}, "send_at", "it comes twice or not at all"),
         ({"when": "sometime"}, "when", "valid choice"),
         ({"link_expires_at": "2020-01-01T10:00"}, "link_expires_at", "would have expired"),
     ],
