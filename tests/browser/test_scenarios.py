@@ -322,7 +322,7 @@ def test_who_lacks_the_permission_is_refused_until_it_is_given(person: Person, c
     choose(person, USERS)
     page.locator("#result_list").get_by_role("link", name="Grace Hopper").click()
     expect(page.locator("#decision")).to_contain_text("not")
-    page.get_by_role("radio", name="Enabled").check()
+    page.locator("[name=use_sms_distributions][value=enabled]").check()
     expect(page.locator("#decision")).to_contain_text("Enabled")
     person.looks_right()
     press(page, "Save")
