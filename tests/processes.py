@@ -195,7 +195,8 @@ class PgBouncer(Process):
             auth_type = any
             """.replace("    ", "")
         )
-        Path(self._folder.name).chmod(0o755)
+        Path(self._folder.name).chmod(0o755)  # it runs as another user
+        settings_file.chmod(0o644)
         super().__init__("pgbouncer", [PGBOUNCER or "pgbouncer", str(settings_file)], log, **variables)
         self.wait_until(self.answers)
 
