@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.core.exceptions import DisallowedHost
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -12,7 +13,12 @@ from organizations.permissions import MissingRight, whom_to_ask
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None, *, sentence: str = "") -> HttpResponse:
-    """Says what was wrong with an address or a form; nothing was done."""
+    """Says what was wrong with an address or a form; nothing was done.
+
+    Under a host name that is not ours no page is made; the test of the webhooks knows this answer.
+    """
+    if isinstance(exception, DisallowedHost):
+        return HttpResponse("Bad Request (400)", status=400, content_type="text/plain")
     sentence = sentence or _("Something in this address or form could not be understood. Nothing was changed.")
     return _page(request, "400.html", 400, {"title": _("Not understood"), "sentence": sentence})
 

@@ -24,8 +24,10 @@ BLOCK = 64 * 1024  # characters or bytes that are handed on at once
 _FORMULA = "=+\\-@＝＋－＠﹦﹢﹣﹫"
 # What some spreadsheet, in some country, takes for the end of a cell. \r and \n are ends of lines there.
 _SEPARATORS = ",;|\\t\\r\\n\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029"
-_IGNORED = rf"(?:[^\S{_SEPARATORS}]|[\"'\ufeff])*"  # may stand before a formula: blanks, quotation marks
-_AT_THE_START = re.compile(rf"(?=[\s\"'\ufeff]*[{_FORMULA}]|'*[\t\r\n])")
+_CONTROL = "\\x00-\\x08\\x0e-\\x1b\\x1f"  # control characters that are no blanks
+# What may stand before a formula: blanks, quotation marks, control characters.
+_IGNORED = rf"(?:[^\S{_SEPARATORS}]|[\"'\ufeff{_CONTROL}])*"
+_AT_THE_START = re.compile(rf"(?=[\s\"'\ufeff{_CONTROL}]*[{_FORMULA}]|'*[\t\r\n])")
 _WITHIN = re.compile(rf"([{_SEPARATORS}])(?={_IGNORED}[{_FORMULA}])")
 _MARKED_WITHIN = re.compile(rf"([{_SEPARATORS}])'(?={_IGNORED}[{_FORMULA}])")
 _COUNT = re.compile(r"# \d+ [^\W\d_]+")
