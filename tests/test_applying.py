@@ -270,7 +270,7 @@ def test_a_slow_account_has_its_turn_and_no_more(account, other):
             time.sleep(0.1)
         return execute(statement, params, many, context)
 
-    kept(other, reply_from("+447700900002", "quick", message_id="in-1"), kind="message")
+    kept(other, reply_from("+447700900002", "quick", message_id="quick-1"), kind="message")
     with connection.execute_wrapper(slowly):
         assert applying.apply_due() == 21
 

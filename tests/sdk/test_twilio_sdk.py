@@ -37,7 +37,7 @@ def sdk(ask):
             }
             for sender in SENDERS.values()
         ],
-        lookup={"to": "+31612345678", "from": "+13531234567", "since": (NOW - timedelta(minutes=1)).isoformat()},
+        lookup={"to": "+31612345678", "from": "+13531234567"},
         signatures=signature_cases(DATA),
     )
 

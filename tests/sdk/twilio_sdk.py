@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -57,8 +56,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             lambda: client.messages.list(
                 to=question["lookup"]["to"],
                 from_=question["lookup"]["from"],
-                date_sent_after=datetime.fromisoformat(question["lookup"]["since"]),
-                page_size=100,
+                page_size=300,
             )
         ),
         "verdicts": [accepts(case) for case in question["signatures"]],
