@@ -54,7 +54,7 @@ def weakness(secret: str) -> str:
     """Why `secret` is too easy to guess, as a sentence that says what would be right; "" if it is not."""
     folded = secret.casefold()
     steps = [abs(ord(after) - ord(before)) <= 1 for before, after in pairwise(folded)]
-    if len(set(folded)) < FEWEST_DIFFERENT or sum(steps) * 2 > len(steps):
+    if len(set(folded)) < FEWEST_DIFFERENT or sum(steps) * 3 > len(steps) * 2:
         return _("This is easy to guess, as it repeats or counts. Press “Generate”, or use 20 random characters.")
     if _core(folded) in _common() and sum(map(str.isalpha, folded.translate(_LEET))) * 2 >= len(folded):
         return _("This is easy to guess, as it is a common word. Press “Generate”, or use 20 random characters.")
