@@ -226,8 +226,8 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
 
     Pause, cancel and opt-outs are read in that very statement, and so are the account's deletion and grant, its
     extension's switch and the licence: nothing leaves after any of them was committed. Those who have opted out since
-    the launch are skipped; of what may not be sent now nothing comes back, nor of a database that was restored from a
-    backup.
+    the launch are skipped, and those of whom somebody has yet to decide whether they have (distributions/doubts.py); of
+    what may not be sent now nothing comes back, nor of a database that was restored from a backup.
     """
     known, known_params = identity.condition()
     chosen, params = _any("m.id", ids)
@@ -235,12 +235,23 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
     sql = f"""
         UPDATE distributions_message AS m SET
             account_id = %s, attempt = m.attempt + 1, attempted_at = {now}, (status, reason) = (
-                SELECT CASE WHEN x.stop THEN 'skipped' ELSE 'sending' END,
-                    CASE WHEN x.stop THEN 'opted_out' WHEN m.reason = '{REPEATED}' THEN m.reason ELSE '' END
-                FROM (SELECT EXISTS (
-                    SELECT 1 FROM contacts_optout o
-                    WHERE o.organization_id = m.organization_id AND o.phone = m."to" AND o.ended_at IS NULL
-                ) AS stop) x
+                SELECT CASE WHEN x.why <> '' THEN 'skipped' ELSE 'sending' END,
+                    CASE WHEN x.why <> '' THEN x.why WHEN m.reason = '{REPEATED}' THEN m.reason ELSE '' END
+                FROM (SELECT CASE
+                    WHEN EXISTS (
+                        SELECT 1 FROM contacts_optout o
+                        WHERE o.organization_id = m.organization_id AND o.phone = m."to" AND o.ended_at IS NULL
+                    ) THEN '{Message.Skip.OPTED_OUT}'
+                    WHEN m.conversation_id IS NULL AND EXISTS (
+                        SELECT 1 FROM distributions_doubt q
+                        WHERE q.organization_id = m.organization_id AND q.phone = m."to" AND q.decided_at IS NULL
+                            AND NOT EXISTS (
+                                SELECT 1 FROM contacts_optout o WHERE o.organization_id = q.organization_id
+                                    AND o.phone = q.phone AND o.created_at >= q.created_at
+                            )
+                    ) THEN '{Message.Skip.IN_DOUBT}'
+                    ELSE '' END AS why
+                ) x
             )
         WHERE {chosen} AND m.status = 'queued' AND {known} AND EXISTS (
             SELECT 1 FROM distributions_distribution d

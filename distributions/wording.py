@@ -33,6 +33,7 @@ REASONS: dict[str, str | Promise] = {
     Message.Skip.OPTED_OUT: _("This person has opted out."),
     Message.Skip.NO_NUMBER: _("There is no phone number for this person."),
     Message.Skip.DUPLICATE: _("Somebody else on the list has the same number."),
+    Message.Skip.IN_DOUBT: _("A reply of this person may be an opt-out, and nobody had decided yet."),
     Category.AUTH_FAILED: _("The provider refused the account's credentials."),
     Category.INSUFFICIENT_BALANCE: _("The account at the provider has run out of money."),
     Category.INVALID_RECIPIENT: _("The number does not exist or cannot receive texts."),

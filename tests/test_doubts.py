@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_in, opt_out
-from distributions import conversations, doubts, reports
-from distributions.models import Conversation, Doubt, InboundMessage, Message
+from distributions import conversations, doubts, outbox, reports, wording
+from distributions.models import Conversation, Distribution, Doubt, InboundMessage, Message
 from extensions.contract import InboundSms
 from organizations.models import AuditEvent
 from surveys.models import Answer
@@ -146,6 +146,73 @@ def test_whoever_is_in_no_survey_is_decided_about_too(account, clinic):
     assert (kept.meaning, said) == (Meaning.DOUBT, None)
     assert (the_doubt().message, the_doubt().question) == (None, None)
     assert write(account, "+447700900999", "hello there")[0].meaning == Meaning.REPLY
+
+
+# --- what else would be texted meanwhile ------------------------------------------------------------------------------
+
+
+def another(organization, account, phone):
+    """Another distribution that is being sent, to this person and one more; the messages' keys by number."""
+    contact_list = factories.contact_list(organization, phones=[phone, "+447700900888"])
+    made = factories.distribution(
+        organization, contact_list=contact_list, recipients=2, account=account, state=Distribution.State.SENDING
+    )
+    return dict(made.messages.values_list("to", "pk"))
+
+
+def marked(rows, account):
+    return {message.to for message in outbox.mark(list(rows.values()), account.pk)}
+
+
+def test_nothing_else_is_texted_to_somebody_whose_reply_awaits_a_decision(account, clinic, asked):
+    phone = phone_of(asked)
+    rows = another(clinic, account, phone)
+    write(account, phone, "don't text me again")
+
+    assert marked(rows, account) == {"+447700900888"}
+
+    message = Message.objects.get(pk=rows[phone])
+    assert (message.status, message.reason) == ("skipped", Message.Skip.IN_DOUBT)
+    assert (message.distribution.tally.waiting, message.distribution.tally.skipped) == (1, 1)
+    assert "nobody had decided yet" in wording.explain(message.status, message.reason)
+
+
+@pytest.mark.parametrize("decision", [Decision.ANSWER, Decision.NEITHER])
+def test_once_it_is_decided_they_are_texted_as_before(account, clinic, asked, ada, decision):
+    phone = phone_of(asked)
+    rows = another(clinic, account, phone)
+    write(account, phone, "please stop that noise")
+    doubts.decide(the_doubt(), decision, ada)
+
+    assert marked(rows, account) == {phone, "+447700900888"}
+
+
+def test_who_has_opted_out_and_come_back_since_is_texted(account, clinic, asked):
+    """They have decided it themselves, although nobody has looked at the list."""
+    phone = phone_of(asked)
+    rows = another(clinic, account, phone)
+    write(account, phone, "don't text me again")
+    opt_out(clinic, phone, OptOut.Source.ADMINISTRATOR)
+    opt_in(clinic, phone)
+
+    assert marked(rows, account) == {phone, "+447700900888"}
+
+
+def test_another_organisation_texts_them_as_before(account, asked):
+    phone = phone_of(asked)
+    write(account, phone, "don't text me again")
+    surgery = factories.organization()
+    theirs = factories.account(surgery, sender="447700900001")
+
+    assert marked(another(surgery, theirs, phone), theirs) == {phone, "+447700900888"}
+
+
+def test_what_the_decision_has_asked_next_leaves_at_once(account, asked, ada):
+    write(account, phone_of(asked), "please stop that noise")
+    doubts.decide(the_doubt(), Decision.ANSWER, ada)
+    turn = Message.objects.exclude(conversation=None).get()
+
+    assert [message.id for message in outbox.mark([turn.pk], account.pk)] == [turn.pk]
 
 
 def test_whoever_has_opted_out_raises_no_doubt(account, clinic, asked):

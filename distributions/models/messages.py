@@ -44,6 +44,7 @@ class Message(Owned):
         OPTED_OUT = "opted_out", _("opted out")
         NO_NUMBER = "no_number", _("no phone number")
         DUPLICATE = "duplicate", _("same number twice")
+        IN_DOUBT = "in_doubt", _("a reply awaits a decision")
 
     organization = models.ForeignKey("organizations.Organization", models.CASCADE, db_index=False, editable=False)
     distribution = models.ForeignKey(Distribution, models.CASCADE, related_name="messages", db_index=False)
