@@ -1,4 +1,4 @@
-"""Refuses requests that hold what no database can, before any view sees them."""
+"""Refuses requests that hold what no database can: before any view sees them, or where a view meets it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.request import UnreadablePostError
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -21,14 +20,14 @@ logger = logging.getLogger(__name__)
 # They answer for themselves: the API names the field in its own form, a NUL is no reason to refuse a provider's
 # callback (extensions/contract.py makes it storable), and of a respondent's link only letters and digits are read.
 ANSWER_THEMSELVES = (API, "/distribution-providers/", "/s/", "/o/")
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class StorableRequestMiddleware:
-    """Refuses what no database holds, before any view: a NUL in an address, a cookie or a form. Nothing is done.
+    """Refuses what no database holds. Nothing is done.
 
-    Numbers and dates beyond what a column holds are refused where they are met, with the same page instead of an error
-    of the server.
+    A NUL in an address or a cookie, before any view. In a form it is an error at its field, as everything else that is
+    wrong there; in what no form reads it is refused where it is met, as are numbers and dates beyond what a column
+    holds: with the same page, instead of an error of the server.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -47,21 +46,15 @@ class StorableRequestMiddleware:
                     )
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
-        if request.content_type not in FORMS or request.path_info.startswith(ANSWER_THEMSELVES):
-            return None
-        try:
-            name = _unstorable([*request.POST.lists(), *((name, []) for name in request.FILES)])
-        except UnreadablePostError:
-            return None  # the view meets it too
-        return bad_request(request, sentence=_sentence(name)) if name else None
-
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A value that its column does not hold, in an address that nobody has made by clicking."""
-        if not isinstance(exception, DataError | OverflowError) or request.path_info.startswith(ANSWER_THEMSELVES):
+        """A value that its column does not hold, in an address or a field that no form of ours has asked about."""
+        if request.path_info.startswith(ANSWER_THEMSELVES):
+            return None
+        name = _unstorable(request.POST.lists()) if isinstance(exception, ValueError | DataError) else ""
+        if not name and not isinstance(exception, DataError | OverflowError):
             return None
         logger.warning("%s %s: a value is out of range (%s)", request.method, request.path, type(exception).__name__)
-        return bad_request(request)
+        return bad_request(request, sentence=_sentence(name) if name else "")
 
 
 def _unstorable(fields: Iterable[tuple[str, list[Any]]]) -> str:

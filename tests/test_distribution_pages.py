@@ -149,6 +149,7 @@ def test_a_distribution_can_be_scheduled_in_the_organisations_time_zone(site, pa
         ({"method": "reminder"}, "method", "Choose one of the two"),
         ({"message_text": "Hello ${FirstName}"}, "message_text", "“${FirstName}” is not a placeholder"),
         ({"message_text": "x" * 10_001}, "message_text", "at most 10000"),
+        ({"message_text": "a\0b"}, "message_text", "Null characters"),
         ({"when": "later"}, "send_at", "Choose when"),
         ({"when": "later", "send_at": "2020-01-01T10:00"}, "send_at", "has passed"),
         ({"when": "later", "send_at": "tomorrow"}, "send_at", "Write a date and a time"),

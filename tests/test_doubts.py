@@ -390,7 +390,7 @@ def test_whoever_lacks_the_right_neither_sees_nor_decides(client_of, clinic, acc
     assert not OptOut.objects.exists()
 
 
-@pytest.mark.parametrize("decision", ["", "person", "x" * 1000, "answer "])
+@pytest.mark.parametrize("decision", ["", "person", "x" * 1000, "answer\x00"])
 def test_a_decision_that_does_not_exist_decides_nothing(client_of, account, asked, ada, decision):
     write(account, phone_of(asked), "stop texting me")
     decide = reverse("admin:distributions_doubt_decide", args=[the_doubt().pk])
