@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from distributions import outbox, starting
+from distributions import leaving, outbox, starting
 from distributions.models import Chunk, Conversation, Distribution, Message, Tally
 from distributions.states import Status
 from extensions.models import ProviderAccount
@@ -20,6 +20,12 @@ State = Distribution.State
 def start_scheduled() -> None:
     """Launch what was scheduled for a time that has come, by the route of this moment, if all is as it was."""
     starting.start_due()
+
+
+def reroute() -> None:
+    """Where texts go on whose account has left, or may not send (R23)."""
+    leaving.follow()
+    leaving.retire()
 
 
 def close_finished() -> None:

@@ -9,7 +9,7 @@ from celery import shared_task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 from django.db import connections
 
-from distributions import conversations, identity, launching, leaving, reports, sending, settling, sweeping
+from distributions import conversations, identity, launching, reports, sending, settling, sweeping
 from distributions.bells import quietly
 
 
@@ -67,8 +67,7 @@ def sweep() -> None:
     if identity.says_held():
         return
     sweeping.start_scheduled()
-    leaving.follow()
-    leaving.retire()
+    sweeping.reroute()
     sweeping.close_finished()
     reports.join_forgotten_parts()
     conversations.carry_over()

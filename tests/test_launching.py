@@ -218,6 +218,29 @@ def test_a_paused_distribution_goes_on_when_it_is_resumed(draft, account, sender
     assert sweeping.accounts_due() == [account.pk]
 
 
+def test_deleting_the_account_hands_the_rest_to_the_next_in_the_list(draft, account, sender, clinic):
+    """R23."""
+    services.launch(draft, sender)
+    expand_all(draft)
+    second = factories.account(clinic)
+
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+    sweeping.reroute()
+
+    assert set(Chunk.objects.values_list("account", flat=True)) == {second.pk}
+
+
+def test_deleting_the_only_account_stops_the_rest_and_says_so(draft, account, sender):
+    services.launch(draft, sender)
+    expand_all(draft)
+
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+    sweeping.reroute()
+
+    assert Distribution.objects.get().problem
+    assert sweeping.accounts_due() == []
+
+
 def test_a_distribution_is_finished_when_nothing_is_left_to_send(draft, account, sender):
     services.launch(draft, sender)
     expand_all(draft)

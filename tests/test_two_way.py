@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from contacts.models import OptOut
-from distributions import conversations, launching, leaving, outbox, quiet, reports, services, sweeping
+from distributions import conversations, launching, outbox, quiet, reports, services, sweeping
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, Tally
 from distributions.references import opt_out_token
 from distributions.states import Status
@@ -470,7 +470,7 @@ def test_what_was_not_said_yet_is_said_by_the_new_account_and_never_on_another_n
     factories.account(clinic, sender="447700900777")
 
     conversations.carry_over()
-    leaving.follow()
+    sweeping.reroute()
     assert Chunk.objects.get().account == account, "nobody has the number: it waits"
 
     same = factories.account(clinic, sender=account.sender)
