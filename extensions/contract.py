@@ -495,7 +495,8 @@ class ChosenSecretField(SecretField):
 
     def validate(self, value: str) -> None:
         super().validate(value)
-        if value and (sentence := weakness(value)):
+        is_too_short = len(value) < (self.min_length or 1)  # said by the field's own rule, or as missing
+        if not is_too_short and (sentence := weakness(value)):
             raise ValidationError(sentence, code="weak")
 
 
