@@ -42,11 +42,14 @@ def is_held(distribution: Distribution) -> bool:
 
 
 def follow() -> None:
-    """Hand over what may follow without a question; say on the distribution what waits for a person."""
+    """Hand over what may follow without a question; say on the distribution what waits for a person.
+
+    What is paused waits anyway, and may say something else: it is looked at once it is resumed.
+    """
     held = _held()
     fresh = _left().filter(account__retiring_at__isnull=False)  # an account that finishes carries only what has begun
     found = Q(pk__in=held.values("distribution")) | Q(pk__in=fresh.values("distribution"))
-    waiting = Distribution.objects.filter(found).select_related("organization__licence")
+    waiting = Distribution.objects.filter(found, paused_at=None).select_related("organization__licence")
     begun = set(_begun(waiting).values_list("pk", flat=True))
     for distribution in waiting:
         if distribution.pk not in begun:
@@ -57,7 +60,7 @@ def follow() -> None:
             said = [_follow_the_number(distribution, account, mine) for account in accounts]
             problem = next(filter(None, said), "")
         Distribution.objects.filter(pk=distribution.pk).exclude(problem=problem[:300]).update(problem=problem[:300])
-    settled = Distribution.objects.filter(state__in=RUNNING).exclude(problem="")
+    settled = Distribution.objects.filter(state__in=RUNNING, paused_at=None).exclude(problem="")
     settled.exclude(pk__in=held.values("distribution")).update(problem="")
 
 

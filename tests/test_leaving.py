@@ -171,6 +171,23 @@ def test_what_waits_for_a_right_says_so_and_goes_on_by_itself(clinic, account, s
     assert sweeping.accounts_due() == [account.pk]
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_what_is_paused_keeps_what_it_says_until_it_is_resumed(clinic, account, sending, boss, is_deleted):
+    """After a restore, for example, it says what to look at first (distributions/restoring.py)."""
+    Distribution.objects.filter(pk=sending.pk).update(paused_at=timezone.now(), problem="Look at it first.")
+    if is_deleted:
+        delete_account(account, boss)
+
+    leaving.follow()
+    sending.refresh_from_db()
+    assert sending.problem == "Look at it first."
+
+    services.resume(sending, boss)
+    leaving.follow()
+    sending.refresh_from_db()
+    assert bool(sending.problem) is is_deleted
+
+
 # --- somebody decides -------------------------------------------------------------------------------------------------
 
 
