@@ -68,6 +68,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     said = config.stash.setdefault(_left_out, [])
     if ON_SQLITE:
         _leave_out(config, items, lambda item: not _on_sqlite(item), "on SQLite, only the database part runs")
+    else:
+        _leave_out(config, items, lambda item: item.get_closest_marker("sqlite"), "they are about SQLite alone")
     if CHROMIUM is None:
         _leave_out(config, items, lambda item: item.get_closest_marker("browser"), "there is no `chromium` here")
     if PGBOUNCER is None:

@@ -337,9 +337,8 @@ def test_a_late_report_for_a_lost_text_changes_nobody_elses(simulator, backup):
     assert references.message_id_of_reference(lost) is None
 
 
-def test_where_a_role_may_not_ask_for_the_cluster_the_rest_has_to_do(monkeypatch):
-    if connection.vendor != "postgresql":
-        pytest.skip("roles are PostgreSQL's")
+@pytest.mark.postgresql
+def test_where_a_role_may_not_ask_for_the_cluster_the_rest_has_to_do():
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE limited")
         try:
@@ -369,16 +368,17 @@ def test_where_a_role_may_not_ask_for_the_cluster_the_rest_has_to_do(monkeypatch
 @pytest.fixture
 def marker():
     path = identity.marker_path()
-    if path is None:
-        pytest.skip("PostgreSQL needs no file")
+    assert path is not None
     identity.remember()
     return path
 
 
+@pytest.mark.sqlite
 def test_the_file_beside_the_database_is_for_its_owner_only(marker):
     assert stat.S_IMODE(marker.stat().st_mode) == 0o600
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("fate", ["gone", "damaged", "copied"])
 def test_a_database_without_its_own_file_is_held(marker, tmp_path, fate):
     assert not identity.is_held()
@@ -396,6 +396,7 @@ def test_a_database_without_its_own_file_is_held(marker, tmp_path, fate):
     assert identity.is_held()
 
 
+@pytest.mark.sqlite
 def test_an_older_copy_is_noticed_however_little_has_happened_since(marker, simulator, backup):
     made = launched(recipients=2)
     [first, second] = made.messages.order_by("pk").values_list("pk", flat=True)
@@ -407,6 +408,7 @@ def test_an_older_copy_is_noticed_however_little_has_happened_since(marker, simu
     assert identity.is_held()
 
 
+@pytest.mark.sqlite
 def test_a_copy_of_this_moment_is_no_older_one(marker, simulator, backup):
     made = launched(recipients=2)
     outbox.mark([made.messages.first().pk], made.account_id)
