@@ -21,6 +21,7 @@ def compile_stale() -> list[Path]:
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
             unfinished = target.with_suffix(".mo.new")  # a process that is starting must not read half a file
             polib.pofile(str(source)).save_as_mofile(str(unfinished))
+            unfinished.chmod(0o644)  # no secret, and whoever installs need not be who runs it (config/private.py)
             unfinished.replace(target)
             compiled.append(source)
     return compiled

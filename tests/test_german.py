@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -357,3 +358,18 @@ def test_counts_have_their_form(count):
 def test_roles_are_german():
     with translation.override("de"):
         assert [str(role.label) for role in User.Role] == ["Plattformbetreiber", "Administrator", "Mitglied"]
+
+
+def test_who_runs_it_can_read_what_somebody_else_has_compiled(tmp_path, monkeypatch):
+    """Whatever the umask, which keeps everything else that is written private."""
+    folder = tmp_path / "locale" / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "django.po").write_text('msgid "Yes"\nmsgstr "Ja"\n')
+    monkeypatch.setattr(translations, "ROOT", tmp_path)
+    before = os.umask(0o077)
+    try:
+        translations.compile_stale()
+    finally:
+        os.umask(before)
+
+    assert (folder / "django.mo").stat().st_mode & 0o777 == 0o644
