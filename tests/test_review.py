@@ -10,6 +10,7 @@ from contacts.models import Contact
 from distributions.models import Message
 from distributions.piping import Template
 from distributions.review import cautions, finish, obstacle, preview, recipients, review
+from distributions.wording import REASONS
 from extensions.contract import SenderKind
 from extensions.models import AccountState
 from tests import factories
@@ -195,4 +196,5 @@ def test_the_preview_shows_the_text_as_it_arrives(patients, account):
 
 
 def test_every_reason_for_skipping_has_a_label():
-    assert {skip.value for skip in Message.Skip} == {"opted_out", "no_number", "duplicate"}
+    assert {skip.value for skip in Message.Skip} == {"opted_out", "no_number", "duplicate", "in_doubt"}
+    assert set(Message.Skip) <= set(REASONS)
