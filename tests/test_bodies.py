@@ -90,6 +90,15 @@ def test_who_has_logged_in_may_send_large_forms_and_files(db):
     assert client.generic("POST", "/admin/language/", b"x" * 17 * KB).status_code == 413
 
 
+@pytest.mark.parametrize(("path", "leads_home"), [("/admin/?name=%00", True), ("/s/%00", False), ("/x/", False)])
+def test_a_page_without_a_frame_leads_home_only_where_there_is_one(db, client, path, leads_home):
+    """Respondents have no home page here."""
+    page = client.get(path)
+
+    assert page.status_code in (400, 404)
+    assert ('href="/admin/"' in page.content.decode()) is leads_home
+
+
 @pytest.mark.parametrize("length", ["-1", "abc", "+5", "5.0", "0x10", "\u0663", "1 2", "9" * 30])
 @pytest.mark.parametrize("path", ["/admin/login/", WEBHOOK, "/API/v3/whoami"])
 def test_a_length_that_is_no_number_is_refused(db, client, path, length):
