@@ -412,11 +412,16 @@ def _columns(headings: list[str], delimiter: str) -> list[Column]:
     ]
 
 
+def bare(heading: str) -> str:
+    """What a heading is recognised by."""
+    return re.sub(r"[\s\-_./]", "", heading.casefold())
+
+
 def _recognise(headings: list[str]) -> dict[str, str]:
     """Which headings stand for which of our columns. A heading that is exactly ours wins over other words for it."""
     found: dict[str, str] = {}
     for name, _attribute, variants in COLUMNS:
-        plain = {heading: re.sub(r"[\s\-_./]", "", heading.casefold()) for heading in headings}
+        plain = {heading: bare(heading) for heading in headings}
         exact = [heading for heading, word in plain.items() if word == name.casefold()]
         similar = exact or [heading for heading, word in plain.items() if word in variants]
         if len(similar) > 1:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from config.logs import mask_number
-from contacts import importing
+from contacts import importing, numbers
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport, ContactList, OptOut
@@ -97,7 +97,7 @@ def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
         contact_list=contact_list,
         form=form,
         asks_for_the_code=remembered["with_country_code"] or "with_country_code" in request.POST,
-        region=contact_list.organization.default_region,
+        country=numbers.country(contact_list.organization.default_region),
         max_rows=importing.MAX_ROWS,
         max_megabytes=importing.MAX_BYTES // 1024 // 1024,
         status=422 if form.errors else 200,
@@ -187,22 +187,27 @@ def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | Ht
     whole = may_see_recipients(current_user(request))
     place = [attribute for _name, attribute, _variants in importing.COLUMNS].index("phone")
     attributes = [attribute for _name, attribute, _variants in importing.COLUMNS]
+    ours = [name for name, _attribute, _variants in importing.COLUMNS]
     contacts = contact_list.contacts.all()
-    names: dict[str, None] = {}
+    headings: dict[str, str] = {}  # of the other columns, by what makes them one
     for found in pages(contacts.exclude(fields={}), "fields"):
         for (fields,) in found:
-            names.update(dict.fromkeys(fields))
-    names.pop(importing.OPTED_OUT, None)  # what an older import made of this column of ours
+            for name in fields:
+                headings.setdefault(_column(name), name)
+    headings.pop(_column(importing.OPTED_OUT), None)  # what an older import made of this column of ours
+    taken = set(map(importing.bare, ours))
+    headings = {key: f"{name} (2)" if importing.bare(name) in taken else name for key, name in headings.items()}
 
     def rows() -> Iterator[list[Any]]:
-        yield [*(name for name, _attribute, _variants in importing.COLUMNS), *names, importing.OPTED_OUT]
+        yield [*ours, *headings.values(), importing.OPTED_OUT]
         for found in pages(contacts, *attributes, "fields", "opted_out_at"):
             for *values, fields, opted_out_at in found:
-                if not names.keys() | {importing.OPTED_OUT} >= fields.keys():
+                others = {_column(name): value for name, value in fields.items()}
+                if not headings.keys() | {_column(importing.OPTED_OUT)} >= others.keys():
                     raise ListChanged
                 if not whole:
                     values[place] = mask_number(values[place])
-                yield [*values, *(fields.get(name, "") for name in names), opted_out_at and opted_out_at.isoformat()]
+                yield [*values, *(others.get(key, "") for key in headings), opted_out_at and opted_out_at.isoformat()]
 
     try:
         file = download(f"{contact_list.name}.csv", rows())
@@ -211,6 +216,11 @@ def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | Ht
         return redirect("admin:contacts_contactlist_change", contact_list.pk)
     audit.record(EXPORTED, organization=contact_list.organization, request=request, target=contact_list)
     return file
+
+
+def _column(name: str) -> str:
+    """The same for all spellings of a column's name: a file has it once (importing), and texts read it so (piping)."""
+    return " ".join(name.split()).casefold()
 
 
 @require_GET

@@ -231,6 +231,39 @@ def test_an_exported_list_imported_again_gives_the_same_people(clinic, rf, langu
     round_trip()
 
 
+SPELLINGS = ["City", "city", " CITY ", "Phone", "phone", "first  name", "ward", "Ward"]
+
+
+def test_columns_that_differ_in_spelling_alone_are_one_and_the_file_is_taken_again(clinic, rf):
+    """From the API and the form, columns come in any spelling; in a file each stands once, and no value is lost."""
+    request = rf.get("/")
+    request.user = ada = factories.administrator(clinic)
+
+    def columns(people):
+        return [
+            {" ".join(name.split()).casefold().removesuffix(" (2)"): value for name, value in contact.fields.items()}
+            for contact in people.contacts.order_by("phone")
+        ]
+
+    @settings(deadline=None, max_examples=15)
+    @given(
+        st.lists(st.dictionaries(st.sampled_from(SPELLINGS), st.sampled_from(["Wien", "Bonn"]), min_size=1), min_size=1)
+    )
+    def round_trip(people):
+        patients, other = factories.contact_list(clinic), factories.contact_list(clinic)
+        Contact.objects.bulk_create(
+            Contact(organization=clinic, contact_list=patients, phone=f"+4477009{number:05d}", fields=fields)
+            for number, fields in enumerate(people)
+        )
+
+        content = content_of(contact_pages.export(request, patients))
+        importing.run(importing.check(other, io.BytesIO(content), "p.csv", ada), ada)
+
+        assert columns(other) == columns(patients)
+
+    round_trip()
+
+
 def test_every_export_ends_with_its_number_of_rows(site, clinic):
     made = factories.distribution(clinic, recipients=2, state=Distribution.State.DRAFT)
     base = f"/admin/distributions/distribution/{made.pk}"
