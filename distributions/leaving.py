@@ -7,7 +7,7 @@ person decides that the rest comes from another one. What has not begun follows 
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -101,10 +101,9 @@ def _begun(distributions: QuerySet[Distribution]) -> QuerySet[Distribution]:
     reached = Q()
     for column in REACHED:
         reached |= Q(**{f"tally__{column}__gt": 0})
-    taken = Chunk.objects.filter(priority=Chunk.Priority.BULK).filter(
-        Q(state=Chunk.State.DONE) | Q(lease_until__isnull=False) | Q(tries__gt=0)
-    )
-    return distributions.filter(reached | Q(pk__in=taken.values("distribution")))
+    mine = Chunk.objects.filter(distribution=OuterRef("pk"), priority=Chunk.Priority.BULK)
+    taken = mine.filter(Q(state=Chunk.State.DONE) | Q(lease_until__isnull=False) | Q(tries__gt=0))
+    return distributions.filter(reached | Exists(taken))
 
 
 # --- where they go ----------------------------------------------------------------------------------------------------

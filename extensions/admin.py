@@ -67,6 +67,8 @@ class ProviderAccountAdmin(OwnedAdmin):
             (f"{account}test/", views.test_account, "test"),
             (f"{account}webhooks/", views.test_webhooks, "webhooks"),
             (f"{account}replace/", views.replace_account, "replace"),
+            (f"{account}withdraw/", views.withdraw_account, "withdraw"),
+            (f"{account}top/", views.move_account_to_top, "top"),
             (f"{account}delete/", views.delete_account, "delete"),
         )
         return [self.page(route, view, f"extensions_{name}", right="manage") for route, view, name in own_pages]

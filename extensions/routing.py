@@ -37,15 +37,21 @@ class Standing(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An account's place in the list, and the sentence that explains it."""
+    """An account's place in the list (`number`, from 1), and the sentence that explains where it stands."""
 
     account: ProviderAccount
     standing: Standing
     reason: str
+    number: int
 
     @property
     def in_use(self) -> bool:
         return self.standing is Standing.IN_USE
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it may carry traffic: now, or as the first in the list."""
+        return self.standing in (Standing.IN_USE, Standing.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,12 @@ def places(organization: Organization, enabled: frozenset[str] | None = None) ->
     enabled = rights.enabled_keys(organization) if enabled is None else enabled
     accounts = ProviderAccount.objects.alive().filter(organization=organization).select_related("state")
     first: ProviderAccount | None = None
-    found = []
+    found: list[Place] = []
     for account in accounts.defer("credentials"):
         standing, reason = _stand(account, first, enabled)
         if standing is Standing.IN_USE:
             first = account
-        found.append(Place(account, standing, reason))
+        found.append(Place(account, standing, reason, len(found) + 1))
     return found
 
 

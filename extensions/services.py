@@ -1,4 +1,4 @@
-"""What an administrator does to an account: add, verify, grant, try, replace, delete. Each leaves an audit event.
+"""What an administrator does to an account: add, verify, grant, withdraw, move, try, replace, delete. All is audited.
 
 No transaction is open while a provider is being called.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from datetime import timedelta
 
 import phonenumbers
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -37,6 +38,8 @@ from organizations.models import Organization, User
 
 VERIFIED = gettext_noop("verified")
 GRANTED = gettext_noop("granted access to")
+WITHDRAWN = gettext_noop("withdrew access to")
+MOVED = gettext_noop("moved to the top of the list")
 REPLACED = gettext_noop("replaced")
 RETIRED = gettext_noop("took out of the list")
 TESTED = gettext_noop("sent a test message through")
@@ -144,11 +147,59 @@ def grant(account: ProviderAccount, user: User, *, request: HttpRequest | None =
 
 
 class Rest(enum.Enum):
-    """What becomes of the texts that wait on an account when it is deleted."""
+    """What becomes of the texts that wait on an account when it leaves."""
 
     STOP = "stop"  # they are cancelled
     FINISH = "finish"  # it sends them, and is deleted then
-    HAND_OVER = "hand_over"  # the next in the list sends them, from its own number
+    HOLD = "hold"  # they wait until access is granted again
+    HAND_OVER = "hand_over"  # another account sends them, from its own number
+
+
+def withdraw(
+    account: ProviderAccount,
+    user: User,
+    *,
+    rest: Rest | None = None,
+    to: ProviderAccount | None = None,
+    request: HttpRequest | None = None,
+) -> None:
+    """Take the grant back: the next in the list is in use at once. What is not granted is left as it is.
+
+    `rest` and `to` are those of `delete`; an account that sends nothing cannot FINISH. Texts that wait go on by
+    themselves when access is granted again.
+    """
+    listed = ProviderAccount.objects.alive().filter(pk=account.pk, granted_at__isnull=False)
+    with transaction.atomic():
+        if not listed.update(granted_at=None, granted_by=None):
+            return
+        account.granted_at = account.granted_by = None
+        audit.record(WITHDRAWN, organization=account.organization, actor=user, request=request, target=account)
+        _settle_rest(account, user, rest, to)
+
+
+def move_to_top(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> None:
+    """Make it the first in the list: it is in use at once if it may carry traffic (R22).
+
+    Whatever has begun stays on its number. Of two administrators who move at once, the second one is on top.
+    """
+    assert account.organization is not None
+    with transaction.atomic():
+        Organization.objects.select_for_update(no_key=True).get(pk=account.organization.pk)
+        listed = ProviderAccount.objects.alive().filter(organization=account.organization_id)
+        first = listed.only("listed_at").first()
+        if first is None or first.pk == account.pk:
+            return
+        listed_at = first.listed_at - timedelta(microseconds=1)
+        if listed.filter(pk=account.pk).update(listed_at=listed_at):
+            account.listed_at = listed_at
+            audit.record(MOVED, organization=account.organization, actor=user, request=request, target=account)
+
+
+def _settle_rest(account: ProviderAccount, user: User, rest: Rest | None, to: ProviderAccount | None) -> None:
+    if rest is Rest.STOP:
+        panels.stop(account, user)
+    elif rest is Rest.HAND_OVER and to is not None:
+        panels.hand_over(account, to, user)
 
 
 def delete(
@@ -188,10 +239,7 @@ def delete(
             target=account,
             **({"secrets": "ended at once"} if at_once else {}),
         )
-        if rest is Rest.STOP:
-            panels.stop(account, user)
-        elif rest is Rest.HAND_OVER and to is not None:
-            panels.hand_over(account, to, user)
+        _settle_rest(account, user, rest, to)
 
 
 # --- calls to the provider --------------------------------------------------------------------------------------------

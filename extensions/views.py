@@ -5,7 +5,7 @@ They hold no rules: rights are in `services` and `rights`, the order of accounts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Any
 
@@ -29,13 +29,13 @@ from extensions.diagnosis import explain, summarise
 from extensions.forms import KINDS, AccountForm
 from extensions.models import AccountState, ProviderAccount
 from extensions.selftest import SelfTest
+from extensions.services import Rest
 from extensions.urls_public import webhook_url
 from organizations.admin_base import current_user
 from organizations.models import Organization, User
 
 View = Callable[..., HttpResponse]
 MOST_REFUSALS = 10  # on one page
-READY = (routing.Standing.IN_USE, routing.Standing.WAITING)  # may carry traffic, now or as the first in the list
 
 
 class TestForm(forms.Form):
@@ -61,7 +61,7 @@ class TestForm(forms.Form):
 
 
 class RestForm(forms.Form):
-    """What becomes of the texts that wait on an account that is to be deleted."""
+    """What becomes of the texts that wait on an account that is to leave; `ways` are those that are open to it."""
 
     use_required_attribute = False
 
@@ -70,34 +70,38 @@ class RestForm(forms.Form):
         widget=forms.RadioSelect,
         error_messages={"required": gettext_lazy("Choose what becomes of the texts that are waiting.")},
     )
-
-    def __init__(self, account: ProviderAccount, successor: ProviderAccount | None, *args: Any) -> None:
-        super().__init__(*args)
-        choices = [(services.Rest.STOP.value, _("Stop these distributions: what is left is cancelled"))]
-        if account.retiring_at is None:
-            choices.append(
-                (
-                    services.Rest.FINISH.value,
-                    _("Let it finish them from %(sender)s; nothing new is sent through it")
-                    % {"sender": account.sender},
-                )
-            )
-        if successor is not None:
-            choices.append(
-                (services.Rest.HAND_OVER.value, _("Send the rest as %(sender)s") % {"sender": successor.sender})
-            )
-        self.fields["rest"].choices = choices  # type: ignore[attr-defined]
-
     at_once = forms.BooleanField(required=False)
 
+    def __init__(
+        self, account: ProviderAccount, ways: Collection[Rest], to: ProviderAccount | None, *args: Any
+    ) -> None:
+        super().__init__(*args)
+        words = {
+            Rest.STOP: _("Stop these distributions: what is left is cancelled"),
+            Rest.HOLD: _("Let them wait until access is granted again"),
+        }
+        if may_finish(account):
+            words[Rest.FINISH] = _("Let it finish them from %(sender)s; nothing new is sent through it") % {
+                "sender": account.sender
+            }
+        if to is not None:
+            words[Rest.HAND_OVER] = _("Send the rest as %(sender)s") % {"sender": to.sender}
+        offered = [(way.value, words[way]) for way in ways if way in words]
+        self.fields["rest"].choices = offered  # type: ignore[attr-defined]
+
     def clean(self) -> dict[str, Any]:
-        if self.cleaned_data.get("at_once") and self.cleaned_data.get("rest") == services.Rest.FINISH.value:
+        if self.cleaned_data.get("at_once") and self.cleaned_data.get("rest") == Rest.FINISH.value:
             self.add_error("rest", _("An account that finishes needs its secrets: choose another way."))
         return self.cleaned_data
 
     @property
-    def rest_chosen(self) -> services.Rest:
-        return services.Rest(self.cleaned_data["rest"])
+    def rest_chosen(self) -> Rest:
+        return Rest(self.cleaned_data["rest"])
+
+
+def may_finish(account: ProviderAccount) -> bool:
+    """Whether it could send what it has begun, and is not told to already."""
+    return account.retiring_at is None and ProviderAccount.objects.usable().filter(pk=account.pk).exists()
 
 
 # --- who comes in -----------------------------------------------------------------------------------------------------
@@ -184,6 +188,7 @@ def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpRespon
         card=catalogue.card(provider, places, enabled),
         enabled=provider.key in enabled,
         places=mine,
+        listed=len(places),
         finishing=finishing_at(organization, provider),
         elsewhere=next((p.account for p in places if p.in_use and p.account.provider != provider.key), None),
         refusals=explained(panels.refusals(organization, provider), provider),
@@ -338,7 +343,8 @@ def _account_page(
     fragment = request.headers.get("HX-Target") == "check-list"
     state = AccountState.objects.filter(account=account).first() or AccountState(account=account)
     test = account.test_messages.first()
-    place = next(p for p in routing.places(organization) if p.account.pk == account.pk)
+    places = routing.places(organization)
+    place = next(place for place in places if place.account.pk == account.pk)
     refusals = panels.refusals(organization, provider)
     steps = checklist.steps(account, state, refusals, test)
     former = account.replaces if account.replaces and account.replaces.deleted_at is None else None
@@ -349,6 +355,7 @@ def _account_page(
         account=account,
         state=state,
         place=place,
+        in_use=next((place.account for place in places if place.in_use), None),
         steps=steps,
         news=next((step for step in steps if step.key == news), None),
         listening=any(step.mark is checklist.Mark.UNDER_WAY for step in steps),
@@ -413,22 +420,51 @@ def test_webhooks(request: HttpRequest, public_id: str) -> HttpResponse:
     return _account_page(request, account, self_tests=results)
 
 
+@require_POST
+@for_administrators
+def move_account_to_top(request: HttpRequest, public_id: str) -> HttpResponse:
+    account = account_of(request, public_id)
+    services.move_to_top(account, current_user(request), request=request)
+    messages.success(request, _("“%(name)s” is at the top of the list.") % {"name": account.name})
+    return redirect("admin:extensions_account", account.public_id)
+
+
+# --- an account that leaves -------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+@for_administrators
+def withdraw_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Asks first and names what will follow; while texts wait, what becomes of them is asked too."""
+    account = account_of(request, public_id)
+    what_follows = _what_follows(request, account, (Rest.HOLD, Rest.STOP, Rest.HAND_OVER))
+    form, waiting, successor = (what_follows[name] for name in ("form", "waiting", "next_in_line"))
+    if request.method == "POST" and (not waiting or form.is_valid()):
+        rest = form.rest_chosen if waiting else None
+        services.withdraw(account, current_user(request), rest=rest, to=successor, request=request)
+        messages.success(request, _("Access to “%(name)s” has been withdrawn.") % {"name": account.name})
+        return redirect("admin:extensions_account", account.public_id)
+    return page(
+        request,
+        "withdraw",
+        title=_("Withdraw access"),
+        status=422 if request.method == "POST" else 200,
+        **what_follows,
+    )
+
+
 @require_http_methods(["GET", "POST"])
 @for_administrators
 def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
     """Asks first and names what will follow; while texts wait, what becomes of them is asked too."""
     account = account_of(request, public_id, finishing=True)
-    places = routing.places(organization_of(request))
-    place = next((place for place in places if place.account.pk == account.pk), None)
-    others = [other for other in places if other.account.pk != account.pk]
-    successor = next((other.account for other in others if other.standing in READY), None)
-    waiting = panels.waiting(account)
-    form = RestForm(account, successor, request.POST if request.method == "POST" else None)
+    what_follows = _what_follows(request, account, (Rest.STOP, Rest.FINISH, Rest.HAND_OVER))
+    form, waiting, successor = (what_follows[name] for name in ("form", "waiting", "next_in_line"))
     if request.method == "POST" and (not waiting or form.is_valid()):
         rest = form.rest_chosen if waiting else None
         at_once = "at_once" in request.POST
         services.delete(account, current_user(request), rest=rest, to=successor, at_once=at_once, request=request)
-        if rest is services.Rest.FINISH:
+        if rest is Rest.FINISH:
             said = _("“%(name)s” finishes what it has begun and is deleted then.")
         elif at_once:
             said = _("“%(name)s” has been deleted, and its secrets have ended.")
@@ -440,16 +476,26 @@ def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
         request,
         "delete",
         title=_("Delete account"),
-        account=account,
-        place=place,
-        next_in_line=successor,
-        default=routing.installation_account(),
         grace_days=settings.CALLBACK_GRACE_DAYS,
-        under_way=panels.under_way(account),
-        waiting=waiting,
-        form=form,
         status=422 if request.method == "POST" else 200,
+        **what_follows,
     )
+
+
+def _what_follows(request: HttpRequest, account: ProviderAccount, ways: Sequence[Rest]) -> dict[str, Any]:
+    """What an account that leaves leaves behind, and the form that asks about it in these `ways`."""
+    places = routing.places(organization_of(request))
+    others = [place for place in places if place.account.pk != account.pk]
+    successor = next((other.account for other in others if other.is_ready), None)
+    return {
+        "account": account,
+        "place": next((place for place in places if place.account.pk == account.pk), None),
+        "next_in_line": successor,
+        "default": routing.installation_account(),
+        "under_way": panels.under_way(account),
+        "waiting": panels.waiting(account),
+        "form": RestForm(account, ways, successor, request.POST if request.method == "POST" else None),
+    }
 
 
 @require_GET

@@ -89,6 +89,9 @@ def every_page(account: ProviderAccount) -> list[tuple[str, str]]:
         ("post", url("test", one)),
         ("post", url("webhooks", one)),
         ("get", url("replace", one)),
+        ("get", url("withdraw", one)),
+        ("post", url("withdraw", one)),
+        ("post", url("top", one)),
         ("get", url("delete", one)),
         ("post", url("delete", one)),
     ]

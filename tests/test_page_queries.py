@@ -124,7 +124,7 @@ OF_MODELS = ("_changelist", "_add", "_change", "_delete", "_history")
 # What is posted to and leads on to a page; files; pages without rows, such as the log-in; what Django brings along.
 NO_PAGES = {
     *("set_language", "renew_token", "end_token", "logout", "organizations_user_link", "surveys_survey_copy"),
-    *(f"extensions_{name}" for name in ("verify", "grant", "test", "webhooks", "sender", "replace")),
+    *(f"extensions_{name}" for name in ("verify", "grant", "test", "webhooks", "sender", "replace", "top")),
     *(f"distributions_distribution_{name}" for name in ("launch", "pause", "resume", "cancel", "copy", "send_again")),
     *(f"distributions_distribution_{name}" for name in ("rest", "take_over", "skipped", "export", "answers")),
     *(f"contacts_contactlist_{name}" for name in ("sample", "problems", "export")),
@@ -167,6 +167,7 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
         "extensions_extension": ["twilio"],
         "extensions_add_account": ["twilio"],
         "extensions_account": [crowd.account.public_id],
+        "extensions_withdraw": [crowd.account.public_id],
         "extensions_delete": [crowd.account.public_id],
         "organization_settings": [],
         "organizations_user_changelist": [],

@@ -135,6 +135,8 @@ ROWS: dict[str, Row] = {
     f"{_ACCOUNT}test/": Row("Sending a test message", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}webhooks/": Row("Calling our own webhooks", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}replace/": Row("Replacing it", ADMINISTRATORS),
+    f"{_ACCOUNT}withdraw/": Row("Using it no longer", ADMINISTRATORS, ADMINISTRATORS),
+    f"{_ACCOUNT}top/": Row("Making it the first in the list", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}delete/": Row("Deleting it", ADMINISTRATORS, ADMINISTRATORS),
     _ACCOUNT_ROWS: Row("The way to the catalogue", ADMINISTRATORS),
     f"{_ACCOUNT_ROWS}add/": Row("The way to the catalogue", ADMINISTRATORS),
