@@ -1,4 +1,4 @@
-"""The pump: sends what is due through one account.
+"""The pump: sends what is due through one account, beside those of other accounts in the same process.
 
 The rows are the queue. A pump takes a seat, claims chunks, marks messages in small groups, keeps the account's number
 of requests in flight on kept-alive connections and writes the results in groups from its own database thread. If its
@@ -15,7 +15,7 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -57,7 +57,11 @@ T = TypeVar("T")
 
 TICK = 0.005  # seconds between looks at the window
 WRITE_EVERY = 0.15  # seconds a result waits for company at the most
-LONGEST = 60.0  # seconds a pump goes on while nobody else has anything to send
+LONGEST = 60.0  # seconds a process goes on pumping before other tasks have their turn
+LANES = 32  # accounts that one process pumps at once: a slow number, or a provider that hangs, holds up no other
+LOOK_EVERY = 0.25  # seconds between looks for accounts that have become due
+RETRY_AFTER = 1.0  # seconds before an account is tried again that two processes were pumping already
+THREADS = 3  # for the database: a lane whose statement waits for a lock holds up one in three
 RENEW_EVERY = outbox.SEAT_LEASE / 3
 SENDER_REFUSALS = 10  # in a row: then it is the account's sender, not one message
 PATIENCE = 45.0  # seconds to hold results while the database is away; the lease outlasts it
@@ -76,19 +80,24 @@ stopping = RawValue(ctypes.c_bool, False)
 
 
 class Engine:
-    """What a worker process keeps between bells: an event loop, the connections, and a database thread."""
+    """What a worker process keeps between bells: an event loop, the connections, and its database threads."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
         self.wire = Wire()
-        self.database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pump-database")
+        self.threads = [ThreadPoolExecutor(1, thread_name_prefix=f"pump-database-{n}") for n in range(THREADS)]
         self.pid = os.getpid()
+
+    def thread_for(self, account_id: int) -> ThreadPoolExecutor:
+        """One thread for all that a pump does, so that its statements keep their order."""
+        return self.threads[account_id % THREADS]
 
     def close(self) -> None:
         self.runner.run(self.wire.close())
         self.runner.close()
-        self.database.submit(connections.close_all).result()
-        self.database.shutdown()
+        for thread in self.threads:
+            thread.submit(connections.close_all).result()
+            thread.shutdown()
 
 
 _engine: Engine | None = None
@@ -114,6 +123,66 @@ def run(account_id: int) -> bool:
     """Pump one account for a bounded time. True if there may be more to do."""
     here = engine()
     return here.runner.run(Pump(account_id, here).run())
+
+
+def serve(account_id: int) -> list[int]:
+    """Pump an account, and beside it whichever others are due or become so; returns those that may have more to do.
+
+    Raises what the first account's pump raised, once the others have ended.
+    """
+    here = engine()
+    return here.runner.run(Crew(here).run(account_id))
+
+
+class Crew:
+    """The pumps of one process. Each has its own pace, window and breaker, and ends by itself."""
+
+    def __init__(self, here: Engine) -> None:
+        self.engine = here
+        self.ends_at = time.monotonic() + LONGEST
+        self.lanes: dict[int, asyncio.Task[bool]] = {}
+        self.more: set[int] = set()
+        self.not_before: dict[int, float] = {}  # monotonic seconds
+
+    async def run(self, account_id: int) -> list[int]:
+        self.start(account_id)
+        first = self.lanes[account_id]
+        while self.lanes:
+            await asyncio.wait(self.lanes.values(), timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+            self.collect()
+            if self.lanes and len(self.lanes) < LANES and time.monotonic() < self.ends_at and not stopping.value:
+                await self.look()
+        if error := first.exception():
+            raise error
+        return sorted(self.more)
+
+    def start(self, account_id: int) -> None:
+        self.more.discard(account_id)
+        pump = Pump(account_id, self.engine, company=self.lanes.keys(), ends_at=self.ends_at)
+        self.lanes[account_id] = asyncio.create_task(pump.run())
+
+    def collect(self) -> None:
+        """Note what the pumps that have ended said."""
+        for account_id, lane in [(key, lane) for key, lane in self.lanes.items() if lane.done()]:
+            del self.lanes[account_id]
+            self.not_before[account_id] = time.monotonic() + RETRY_AFTER
+            if error := lane.exception():
+                logger.error("The pump of account %s broke.", account_id, exc_info=error)
+            elif lane.result():
+                self.more.add(account_id)
+
+    async def look(self) -> None:
+        """Start pumps for accounts that have become due."""
+        loop = asyncio.get_running_loop()
+        try:
+            due = await loop.run_in_executor(self.engine.threads[-1], sweeping.accounts_due)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("The database is away: %s", error)  # the pumps have more patience
+            return
+        now = time.monotonic()
+        for account_id in due:
+            if len(self.lanes) < LANES and account_id not in self.lanes and self.not_before.get(account_id, 0) <= now:
+                self.start(account_id)
 
 
 @dataclass
@@ -173,6 +242,8 @@ class Pump:
 
     account_id: int
     engine: Engine
+    company: Collection[int] = ()  # the accounts that are pumped in this process, this one included
+    ends_at: float = 0.0  # monotonic seconds; 0 = after LONGEST
     holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
     again: bool = False  # something was given back that may go at once
     works: list[Work] = field(default_factory=list)
@@ -238,8 +309,8 @@ class Pump:
         # database hears of a message about 0.04 times.
         self.mark_group = max(self.provider.batch_size, min(64, max(4, self.width * 3 // 4)))
         self.write_group = min(128, max(4, self.width))
-        self.began_at = time.monotonic()
-        self.stop_at = self.began_at + settings.SEND_SLICE
+        self.ends_at = self.ends_at or time.monotonic() + LONGEST
+        self.stop_at = time.monotonic() + settings.SEND_SLICE
         self.renew_at = time.monotonic() + RENEW_EVERY
         return True
 
@@ -269,13 +340,14 @@ class Pump:
         now = time.monotonic()
         if now < self.stop_at:
             return False
-        if now > self.began_at + LONGEST or await self.db(self.others_wait):
+        if now > self.ends_at or await self.db(self.others_wait):
             return True
         self.stop_at = now + settings.SEND_SLICE
         return False
 
     def others_wait(self) -> bool:
-        return any(account_id != self.account_id for account_id in sweeping.accounts_due())
+        mine = {self.account_id, *self.company}
+        return any(account_id not in mine for account_id in sweeping.accounts_due())
 
     @property
     def waiting(self) -> int:
@@ -550,4 +622,5 @@ class Pump:
     async def db(self, work: Callable[[], T], *, patience: float = 5.0) -> T:
         """Run `work` on the pump's own database thread, so that sockets never wait for the database."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.engine.database, lambda: outbox.retrying(work, patience=patience))
+        thread = self.engine.thread_for(self.account_id)
+        return await loop.run_in_executor(thread, lambda: outbox.retrying(work, patience=patience))

@@ -48,9 +48,9 @@ def expand(distribution_id: int) -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def pump(account_id: int) -> None:
-    """Send what is due through one account, for a bounded time; then others have their turn."""
-    if sending.run(account_id):
-        quietly(partial(pump.delay, account_id))
+    """Send what is due through one account and beside it through others, for a bounded time."""
+    for more in sending.serve(account_id):
+        quietly(partial(pump.delay, more))
 
 
 @shared_task(acks_late=True, ignore_result=True)

@@ -392,3 +392,64 @@ def test_a_deleted_contact_list_leaves_the_history(simulator):
     ContactList.objects.all().delete()
 
     assert Message.objects.select_related("contact").count() == 3
+
+
+# --- many accounts in one process ------------------------------------------------------------------------------------
+
+
+def test_slow_numbers_are_served_side_by_side_by_one_process(simulator):
+    """Each at its own rate: no account waits until another one is done."""
+    made = [launched(recipients=24, phone=f"+4477{number:02d}9{{:05d}}") for number in range(6)]
+    accounts = [distribution.account_id for distribution in made]
+    AccountState.objects.filter(pk__in=accounts).update(messages_per_second=12)
+
+    sending.serve(accounts[0])
+
+    assert [statuses(distribution) for distribution in made] == [{Status.ACCEPTED: 24}] * 6
+    left = {}
+    for entry in simulator.ledger:
+        left.setdefault(entry["to"].removeprefix("+")[:6], []).append(entry["time"])
+    assert len(left) == 6
+    assert max(times[0] for times in left.values()) < min(times[-1] for times in left.values())
+    for times in left.values():
+        assert max(sum(start <= moment < start + 1 for moment in times) for start in times) <= 15
+
+
+def test_an_account_that_becomes_due_meanwhile_is_served_too(simulator):
+    slow, later = launched(recipients=20), launched(recipients=3, phone="+4477010{:05d}")
+    AccountState.objects.filter(pk=slow.account_id).update(messages_per_second=10)
+    Chunk.objects.filter(distribution=later).update(not_before=timezone.now() + timedelta(seconds=0.8))
+
+    sending.serve(slow.account_id)
+
+    assert statuses(slow) == {Status.ACCEPTED: 20}
+    assert statuses(later) == {Status.ACCEPTED: 3}
+
+
+def test_a_pump_that_breaks_ends_alone(simulator, caplog):
+    """Its credentials open nowhere, which no pump expects."""
+    good, bad = launched(recipients=20), launched(recipients=3, phone="+4477010{:05d}")
+    AccountState.objects.filter(pk=good.account_id).update(messages_per_second=10)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE extensions_provideraccount SET credentials = (SELECT credentials FROM extensions_provideraccount "
+            "WHERE id = %s) WHERE id = %s",
+            [good.account_id, bad.account_id],
+        )
+
+    sending.serve(good.account_id)
+
+    assert statuses(good) == {Status.ACCEPTED: 20}
+    assert statuses(bad) == {Status.QUEUED: 3}
+    assert "broke" in caplog.text
+
+
+def test_accounts_that_may_not_send_are_left_alone(simulator):
+    good, stopped = launched(recipients=12), launched(recipients=3, phone="+4477010{:05d}")
+    AccountState.objects.filter(pk=good.account_id).update(messages_per_second=10)
+    AccountState.objects.filter(pk=stopped.account_id).update(stopped_at=timezone.now())
+
+    assert sending.serve(good.account_id) == []
+
+    assert statuses(good) == {Status.ACCEPTED: 12}
+    assert statuses(stopped) == {Status.QUEUED: 3}
