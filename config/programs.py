@@ -6,6 +6,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,10 +58,21 @@ def worker_grace() -> float:
     return float(settings.SEND_TIMEOUT + WRITE_DOWN)
 
 
-def worker(concurrency: int) -> Program:
+def worker(concurrency: int, *, name: str = "worker", queues: Sequence[str] = ()) -> Program:
+    """A worker of these queues; without any, of all."""
     command = [sys.executable, "-m", "celery", "-q", "-A", "config", "worker", "-c", str(concurrency), "-l", "INFO"]
-    command += ["--without-gossip", "--without-mingle"]
-    return Program("worker", command, stage=1, grace=worker_grace())
+    command += ["-n", f"{name}@%h", "--without-gossip", "--without-mingle"]
+    command += ["-Q", ",".join(queues)] if queues else []
+    return Program(name, command, stage=1, grace=worker_grace())
+
+
+def workers(senders: int) -> list[Program]:
+    """One for each kind of work; `senders` is the number of processes that send."""
+    return [
+        worker(senders, name="sender", queues=["send"]),
+        worker(1, name="receiver", queues=["receive"]),
+        worker(1, name="worker", queues=["launch", "default"]),
+    ]
 
 
 def beat(folder: Path) -> Program:

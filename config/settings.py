@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from kombu import Queue
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -90,6 +91,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BROKER_SOCKET = VAR_DIR / "valkey.sock"
 REDIS_URL = env.str("REDIS_URL", default="")
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
+# Each kind of work has processes of its own, so that none waits for another: a reply never stands in line behind texts
+# that leave slowly, nor a text behind lists of a hundred thousand people. A worker without -Q serves all of them.
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue(name) for name in ("send", "receive", "launch", "default")]
+CELERY_TASK_ROUTES = {
+    "distributions.tasks.pump": {"queue": "send"},
+    "distributions.tasks.expand": {"queue": "launch"},
+    "webhooks.tasks.apply": {"queue": "receive"},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

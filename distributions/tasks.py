@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from functools import partial
 
 from celery import shared_task
@@ -11,6 +12,8 @@ from django.db import connections
 
 from distributions import conversations, identity, launching, reports, sending, settling, sweeping
 from distributions.bells import quietly
+
+TURN = 0.5  # seconds that one distribution's messages are written before another's
 
 
 @worker_ready.connect
@@ -37,13 +40,18 @@ def finish_first(**_kwargs: object) -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def expand(distribution_id: int) -> None:
-    """Write a distribution's messages, ringing for each step so that the first are sent while the rest are written."""
-    while True:
+    """Write a distribution's messages for a moment, then let another distribution have its turn.
+
+    It rings for each step, so that the first are sent while the rest are written.
+    """
+    turn_ends_at = time.monotonic() + TURN
+    more = True
+    while more and time.monotonic() < turn_ends_at and not sending.stopping.value:
         more = launching.expand(distribution_id)
         for account_id in sweeping.accounts_due(distribution_id=distribution_id):
             quietly(partial(pump.delay, account_id))
-        if not more or sending.stopping.value:
-            return
+    if more:
+        quietly(partial(expand.delay, distribution_id))
 
 
 @shared_task(acks_late=True, ignore_result=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from config import programs
+from config.celery import app
 from config.supervisor import NotReady, Program, Supervisor
 from tests.processes import ROOT, free_port
 
@@ -133,6 +134,35 @@ def test_a_second_ctrl_c_hurries(supervisor, tmp_path, output):
     assert 1 < time.monotonic() - began < 15
     assert not (tmp_path / "finished").exists()
     assert "worker is ended at once" in output.getvalue()
+
+
+def queues_of(command):
+    """What a worker's command says after -Q; all of them without it."""
+    words = command.split() if isinstance(command, str) else command
+    return words[words.index("-Q") + 1].split(",") if "-Q" in words else [queue.name for queue in app.conf.task_queues]
+
+
+def test_every_queue_is_served_by_one_worker_and_sending_and_receiving_by_their_own():
+    """A reply does not wait behind texts that leave slowly (issue 10)."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    procfile = {name: queues_of(line) for line in lines for name in [line.split(":")[0]] if " worker " in line}
+    programs_of = {program.name: queues_of(program.command) for program in programs.workers(2)}
+
+    assert procfile == programs_of
+    served = [queue for queues in procfile.values() for queue in queues]
+    assert sorted(served) == sorted(queue.name for queue in app.conf.task_queues)
+    assert [procfile["sender"], procfile["receiver"]] == [["send"], ["receive"]]
+
+
+def test_every_task_goes_to_a_queue_that_is_served():
+    app.loader.import_default_modules()
+    known = {queue.name for queue in app.conf.task_queues}
+    routed = {name: app.amqp.router.route({}, name)["queue"].name for name in app.tasks}
+
+    assert set(routed.values()) <= known
+    assert routed["distributions.tasks.pump"] == "send"
+    assert routed["webhooks.tasks.apply"] == "receive"
+    assert set(app.conf.task_routes) <= set(app.tasks)
 
 
 def test_the_worker_may_take_as_long_as_its_longest_request(settings):

@@ -92,7 +92,8 @@ class Command(BaseCommand):
         supervisor.start(programs.embedded_broker(settings.BROKER_SOCKET))
         supervisor.start(programs.simulator(simulator_url, FOLDER / "simulator"))
         call_command("migrate", interactive=False, verbosity=0)
-        supervisor.start(programs.worker(2))
+        for worker in programs.workers(2):
+            supervisor.start(worker)
         supervisor.start(programs.beat(FOLDER))
         supervisor.start(programs.web(settings.PUBLIC_URL))
 

@@ -22,7 +22,7 @@ class Command(BaseCommand):
         local_port = public.port if public.scheme == "http" and public.port else 8000
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=int, default=local_port, help="port to listen on (default: %(default)s)")
-        parser.add_argument("--processes", type=int, default=2, help="processes of the worker (default: %(default)s)")
+        parser.add_argument("--processes", type=int, default=2, help="processes that send (default: %(default)s)")
 
     def handle(self, *args: Any, host: str, port: int, processes: int, **options: Any) -> None:
         private.narrow()
@@ -37,7 +37,8 @@ class Command(BaseCommand):
                 if not settings.REDIS_URL:
                     supervisor.start(programs.embedded_broker(settings.BROKER_SOCKET))
                 call_command("migrate", interactive=False, verbosity=0)
-                supervisor.start(programs.worker(processes))
+                for worker in programs.workers(processes):
+                    supervisor.start(worker)
                 supervisor.start(programs.beat(settings.VAR_DIR))
                 supervisor.start(programs.web(f"http://{host}:{port}"))
                 supervisor.say(f"ready: {settings.PUBLIC_URL}/admin/ (Ctrl-C stops everything)")
