@@ -74,10 +74,12 @@ def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
         remaining = Contact.objects.filter(contact_list_id=distribution.contact_list_id, pk__gt=distribution.cursor)
         columns = remaining.order_by("pk").values_list(*Recipient._fields)
         contacts = [Recipient(*row) for row in columns[:STEP]]
-        if not contacts and distribution.cursor == 0:  # deleted or emptied since it was launched
+        if distribution.cursor == 0:  # its list may have gone, or grown, since it was launched
             with translation.override(distribution.organization.language):
-                starting.hold(distribution, obstacle(distribution))
-            return False
+                reason = starting.many_more(distribution) if contacts else obstacle(distribution)
+                if reason or not contacts:
+                    starting.hold(distribution, reason)
+                    return False
         if contacts:
             rows = _rows(distribution, contacts)
             _write(distribution, rows)

@@ -23,7 +23,8 @@ from config.logs import mask_number, mask_numbers
 from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
-from distributions import leaving, segments, services, wording
+from distributions import fingerprint, leaving, segments, services, wording
+from distributions.fingerprint import Fingerprint
 from distributions.forms import ComposeForm
 from distributions.models import Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
@@ -114,10 +115,10 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     form = ComposeForm(user, data, instance=distribution, initial={} if pk else initial)
     if request.method == "POST" and form.is_valid():
-        draft = form.save(commit=False)
-        draft.created_by = draft.created_by or user
-        draft.save()
-        return redirect("admin:distributions_distribution_review", draft.pk)
+        if services.write(form.save(commit=False), form.Meta.fields, user):
+            return redirect("admin:distributions_distribution_review", form.instance.pk)
+        messages.error(request, _("Nothing was changed: it has been launched in the meantime."))
+        return redirect("admin:distributions_distribution_change", form.instance.pk)
     not_by_text = interactive_obstacle(distribution.organization)
     return page(
         request,
@@ -225,8 +226,17 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
     distribution = distribution_of(request, pk)
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", pk)
+    return _review_page(request, distribution)
+
+
+def _review_page(
+    request: HttpRequest, distribution: Distribution, reviewed: Fingerprint | None = None, *, status: int = 200
+) -> HttpResponse:
+    """The review as it is now; with `reviewed`, what differs from an earlier one stands above it."""
     prefetch_related_objects([distribution.survey], "questions")  # asked for by whoever looks for an obstacle
+    list_version = fingerprint.version_of_list(distribution)
     looked_at = review(distribution)
+    seen = fingerprint.of_review(looked_at, list_version)
     if not may_see_numbers(request):
         looked_at.examples = [(contact, mask_numbers(text)) for contact, text in looked_at.examples]
         looked_at.longest = mask_numbers(looked_at.longest)
@@ -235,9 +245,13 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
     return page(
         request,
         "review",
+        status=status,
         title=_("Review"),
         distribution=distribution,
         review=looked_at,
+        fingerprint=fingerprint.sign(seen),
+        differences=fingerprint.differences(reviewed, seen) if reviewed else [],
+        is_refused=reviewed is not None,
         missing=missing,
         later=distribution.send_at is not None and distribution.send_at > timezone.now(),
         has_links=template.has_survey_link or template.has_opt_out_link,
@@ -294,16 +308,26 @@ def skipped_file(request: HttpRequest, pk: int) -> FileResponse:
 
 @require_POST
 def launch(request: HttpRequest, pk: int) -> HttpResponse:
-    """Launch, once however often it is asked. Raises MissingRight."""
+    """Launch what was reviewed, once however often it is asked. Raises MissingRight."""
     user = current_user(request)
     distribution = distribution_of(request, pk)
     require_sms(user)
-    if distribution.state == State.DRAFT:
-        try:
-            services.launch(distribution, user)
-        except LaunchRefused as refusal:
-            messages.error(request, refusal.sentence)
-            return redirect("admin:distributions_distribution_review", pk)
+    if distribution.state != State.DRAFT:
+        return redirect("admin:distributions_distribution_change", pk)
+    reviewed = fingerprint.read(request.POST.get("fingerprint", ""))
+    if reviewed is None:
+        messages.error(request, _("Nothing has been sent. Look at it first: this is what would go."))
+        return redirect("admin:distributions_distribution_review", pk)
+    try:
+        services.launch(distribution, user, reviewed)
+    except services.Changed:
+        request._distribution = None  # type: ignore[attr-defined]  # it is read anew
+        distribution = distribution_of(request, pk)
+        if distribution.state == State.DRAFT:
+            return _review_page(request, distribution, reviewed, status=409)
+    except LaunchRefused as refusal:
+        messages.error(request, refusal.sentence)
+        return redirect("admin:distributions_distribution_review", pk)
     return redirect("admin:distributions_distribution_change", pk)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -150,8 +150,11 @@ def people_of(distribution: Distribution) -> int:
 
 def _reachable(distribution: Distribution) -> QuerySet[Contact]:
     stopped = OptOut.objects.active().filter(organization=distribution.organization_id, phone=OuterRef("phone"))
-    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id, opted_out_at=None)
-    return contacts.exclude(phone="").exclude(Exists(stopped))
+    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
+    # Of those who share a number, whoever `contacts.models.without_a_text` leaves it to.
+    before = Q(shares_number=False) | Q(pk__lt=OuterRef("pk"))
+    served = Q(shares_number=True) & Exists(contacts.filter(before, phone=OuterRef("phone")))
+    return contacts.filter(opted_out_at=None).exclude(phone="").exclude(Exists(stopped)).exclude(served)
 
 
 def obstacle(distribution: Distribution) -> str:

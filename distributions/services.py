@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from distributions import conversations, leaving, outbox, starting, tallies, tasks
+from distributions import conversations, fingerprint, leaving, outbox, starting, tallies, tasks
 from distributions.bells import ring
+from distributions.fingerprint import Difference, Fingerprint
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.review import Obstacle, people_of, ready, route_of, survey_obstacle
 from distributions.states import Status
@@ -32,37 +35,78 @@ class LaunchRefused(Exception):
         self.sentence = sentence
 
 
-def launch(distribution: Distribution, user: User) -> Distribution:
-    """Send now, or at `send_at`. Launching twice launches once.
+class Changed(LaunchRefused):
+    """Nothing was launched, because it is not what was reviewed: `differences` says in what it differs."""
 
-    Raises MissingRight if the user may not distribute by SMS, LaunchRefused if something is wrong with the text or the
-    list, or if nothing could carry it (R10).
+    def __init__(self, found: Sequence[Difference]) -> None:
+        listed = "; ".join(map(str, found))
+        super().__init__(
+            _("Nothing has been sent, because something has changed since it was reviewed. %(differences)s")
+            % {"differences": listed}
+        )
+        self.differences = found
+
+
+def launch(distribution: Distribution, user: User, reviewed: Fingerprint | None = None) -> Distribution:
+    """Send now, or at `send_at`, what is stored. Launching twice launches once.
+
+    `reviewed` is what the user has looked at; without it this call is its own review. Raises MissingRight if the user
+    may not distribute by SMS, Changed if something else would go than was reviewed, LaunchRefused if something is
+    wrong with the text or the list, or if nothing could carry it (R10).
     """
     require_sms(user)
-    if distribution.state != State.DRAFT:
-        distribution.refresh_from_db()
-        return distribution
+    with transaction.atomic():
+        stored = draft(distribution.pk)
+        if stored is not None:
+            _launch(stored, user, reviewed)
+    distribution.refresh_from_db()
+    return distribution
+
+
+def write(written: Distribution, fields: Sequence[str], user: User) -> bool:
+    """Keep what was written of a draft; False if it is none any more, and then it stays as it was launched."""
+    require_sms(user)
+    if written.pk is None:
+        written.created_by = user
+        written.save()
+        return True
+    with transaction.atomic():
+        if draft(written.pk) is None:
+            return False
+        written.save(update_fields=fields)
+    return True
+
+
+def draft(pk: int) -> Distribution | None:
+    """The draft with this key, locked: nobody edits or launches it while the transaction lasts. None if it is none."""
+    locked = Distribution.objects.select_for_update(no_key=True).filter(pk=pk, state=State.DRAFT)
+    if not locked.values_list("pk"):
+        return None
+    return Distribution.objects.select_related("organization__licence", "survey__organization", "contact_list").get(
+        pk=pk
+    )
+
+
+def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None) -> None:
+    if reviewed is not None and (found := fingerprint.differences(reviewed, fingerprint.of(distribution))):
+        raise Changed(found)
     route = _ready(distribution, user)
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
-    with transaction.atomic():
-        launched = Distribution.objects.filter(pk=distribution.pk, state=State.DRAFT).update(
-            state=State.SCHEDULED if later else State.LAUNCHING,
-            account=route.account,
-            launched_at=now,
-            launched_by=user,
-            planned_people=people_of(distribution),
-            problem="",
-        )
-        if launched:
-            Tally.objects.get_or_create(distribution=distribution)
-            if distribution.is_interactive:
-                _lock_questions(distribution.survey_id)
-            audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
-            if not later:
-                ring(lambda: tasks.expand.delay(distribution.pk))
-    distribution.refresh_from_db()
-    return distribution
+    Distribution.objects.filter(pk=distribution.pk).update(
+        state=State.SCHEDULED if later else State.LAUNCHING,
+        account=route.account,
+        launched_at=now,
+        launched_by=user,
+        planned_people=people_of(distribution),
+        problem="",
+    )
+    Tally.objects.get_or_create(distribution=distribution)
+    if distribution.is_interactive:
+        _lock_questions(distribution.survey_id)
+    audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
+    if not later:
+        ring(lambda: tasks.expand.delay(distribution.pk))
 
 
 def _ready(distribution: Distribution, user: User) -> Route:

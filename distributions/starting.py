@@ -98,13 +98,25 @@ def _compare(distribution: Distribution) -> None:
             _("It should have begun on %(moment)s and could not. Decide whether it is still to be sent.")
             % {"moment": date_format(timezone.localtime(distribution.send_at), "SHORT_DATETIME_FORMAT")}
         )
+    if sentence := many_more(distribution):
+        raise Doubt(sentence)
+
+
+def many_more(distribution: Distribution) -> str:
+    """What to say if there are many more people than whoever launched or planned it has seen; "" if there are not."""
     planned = distribution.planned_people
     people = people_of(distribution)
-    if planned is not None and has_grown(planned, people):
-        raise Doubt(
-            _("The list has grown since this was planned: from %(planned)s people to %(people)s. Look at it once more.")
-            % {"planned": planned, "people": people}
+    if planned is None or not has_grown(planned, people):
+        return ""
+    if distribution.send_at is None:
+        said = _(
+            "The list has grown since this was launched: from %(planned)s people to %(people)s. Look at it once more."
         )
+    else:
+        said = _(
+            "The list has grown since this was planned: from %(planned)s people to %(people)s. Look at it once more."
+        )
+    return said % {"planned": planned, "people": people}
 
 
 def has_grown(planned: int, people: int) -> bool:

@@ -16,6 +16,7 @@ from distributions.states import Status
 from extensions.contract import SenderKind
 from organizations.models import AuditEvent, Licence
 from tests import factories, talks
+from tests.reviewing import form_of, press
 
 BASE = "/admin/distributions/distribution"
 State = Conversation.State
@@ -100,7 +101,7 @@ def test_a_survey_by_text_is_composed_reviewed_and_launched(site, patients, surv
     assert "Survey by text (two-way)" in reviewed.text
     assert "3 questions" in reviewed.text
     assert "no link to the survey" not in reviewed.text
-    launched = site.post(f"{BASE}/{draft.pk}/launch/", follow=True)
+    launched = press(site, draft.pk, form_of(reviewed), follow=True)
     assert launched.status_code == 200
     draft.refresh_from_db()
     assert draft.state in ("launching", "sending")

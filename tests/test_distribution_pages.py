@@ -19,6 +19,7 @@ from extensions.contract import SenderKind
 from organizations.models import AuditEvent
 from surveys.models import Survey
 from tests import factories
+from tests.reviewing import form_of, press, send
 
 BASE = "/admin/distributions/distribution"
 NOTE = "every message is shown at zero cost"
@@ -114,8 +115,9 @@ def test_a_draft_is_written_reviewed_and_launched(site, member, patients, survey
     assert "Main account" in reviewed.text
     assert NOTE in reviewed.text  # (R6)
 
-    launched = site.post(f"{BASE}/{draft.pk}/launch/")
-    again = site.post(f"{BASE}/{draft.pk}/launch/")  # a double click
+    button = form_of(reviewed)
+    launched = press(site, draft.pk, button)
+    again = press(site, draft.pk, button)  # a double click
     assert launched.url == again.url == f"{BASE}/{draft.pk}/change/"
     draft.refresh_from_db()
     assert draft.launched_by == member
@@ -131,7 +133,7 @@ def test_a_distribution_can_be_scheduled_in_the_organisations_time_zone(site, pa
     assert draft.send_at.isoformat() == "2035-07-01T07:30:00+00:00"
     assert "Schedule 3 texts" in site.get(f"{BASE}/{draft.pk}/review/").text
     assert 'value="2035-07-01T09:30"' in site.get(f"{BASE}/{draft.pk}/edit/").text
-    site.post(f"{BASE}/{draft.pk}/launch/")
+    send(site, draft.pk)
     draft.refresh_from_db()
     assert draft.state == "scheduled"
 

@@ -63,7 +63,7 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("DOMContentLoaded", () => {
   showWhatIsChosen();
-  const summary = document.getElementById("form-errors");
+  const summary = document.getElementById("form-errors") || document.getElementById("changed");
   if (summary) {
     (document.querySelector("[aria-invalid='true']") || summary).focus();
   }
