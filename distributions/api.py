@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, inline_serializer
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contacts.models import Contact
-from distributions import services
+from distributions import fingerprint, services
 from distributions.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
+from distributions.invites import review as look_at
 from distributions.models import Conversation, Distribution, Message
 from distributions.pages import EXPORTED, Carrier
 from distributions.serializers import (
@@ -24,6 +26,7 @@ from distributions.serializers import (
     DistributionSerializer,
     DistributionsQuery,
     MessageSerializer,
+    NewDistributionSerializer,
     OfSurveyQuery,
 )
 from distributions.services import LaunchRefused
@@ -85,6 +88,21 @@ def _one(view: ApiView, public_id: str, query: dict[str, Any]) -> Distribution:
     return found
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Refusals as the API answers them."""
+    try:
+        yield
+    except Unknown as unknown:
+        raise NotFound(f"{unknown.field}: {unknown.sentence}") from unknown
+    except Unfit as unfit:
+        raise ValidationError({unfit.field: [unfit.sentence]}) from unfit
+    except KeyUsed as used:
+        raise Conflict(str(used)) from used
+    except LaunchRefused as refusal:
+        raise Conflict(refusal.sentence) from refusal
+
+
 class DistributionsView(ApiView):
     """All distributions, and a new one."""
 
@@ -117,10 +135,7 @@ class DistributionsView(ApiView):
     @described(
         "createSmsDistribution",
         "Launch a distribution",
-        enveloped(
-            "NewSmsDistribution",
-            inline_serializer("NewSmsDistribution", {"id": serializers.CharField(help_text="SMSD_…")}),
-        ),
+        enveloped("NewSmsDistribution", NewDistributionSerializer()),
         400,
         404,
         409,
@@ -134,7 +149,9 @@ class DistributionsView(ApiView):
 
         Needs the permission “Use SMS distributions”. Who has opted out or has no number is skipped. Answered 409 if
         no SMS account could carry it (`Interactive` needs one of your own with a number, and two-way SMS in the
-        licence), or if the Idempotency-Key belongs to a distribution that is different.
+        licence), if the Idempotency-Key belongs to a distribution that is different, or if a `fingerprint` is given
+        and something has changed since. With `reviewOnly` nothing is written or sent: the answer says what would go,
+        and has the fingerprint.
         """
         require_sms(self.caller)
         key = request.headers.get("Idempotency-Key")
@@ -150,17 +167,14 @@ class DistributionsView(ApiView):
             text=asked["message"]["messageText"] if asked.get("message") else "",
             send_at=asked["sendDate"],
             link_expires_at=asked.get("surveyLinkExpirationDate"),
+            fingerprint=asked.get("fingerprint"),
         )
-        try:
+        with _refusals():
+            if asked["reviewOnly"]:
+                seen = look_at(invitation, self.caller)
+                answer = {"people": seen.people, "account": seen.account_name, "sender": seen.sender}
+                return Response({"fingerprint": fingerprint.sign(seen), **answer})
             distribution = launch_once(invitation, self.caller, key)
-        except Unknown as unknown:
-            raise NotFound(f"{unknown.field}: {unknown.sentence}") from unknown
-        except Unfit as unfit:
-            raise ValidationError({unfit.field: [unfit.sentence]}) from unfit
-        except KeyUsed as used:
-            raise Conflict(str(used)) from used
-        except LaunchRefused as refusal:
-            raise Conflict(refusal.sentence) from refusal
         return Response({"id": distribution.public_id})
 
 
@@ -239,7 +253,7 @@ class HistoryView(ApiView):
         accounts = ProviderAccount.objects.filter(
             pk__in={message.account_id for message in found if message.account_id}
         )
-        conversations, answers = _said(found) if distribution.is_interactive else ({}, {})
+        conversations, answers = _conversations(found) if distribution.is_interactive else ({}, {})
         if not whole_numbers:
             answers = {}
         context = {
@@ -253,7 +267,7 @@ class HistoryView(ApiView):
         return Response({"elements": elements, "nextPage": next_page})
 
 
-def _said(found: list[Message]) -> tuple[dict[int, Conversation], dict[int, list[Answer]]]:
+def _conversations(found: list[Message]) -> tuple[dict[int, Conversation], dict[int, list[Answer]]]:
     """The conversations that these messages began, by message, and what was answered in them, by response."""
     rows = Conversation.objects.filter(message_id__in=[message.pk for message in found])
     conversations = {row.message_id: row for row in rows}

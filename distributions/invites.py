@@ -10,10 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from contacts.models import ContactList
-from distributions import services, times
+from distributions import fingerprint, services, times
+from distributions.fingerprint import Fingerprint
 from distributions.models import Distribution
 from distributions.piping import Template
 from distributions.review import obstacle, survey_obstacle
+from distributions.services import LaunchRefused
 from organizations.models import User
 from organizations.permissions import require_sms
 from surveys.models import Survey
@@ -32,6 +34,7 @@ class Invitation:
     text: str  # "" for a survey by text
     send_at: datetime
     link_expires_at: datetime | None
+    fingerprint: str | None = None  # of an earlier review; None: the launch is its own
 
 
 class Unfit(Exception):
@@ -51,19 +54,27 @@ class KeyUsed(Exception):
     """The key belongs to an earlier, different distribution; the exception's text says so."""
 
 
+def review(invitation: Invitation, user: User) -> Fingerprint:
+    """What would go now; nothing is written. Raises MissingRight, Unfit, or LaunchRefused if nothing could carry it."""
+    require_sms(user)
+    return services.look_at(_draft(invitation, user, None), user)
+
+
 def launch_once(invitation: Invitation, user: User, key: str | None) -> Distribution:
     """Write and launch; the same key gives the same distribution, also if two ask at the same time.
 
-    Raises MissingRight, Unfit, KeyUsed, or LaunchRefused if nothing could carry it. Then nothing was written.
+    Raises MissingRight, Unfit, KeyUsed, or LaunchRefused if nothing could carry it or if something else would go than
+    was reviewed. Then nothing was written.
     """
     require_sms(user)
     earlier = _earlier(user, key)
     if earlier is None:
         draft = _draft(invitation, user, key)
+        reviewed = _reviewed(invitation)
         try:
             with transaction.atomic():
                 draft.save()
-                return services.launch(draft, user)
+                return services.launch(draft, user, reviewed)
         except IntegrityError:  # somebody with the same key was faster
             earlier = _earlier(user, key)
             if earlier is None:
@@ -74,6 +85,20 @@ def launch_once(invitation: Invitation, user: User, key: str | None) -> Distribu
             % {"id": earlier.public_id, "fields": ", ".join(different)}
         )
     return earlier
+
+
+def _reviewed(invitation: Invitation) -> Fingerprint | None:
+    if invitation.fingerprint is None:
+        return None
+    reviewed = fingerprint.read(invitation.fingerprint)
+    if reviewed is None:
+        raise LaunchRefused(
+            _(
+                "fingerprint: this is none of ours. The same request with “reviewOnly” gives one; left out, the launch "
+                "is its own review."
+            )
+        )
+    return reviewed
 
 
 def _earlier(user: User, key: str | None) -> Distribution | None:

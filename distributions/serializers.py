@@ -25,6 +25,7 @@ RequestType = Literal["Invite", "Interactive"]
 
 NAME = 100  # characters
 TEXT = 10_000  # characters
+FINGERPRINT = 100_000  # characters: the text is in it
 REQUEST_STATUS: dict[str, RequestStatus] = {
     State.DRAFT: "Pending",
     State.SCHEDULED: "Pending",
@@ -102,6 +103,17 @@ class DistributionRequest(StrictSerializer):
         allow_null=True,
         help_text="The link works until then; for ever if it is left out. Not allowed for `Interactive`, without link.",
     )
+    fingerprint = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=FINGERPRINT,
+        help_text="What the same request gave with `reviewOnly`. If text, people, account, sender, times or survey "
+        "have changed since, nothing is launched, and the answer says what is different. Left out, the launch is its "
+        "own review.",
+    )
+    reviewOnly = serializers.BooleanField(
+        required=False, default=False, help_text="Launch nothing: only say what would go, and give its fingerprint."
+    )
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
         if METHODS[asked["method"]] == Distribution.Method.INVITE:
@@ -142,6 +154,18 @@ class IdempotencyKey(serializers.Serializer):
 
 
 # --- what is answered -------------------------------------------------------------------------------------------------
+
+
+class NewDistributionSerializer(serializers.Serializer):
+    """`id` of what was launched, or with `reviewOnly` the other fields."""
+
+    id = serializers.CharField(required=False, help_text="SMSD_…")
+    fingerprint = serializers.CharField(
+        required=False, help_text="For a launch that is to be refused if anything differs by then."
+    )
+    people = serializers.IntegerField(required=False, help_text="How many people would get a text.")
+    account = serializers.CharField(required=False, help_text="The account that would carry it.")
+    sender = serializers.CharField(required=False, help_text="From whom people would get it.")
 
 
 class RecipientsSerializer(serializers.Serializer):

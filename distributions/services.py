@@ -47,6 +47,12 @@ class Changed(LaunchRefused):
         self.differences = found
 
 
+def look_at(distribution: Distribution, user: User) -> Fingerprint:
+    """What would go if `user` launched it now. Raises MissingRight, or LaunchRefused if nothing would."""
+    _ready(distribution, user)
+    return fingerprint.of(distribution)
+
+
 def launch(distribution: Distribution, user: User, reviewed: Fingerprint | None = None) -> Distribution:
     """Send now, or at `send_at`, what is stored. Launching twice launches once.
 
