@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Sum, When
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -85,17 +86,38 @@ def context_for(user: User) -> dict[str, Any]:
 
 
 def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
-    """Distributions that do not go on before somebody has done something, the latest first."""
-    running = (State.SCHEDULED, State.LAUNCHING, State.SENDING)
-    stuck = Distribution.objects.filter(organization=organization, state__in=running).exclude(problem="")
-    for row in stuck.only("name", "problem", "held_at")[:PROBLEMS]:
+    """Distributions that do not go on before somebody has done something: what should be on its way, then by time."""
+    stuck = Distribution.objects.stuck().filter(organization=organization)
+    now = timezone.now()
+    later = Case(When(state=State.SCHEDULED, held_at=None, send_at__gt=now, then="send_at"))
+    rows = stuck.order_by(later.asc(nulls_first=True), "-created_at", "-pk")
+    named = list(rows.only("name", "state", "problem", "held_at", "send_at")[: PROBLEMS + 1])
+    for row in named[:PROBLEMS]:
+        names = {"name": row.name, "problem": row.problem}
+        if row.held_at is None and row.state == State.SCHEDULED and row.send_at and row.send_at > now:
+            moment = date_format(timezone.localtime(row.send_at), "SHORT_DATETIME_FORMAT")
+            text = _("“%(name)s”, planned for %(moment)s, cannot begin as things stand: %(problem)s") % {**names, "moment": moment}
+        else:
+            text = _("“%(name)s” waits: %(problem)s") % names
         yield Task(
-            _("“%(name)s” waits: %(problem)s") % {"name": row.name, "problem": row.problem},
+            text,
             reverse("admin:distributions_distribution_change", args=[row.pk]),
             urgent=True,
             take_over=reverse("admin:distributions_distribution_take_over", args=[row.pk])
             if may_send and row.held_at
             else "",
+        )
+    if len(named) > PROBLEMS:
+        others = stuck.count() - PROBLEMS
+        yield Task(
+            ngettext(
+                "%(number)d more distribution waits or cannot begin.",
+                "%(number)d more distributions wait or cannot begin.",
+                others,
+            )
+            % {"number": others},
+            reverse("admin:distributions_distribution_changelist") + "?needs=somebody",
+            urgent=True,
         )
 
 

@@ -37,6 +37,19 @@ def _grouped(number: int) -> str:
     return number_format(number, force_grouping=True)
 
 
+class NeedsFilter(admin.SimpleListFilter):
+    title = _("needs attention")
+    parameter_name = "needs"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("somebody", _("Yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() != "somebody":
+            return queryset
+        return queryset.filter(pk__in=Distribution.objects.stuck().values("pk"))
+
+
 @admin.register(Distribution)
 class DistributionAdmin(OwnedAdmin):
     """Everybody sees what was sent; composing and launching need “Use SMS distributions” (R31–R33)."""
@@ -46,7 +59,7 @@ class DistributionAdmin(OwnedAdmin):
     list_display = ("title", "state_badge", "people", "outcome", "took_part", "cost", "when")
     list_display_links = ("title",)
     list_select_related = ("tally", "contact_list")
-    list_filter = ("state", "method", ("survey", OwnedRelatedFilter))
+    list_filter = (NeedsFilter, "state", "method", ("survey", OwnedRelatedFilter))
     search_fields = ("name",)
     list_before_template = "admin/distributions/distribution/_before_list.html"
     actions = None
@@ -59,7 +72,11 @@ class DistributionAdmin(OwnedAdmin):
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, row: Distribution) -> str:
         badge = "is-warning" if row.paused_at or row.problem else BADGES.get(State(row.state), "")
-        return format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.standing)
+        shown = format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.standing)
+        if not row.needs_somebody:
+            return shown
+        alarm = '{} <span class="sb-badge whitespace-nowrap is-bad" title="{}">{}</span>'
+        return format_html(alarm, shown, row.problem, _("needs attention"))
 
     @admin.display(description=_("recipients"))
     def people(self, row: Distribution) -> str:

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList
+from distributions import starting
 from distributions.models import Conversation, Distribution, Message
 from organizations import commitments
 from surveys.models import Survey
@@ -51,3 +52,4 @@ def register() -> None:
     commitments.register(Survey, of_survey)
     commitments.register(ContactList, of_list)
     commitments.register(Contact, of_contact)
+    commitments.register_lookout(starting.look_ahead)

@@ -30,11 +30,13 @@ from distributions.models import Conversation, Distribution, InboundMessage, Mes
 from distributions.piping import CONTACT_FIELDS, Template
 from distributions.references import SALT, reference
 from distributions.review import (
+    Obstacle,
     cautions,
     interactive_obstacle,
     other_columns,
     people_of,
     preview,
+    ready,
     recipients,
     review,
     survey_obstacle,
@@ -46,7 +48,7 @@ from extensions.routing import NoRoute, Route, route_for
 from organizations import audit
 from organizations.admin_base import current_user
 from organizations.models import Organization, Owned, User
-from organizations.permissions import may_see_recipients, missing_sms, require_sight, require_sms
+from organizations.permissions import MissingRight, may_see_recipients, missing_sms, require_sight, require_sms
 from organizations.reading import again, pages
 from surveys import conversation as engine
 from surveys.conversation import Kind
@@ -417,6 +419,7 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
     awaited += distribution.is_interactive  # replies come for some time
     followed = bool(awaited and finished_at and finished_at > timezone.now() - FOLLOWED)
     halt = "paused" if distribution.paused_at else "held" if distribution.held_at else "on"
+    missing = missing_sms(user)
     every = 2 if running else 10 if followed or distribution.state == State.SCHEDULED or distribution.paused_at else 0
     figures = wording.figures(tally)
     return {
@@ -426,14 +429,28 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "bar": [figure for figure in figures if figure.number > 0],
         "running": running,
         "every": every,
-        "phase": f"{distribution.state}-{halt}",
+        "phase": f"{distribution.state}-{halt}{'-alarm' if distribution.needs_somebody else ''}",
         "may_cancel": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
-        "people": people_of(distribution) if distribution.held_at else None,
-        "missing": missing_sms(user),
+        "people": people_of(distribution) if distribution.needs_somebody else None,
+        "takes_over": not missing and _would_begin_for(distribution, user),
+        "missing": missing,
         "may_export": may_see_numbers(request),
         "route": distribution.account and Carrier.of(distribution.account),
         "rest_route": _rest_route(distribution),
     }
+
+
+def _would_begin_for(distribution: Distribution, user: User) -> bool:
+    """Whether nothing is in the way of a planned distribution but who answers for it, so that this user may do so."""
+    if distribution.held_at is not None:
+        return True  # why not is said to whoever tries
+    if not distribution.needs_somebody:
+        return False
+    try:
+        ready(distribution, user)
+    except (NoRoute, Obstacle, MissingRight):
+        return False
+    return True
 
 
 def _rest_route(distribution: Distribution) -> Route | None:

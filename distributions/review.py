@@ -6,26 +6,26 @@ Everything is computed from the real rows in one pass over the list, a few thous
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from contacts.models import Contact, OptOut, without_a_text
+from contacts.models import Contact, ContactList, OptOut, without_a_text
 from distributions import quiet, segments, times
 from distributions.models import Distribution, Epoch, Message
 from distributions.piping import EMBEDDED, Template, values_of
 from distributions.references import link_length
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
-from extensions.routing import NoRoute, Route, route_for
+from extensions.routing import NoRoute, Route, route_for, routes_for
 from organizations.models import Licence, Organization, User
 from organizations.permissions import require_sms
 from organizations.reading import again, pages
@@ -131,34 +131,82 @@ def review(distribution: Distribution) -> Review:
     return found
 
 
-def ready(distribution: Distribution, user: User) -> Route:
+def ready(distribution: Distribution, user: User, facts: Facts | None = None) -> Route:
     """What would carry it if `user` launched it now: every condition of a launch, asked at the launch and when the time
-    of a planned one has come.
+    of a planned one has come (and before that, with `facts` about many).
 
     Raises MissingRight, Obstacle, or NoRoute if nothing could carry it (R10).
     """
     require_sms(user)
-    if sentence := obstacle(distribution):
+    if sentence := obstacle(distribution, facts):
         raise Obstacle(sentence)
-    return route_of(distribution)
+    return route_of(distribution, facts)
 
 
 def people_of(distribution: Distribution) -> int:
     """How many people on the list could be texted now."""
-    return _reachable(distribution).count()
+    return _reachable(distribution.contact_list_id).count()
 
 
-def _reachable(distribution: Distribution) -> QuerySet[Contact]:
-    stopped = OptOut.objects.active().filter(organization=distribution.organization_id, phone=OuterRef("phone"))
-    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
+def _reachable(*contact_lists: int | None) -> QuerySet[Contact]:
+    stopped = OptOut.objects.active().filter(organization=OuterRef("organization"), phone=OuterRef("phone"))
+    contacts = Contact.objects.filter(contact_list_id__in=contact_lists)
     # Of those who share a number, whoever `contacts.models.without_a_text` leaves it to.
+    household = Contact.objects.filter(contact_list=OuterRef("contact_list"), phone=OuterRef("phone"))
     before = Q(shares_number=False) | Q(pk__lt=OuterRef("pk"))
-    served = Q(shares_number=True) & Exists(contacts.filter(before, phone=OuterRef("phone")))
+    served = Q(shares_number=True) & Exists(household.filter(before))
     return contacts.filter(opted_out_at=None).exclude(phone="").exclude(Exists(stopped)).exclude(served)
 
 
-def obstacle(distribution: Distribution) -> str:
+class Facts:
+    """What the conditions of a launch ask the database: about one distribution at a time."""
+
+    def people(self, distribution: Distribution) -> int:
+        """How many could be texted now."""
+        return people_of(distribution)
+
+    def reaches_somebody(self, distribution: Distribution) -> bool:
+        return _reachable(distribution.contact_list_id).exists()
+
+    def has_contacts(self, distribution: Distribution) -> bool:
+        return Contact.objects.filter(contact_list_id=distribution.contact_list_id).exists()
+
+    def route(self, distribution: Distribution) -> Route:
+        """What carries its organisation's messages. Raises NoRoute."""
+        return route_for(distribution.organization)
+
+
+class FactsOfMany(Facts):
+    """The same, read in a few statements for many distributions. Their organisations come with their licences."""
+
+    def __init__(self, distributions: Collection[Distribution]) -> None:
+        lists = {row.contact_list_id for row in distributions if row.contact_list_id is not None}
+        counted = _reachable(*lists).order_by().values_list("contact_list_id").annotate(number=Count("pk"))
+        self._people = dict(counted)
+        some = Contact.objects.filter(contact_list=OuterRef("pk"))
+        filled = ContactList.objects.filter(Exists(some), pk__in=lists - self._people.keys())
+        self._filled = set(filled.values_list("pk", flat=True))
+        self._routes = routes_for({row.organization_id: row.organization for row in distributions}.values())
+
+    def people(self, distribution: Distribution) -> int:
+        return self._people.get(distribution.contact_list_id, 0)
+
+    def reaches_somebody(self, distribution: Distribution) -> bool:
+        return self.people(distribution) > 0
+
+    def has_contacts(self, distribution: Distribution) -> bool:
+        return self.reaches_somebody(distribution) or distribution.contact_list_id in self._filled
+
+    def route(self, distribution: Distribution) -> Route:
+        found = self._routes[distribution.organization_id]
+        if isinstance(found, NoRoute):
+            raise found
+        return found
+
+
+def obstacle(distribution: Distribution, facts: Facts | None = None) -> str:
     """Why this distribution cannot be launched as it is, whatever carries it; "" if nothing is in the way. Cheap."""
+    facts = facts or Facts()
     problems = Template(distribution.message_text).problems
     if problems:
         return " ".join(problems)
@@ -168,8 +216,8 @@ def obstacle(distribution: Distribution) -> str:
         return _("The survey has no address: remove the link to it from the introduction.")
     if distribution.contact_list_id is None:
         return _("The contact list has been deleted. Choose another one.")
-    if not _reachable(distribution).exists():
-        if Contact.objects.filter(contact_list_id=distribution.contact_list_id).exists():
+    if not facts.reaches_somebody(distribution):
+        if facts.has_contacts(distribution):
             return _("Nobody on this list can be texted: everybody has opted out or has no number.")
         return _("The contact list is empty: import people first.")
     now = timezone.now()
@@ -213,9 +261,9 @@ def interactive_obstacle(organization: Organization) -> str:
     return ""
 
 
-def route_of(distribution: Distribution) -> Route:
+def route_of(distribution: Distribution, facts: Facts | None = None) -> Route:
     """What would carry this distribution now. Raises NoRoute, also if it must be answered and cannot be (R69)."""
-    route = route_for(distribution.organization)
+    route = (facts or Facts()).route(distribution)
     if distribution.is_interactive:
         _require_two_way(distribution.organization, route)
     return route

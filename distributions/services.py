@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -128,11 +129,13 @@ def _ready(distribution: Distribution, user: User) -> Route:
 def take_over(distribution: Distribution, user: User, seen: int | None = None) -> Distribution:
     """Answer for a held distribution from now on, with the people who are on its list now, and let it begin.
 
+    One of which it is known before its time that it would be held can be taken over, too, and begins as planned.
+
     `seen` is how many people the user was told of. Taking over twice does it once. Raises MissingRight, and
     LaunchRefused if what held it is still in the way.
     """
     require_sms(user)
-    if distribution.held_at is None:
+    if not distribution.needs_somebody:
         return distribution
     route = _ready(distribution, user)
     people = people_of(distribution)
@@ -142,17 +145,17 @@ def take_over(distribution: Distribution, user: User, seen: int | None = None) -
         )
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
-    held = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED, held_at__isnull=False)
+    waiting = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED)
     with transaction.atomic():
-        taken = held.update(
+        taken = waiting.filter(Q(held_at__isnull=False) | ~Q(problem="")).update(
             state=State.SCHEDULED if later else State.LAUNCHING,
             account=route.account,
             launched_by=user,
             planned_people=people,
             confirmed_at=now,
             held_at=None,
-            paused_at=None,
             problem="",
+            **({} if later else {"paused_at": None}),
         )
         if taken:
             audit.record(TAKEN_OVER, organization=distribution.organization, actor=user, target=distribution)
@@ -188,6 +191,7 @@ def resume(distribution: Distribution, user: User) -> None:
     paused = Distribution.objects.filter(pk=distribution.pk, paused_at__isnull=False)
     if paused.update(paused_at=None, problem="", confirmed_at=timezone.now()):
         audit.record("resumed", organization=distribution.organization, actor=user, target=distribution)
+        starting.look_ahead(distribution.organization_id)
         account_id = distribution.account_id
         if account_id is not None:
             ring(lambda: tasks.pump.delay(account_id))

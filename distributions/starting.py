@@ -2,20 +2,27 @@
 
 What only lacks a route goes on by itself when there is one. Anything else holds the distribution until somebody with
 the right takes it over: whoever planned it may be gone, or did not mean so many people.
+
+Before its time the same is asked again and again (`look_ahead`), so that what would be in the way is an alarm while
+there is time to act. Nothing is held by it: an alarm goes as soon as what it is about has been put right.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from datetime import timedelta
+from itertools import chain
 
+from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from distributions.models import Distribution
-from distributions.review import Obstacle, people_of, ready
+from distributions.review import Facts, FactsOfMany, Obstacle, people_of, ready
 from extensions.routing import NoRoute
 from organizations import audit
 from organizations.models import User
@@ -28,6 +35,8 @@ State = Distribution.State
 LATE = timedelta(hours=12)  # a morning's text is not sent at night, nor last week's today, unless a person says so
 FEW = 10  # so many people more than planned, or
 SHARE = 20  # one in so many, are no mistake
+LOOK_EVERY = timedelta(seconds=30)  # at what is planned and has no alarm
+LOOKED_AT_ONCE = 500
 HELD = gettext_noop("held")
 
 
@@ -60,6 +69,60 @@ def start(distribution: Distribution) -> None:
         hold(distribution, str(refusal))
     else:
         waiting.update(state=State.LAUNCHING, account=route.account, problem="")
+
+
+def look_ahead(organization_id: int | None = None) -> None:
+    """Say of planned distributions what would keep them from beginning, as `start` would find it if it were now.
+
+    For one organisation: all of them, because something has just changed there. For all: those with an alarm, and those
+    at which nobody has looked for a while; at most so many at once, in a few statements.
+    """
+    now = timezone.now()
+    rows = Distribution.objects.filter(state=State.SCHEDULED, held_at=None)
+    rows = rows.filter(Q(send_at__gt=now) | Q(paused_at__isnull=False))  # the others begin in this moment
+    if organization_id is not None:
+        rows = rows.filter(organization=organization_id)
+    else:
+        rows = rows.filter(Q(looked_at=None) | Q(looked_at__lt=now - LOOK_EVERY) | ~Q(problem=""))
+    planner = ("launched_by__organization__licence", "launched_by__user_type")
+    rows = rows.select_related("organization__licence", "survey__organization", *planner)
+    rows = rows.prefetch_related("launched_by__groups", "survey__questions")
+    by_language: dict[str, list[Distribution]] = defaultdict(list)
+    for row in rows.order_by(F("looked_at").asc(nulls_first=True), "pk")[:LOOKED_AT_ONCE]:
+        by_language[row.organization.language].append(row)
+    found: dict[str, list[int]] = defaultdict(list)
+    for language, distributions in by_language.items():
+        with translation.override(language):
+            facts = FactsOfMany(distributions)
+            for row in distributions:
+                found[_would_hold(row, facts)[:300]].append(row.pk)
+    _note(found)
+
+
+def _would_hold(distribution: Distribution, facts: Facts) -> str:
+    """Why it would not begin, "" if it would."""
+    try:
+        ready(distribution, _launcher(distribution), facts)
+        return many_more(distribution, facts.people(distribution))
+    except NoRoute as refusal:
+        return refusal.reason
+    except (Doubt, Obstacle, MissingRight) as refusal:
+        return str(refusal)
+    except Exception:  # one that cannot be looked at does not keep the others from it
+        logger.exception("A planned distribution could not be looked at: %s", distribution.public_id)
+        return distribution.problem
+
+
+def _note(found: dict[str, list[int]]) -> None:
+    """Write down what was found. Rows that somebody is at work on are left to the next look: nobody waits for it."""
+    planned = Distribution.objects.filter(state=State.SCHEDULED, held_at=None)
+    with transaction.atomic():
+        looked_at = planned.filter(pk__in=chain.from_iterable(found.values())).order_by("pk")
+        keys = set(looked_at.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+        for problem, rows in found.items():
+            mine = planned.filter(pk__in=keys.intersection(rows))
+            mine.exclude(problem=problem).update(problem=problem)
+        planned.filter(pk__in=keys).update(looked_at=timezone.now())
 
 
 def hold(distribution: Distribution, reason: str) -> None:
@@ -102,10 +165,13 @@ def _compare(distribution: Distribution) -> None:
         raise Doubt(sentence)
 
 
-def many_more(distribution: Distribution) -> str:
-    """What to say if there are many more people than whoever launched or planned it has seen; "" if there are not."""
+def many_more(distribution: Distribution, people: int | None = None) -> str:
+    """What to say if there are many more people than whoever launched or planned it has seen; "" if there are not.
+
+    `people` saves counting them where the caller has.
+    """
     planned = distribution.planned_people
-    people = people_of(distribution)
+    people = people_of(distribution) if people is None else people
     if planned is None or not has_grown(planned, people):
         return ""
     if distribution.send_at is None:

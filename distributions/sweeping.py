@@ -22,6 +22,11 @@ def start_scheduled() -> None:
     starting.start_due()
 
 
+def look_ahead() -> None:
+    """Say of what is planned for later what would be in its way, while there is time to act."""
+    starting.look_ahead()
+
+
 def reroute() -> None:
     """Where texts go on whose account has left, or may not send (R23)."""
     leaving.follow()

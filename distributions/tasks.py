@@ -75,6 +75,7 @@ def sweep() -> None:
     if identity.says_held():
         return
     sweeping.start_scheduled()
+    sweeping.look_ahead()
     sweeping.reroute()
     sweeping.close_finished()
     reports.join_forgotten_parts()

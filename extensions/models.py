@@ -16,6 +16,7 @@ from extensions import registry
 from extensions.contract import Capabilities, Delivery, Provider, SenderKind
 from extensions.fields import EncryptedJSONField
 from extensions.senders import spellings
+from organizations import commitments
 from organizations.ids import new_id
 from organizations.models import Organization, OwnedQuerySet, User
 
@@ -75,7 +76,13 @@ class ProviderAccountQuerySet(OwnedQuerySet):
         refused = ProviderAccount.IMMUTABLE.intersection(fields)
         if refused:
             raise FieldError(f"{', '.join(sorted(refused))}: an account's details cannot be changed (R24).")
-        return super().update(**fields)
+        if not ProviderAccount.IN_USE_BY.intersection(fields):
+            return super().update(**fields)
+        owners = set(self.order_by().values_list("organization_id", flat=True))
+        number = super().update(**fields)
+        for owner in owners:
+            commitments.changed(owner)
+        return number
 
 
 class ProviderAccount(models.Model):
@@ -88,6 +95,9 @@ class ProviderAccount(models.Model):
         {"organization", "organization_id", "provider", "name", "sender", "sender_kind", "credentials", "public_id"}
         | {"provider_identity"}
     )
+
+    # What decides whether it may carry traffic: a change is told to whatever is planned.
+    IN_USE_BY: ClassVar[frozenset[str]] = frozenset({"granted_at", "retiring_at", "deleted_at"})
 
     public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_account_id, editable=False)
     organization = models.ForeignKey(

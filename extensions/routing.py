@@ -8,8 +8,10 @@ from __future__ import annotations
 import enum
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +22,7 @@ from django.utils.translation import gettext as _
 
 from extensions import registry, rights, services
 from extensions.forms import AccountForm
-from extensions.models import ProviderAccount
+from extensions.models import EnabledExtension, ProviderAccount
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
@@ -77,9 +79,13 @@ def places(organization: Organization, enabled: frozenset[str] | None = None) ->
     """
     enabled = rights.enabled_keys(organization) if enabled is None else enabled
     accounts = ProviderAccount.objects.alive().filter(organization=organization).select_related("state")
+    return _placed(accounts.defer("credentials"), enabled)
+
+
+def _placed(accounts: Iterable[ProviderAccount], enabled: frozenset[str]) -> list[Place]:
     first: ProviderAccount | None = None
     found: list[Place] = []
-    for account in accounts.defer("credentials"):
+    for account in accounts:
         standing, reason = _stand(account, first, enabled)
         if standing is Standing.IN_USE:
             first = account
@@ -121,14 +127,44 @@ def route_for(organization: Organization) -> Route:
     Raises NoRoute, naming the unfinished step, if there is neither (R10).
     """
     if not rights.has_sms(organization):
-        raise NoRoute(_("SMS is an add-on, and your organisation's licence does not have it."))
-    standing = places(organization)
+        raise NoRoute(_without_licence())
+    return _first(places(organization), installation_account)
+
+
+def routes_for(organizations: Collection[Organization]) -> dict[int, Route | NoRoute]:
+    """The same for many, by key, in a few statements. They come with their licences (`has_sms`)."""
+    enabled: dict[int, set[str]] = defaultdict(set)
+    switches = EnabledExtension.objects.filter(organization__in=organizations).order_by()
+    for organization_id, provider in switches.values_list("organization_id", "provider"):
+        enabled[organization_id].add(provider)
+    accounts: dict[int | None, list[ProviderAccount]] = defaultdict(list)
+    listed = ProviderAccount.objects.alive().filter(organization__in=organizations)
+    for account in listed.select_related("state").defer("credentials"):
+        accounts[account.organization_id].append(account)
+    default = cache(installation_account)  # asked for once, and only if somebody needs it
+    found: dict[int, Route | NoRoute] = {}
+    for organization in organizations:
+        try:
+            if not organization.has_sms:
+                raise NoRoute(_without_licence())
+            standing = _placed(accounts[organization.pk], frozenset(enabled[organization.pk]))
+            found[organization.pk] = _first(standing, default)
+        except NoRoute as refusal:
+            found[organization.pk] = refusal
+    return found
+
+
+def _without_licence() -> str:
+    return _("SMS is an add-on, and your organisation's licence does not have it.")
+
+
+def _first(standing: Sequence[Place], default: Callable[[], ProviderAccount | None]) -> Route:
+    """The account in use, else the installation's. Raises NoRoute."""
     for place in standing:
         if place.in_use:
             return Route(place.account, is_default=False)
-    default = installation_account()
-    if default is not None:
-        return Route(default, is_default=True)
+    if (account := default()) is not None:
+        return Route(account, is_default=True)
     raise NoRoute(_unfinished(standing))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ClassVar
 
-from django.contrib.admin import RelatedFieldListFilter, display
+from django.contrib.admin import RelatedFieldListFilter, SimpleListFilter, display
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
@@ -261,12 +261,18 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Filtering by what is hidden would tell it, one character at a time; a regular expression, without end."""
+        if request is not None and lookup in self._own_filters(request):
+            return True  # a word of ours and no column
         parts = lookup.split("__")
         if audit.SECRET_FIELDS.intersection(parts) or not self._ends_well(parts):
             return False
         if RECIPIENT_FIELDS.intersection(parts) and not (request and self.sees_recipients(request)):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def _own_filters(self, request: HttpRequest) -> set[str]:
+        filters = self.get_list_filter(request)
+        return {each.parameter_name for each in filters if isinstance(each, type) and issubclass(each, SimpleListFilter)}
 
     def _ends_well(self, parts: list[str]) -> bool:
         """Whether a lookup is a path of columns, with one of LOOKUPS behind it or none."""
@@ -325,16 +331,35 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
             if changes or not change:
                 self.audit(request, audit.CHANGED if change else audit.ADDED, obj, changes=changes)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        self._tell(form.instance)
+
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         if self.audited:
             self.audit(request, audit.DELETED, obj)
         super().delete_model(request, obj)
+        self._tell(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        owners = {key for obj in queryset if (key := self._owner_key(obj)) is not None}
         if self.audited:
             for obj in queryset:
                 self.audit(request, audit.DELETED, obj)
         super().delete_queryset(request, queryset)
+        for key in owners:
+            commitments.changed(key)
+
+    def _tell(self, obj: Any) -> None:
+        """What is planned in its organisation may rely on it."""
+        commitments.changed(self._owner_key(obj))
+
+    def _owner_key(self, obj: Any) -> int | None:
+        """The key of the organisation that owns it, None where that is nobody."""
+        if self.organization_lookup == "organization":
+            return obj.organization_id  # type: ignore[no-any-return]
+        owner = self._owner(obj)
+        return owner.pk if owner else None
 
     def audit(self, request: HttpRequest, action: str, obj: Any, **detail: Any) -> None:
         """Write down what this request does to `obj`, in the trail of the organisation that owns it."""

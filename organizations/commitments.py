@@ -16,12 +16,31 @@ from organizations.models import User
 from organizations.permissions import MissingRight, missing_sms
 
 Check = Callable[[Any], bool]
+Lookout = Callable[[int], None]
 _checks: dict[type[Model], Check] = {}
+_lookouts: list[Lookout] = []
 
 
 def register(model: type[Model], check: Check) -> None:
     """Have `check` asked whether a row of `model` is relied on; registering again replaces it."""
     _checks[model] = check
+
+
+def register_lookout(lookout: Lookout) -> None:
+    """Have `lookout` told of organisations (by key) in which something has changed that a plan may rely on."""
+    if lookout not in _lookouts:
+        _lookouts.append(lookout)
+
+
+def changed(organization_id: int | None) -> None:
+    """Something of this organisation was changed or deleted: what is planned may not go as planned any more.
+
+    Called in the transaction of the change, so that both or neither can be seen. A change of which nobody tells is
+    found a little later, by the periodic check.
+    """
+    if organization_id is not None:
+        for lookout in _lookouts:
+            lookout(organization_id)
 
 
 def is_committed(row: Model) -> bool:

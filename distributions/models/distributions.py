@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from contacts.models import ContactList
 from extensions.models import ProviderAccount
 from organizations.ids import new_id
-from organizations.models import Owned, User
+from organizations.models import Owned, OwnedQuerySet, User
 from surveys import conversation
 from surveys.models import Survey
 
@@ -32,6 +32,13 @@ class MomentField(models.DateTimeField):
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         shown = f"CASE WHEN {sql} > '{self.LAST}' THEN '{self.LAST}' WHEN {sql} < '{self.FIRST}' THEN '{self.FIRST}'"
         return f"{shown} ELSE {sql} END", [*params] * 5
+
+
+class DistributionQuerySet(OwnedQuerySet):
+    def stuck(self) -> DistributionQuerySet:
+        """Those that do not go on, or will not begin, before somebody has done something."""
+        running = (Distribution.State.SCHEDULED, Distribution.State.LAUNCHING, Distribution.State.SENDING)
+        return self.filter(state__in=running).exclude(problem="")
 
 
 class Distribution(Owned):
@@ -68,6 +75,7 @@ class Distribution(Owned):
     problem = models.CharField(_("what is wrong"), max_length=300, blank=True, editable=False)
     # Scheduled, but something was not as it had been when its time came: a person decides (services.take_over).
     held_at = models.DateTimeField(_("held since"), null=True, editable=False)
+    looked_at = models.DateTimeField(null=True, editable=False)  # when it was last asked whether it would begin
     planned_people = models.PositiveIntegerField(null=True, editable=False)  # who could be texted when it was planned
     confirmed_at = models.DateTimeField(null=True, editable=False)  # when a person last said that it may begin
     idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 (null: no key, not unique)
@@ -81,6 +89,8 @@ class Distribution(Owned):
         User, models.SET_NULL, null=True, editable=False, related_name="+", verbose_name=_("launched by")
     )
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
+
+    objects: ClassVar[Any] = DistributionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("distribution")
@@ -104,6 +114,11 @@ class Distribution(Owned):
         if self.held_at is not None:
             return str(_("held"))
         return self.get_state_display()
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it is planned, and held or known to be held when its time comes."""
+        return self.state == self.State.SCHEDULED and (self.held_at is not None or bool(self.problem))
 
     @property
     def is_interactive(self) -> bool:
