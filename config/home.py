@@ -96,7 +96,10 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
         names = {"name": row.name, "problem": row.problem}
         if row.held_at is None and row.state == State.SCHEDULED and row.send_at and row.send_at > now:
             moment = date_format(timezone.localtime(row.send_at), "SHORT_DATETIME_FORMAT")
-            text = _("“%(name)s”, planned for %(moment)s, cannot begin as things stand: %(problem)s") % {**names, "moment": moment}
+            text = _("“%(name)s”, planned for %(moment)s, cannot begin as things stand: %(problem)s") % {
+                **names,
+                "moment": moment,
+            }
         else:
             text = _("“%(name)s” waits: %(problem)s") % names
         yield Task(

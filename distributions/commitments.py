@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from contacts.models import Contact, ContactList
 from distributions import starting
 from distributions.models import Conversation, Distribution, Message
-from organizations import commitments
+from distributions.review import reachable
+from extensions.models import EnabledExtension, ProviderAccount
+from extensions.routing import NoRoute, Route, routes_for
+from organizations import commitments, permissions
+from organizations.commitments import NAMED, Depending
+from organizations.models import Organization, User, UserGroup, UserType
 from surveys.models import Survey
 
 State = Distribution.State
@@ -48,8 +55,98 @@ def of_contact(contact: Contact) -> bool:
     return under_way.exists() or asked.exists()
 
 
+# --- plans that would not begin ---------------------------------------------------------------------------------------
+
+
+def _planned() -> QuerySet[Distribution]:
+    return Distribution.objects.filter(state=State.SCHEDULED).order_by("send_at", "pk")
+
+
+def _depending(plans: QuerySet[Distribution], consequence: str) -> Depending:
+    found = [starting.plan_of(row) for row in plans.only("name", "send_at")[: NAMED + 1]]
+    number = len(found) if len(found) <= NAMED else plans.count()
+    return Depending(found[:NAMED], number, consequence)
+
+
+def on_lists(lists: QuerySet[ContactList]) -> Depending:
+    plans = _planned().filter(contact_list__in=lists.order_by().values("pk"))
+    return _depending(plans, _("They will not begin: cancel them, and send a copy to another list."))
+
+
+def on_contacts(contacts: QuerySet[Contact]) -> Depending:
+    """Those whose lists would have nobody left who can be texted."""
+    going = contacts.order_by()
+    of_list = Contact.objects.filter(contact_list=OuterRef("contact_list"))
+    left = reachable(of_list).exclude(pk__in=going.values("pk"))
+    plans = _planned().filter(contact_list__in=going.values("contact_list")).exclude(Exists(left))
+    return _depending(plans, _("Nobody is left on their list, so they will not begin until there is somebody again."))
+
+
+def on_users(users: QuerySet[User]) -> Depending:
+    plans = _planned().filter(launched_by__in=users.order_by().values("pk"))
+    return _depending(plans, _without_planner())
+
+
+def on_groups(groups: QuerySet[UserGroup]) -> Depending:
+    """Those planned by people who may send because one of these groups says so."""
+    gone = set(groups.values_list("pk", flat=True))
+    people = User.objects.filter(groups__in=gone)
+    return _on_planners(people, lambda user: [group for group in user.groups.all() if group.pk not in gone], None)
+
+
+def on_user_types(user_types: QuerySet[UserType]) -> Depending:
+    gone = set(user_types.values_list("pk", flat=True))
+    return _on_planners(User.objects.filter(user_type__in=gone), lambda user: user.groups.all(), gone)
+
+
+def _on_planners(
+    people: QuerySet[User], groups_of: Callable[[User], Iterable[UserGroup]], gone_types: set[int] | None
+) -> Depending:
+    planners = people.filter(pk__in=_planned().order_by().values("launched_by")).distinct()
+    losing = []
+    for user in planners.select_related("user_type").prefetch_related("groups"):
+        groups = [(group.name, group.use_sms_distributions) for group in groups_of(user)]
+        stays = user.user_type is not None and user.user_type_id not in (gone_types or ())
+        user_type = (user.user_type.name, user.user_type.use_sms_distributions) if stays and user.user_type else None
+        after = permissions.resolve(user.use_sms_distributions, groups, user_type)
+        if user.sms_permission().allowed and not after.allowed:
+            losing.append(user.pk)
+    return _depending(_planned().filter(launched_by__in=losing), _without_planner())
+
+
+def _without_planner() -> str:
+    return _("They will not begin until somebody who may send texts takes them over.")
+
+
+def on_accounts(accounts: QuerySet[ProviderAccount]) -> Depending:
+    """Everything planned in their organisations, for which the list is read when its time comes (R23)."""
+    plans = _planned().filter(organization__in=accounts.order_by().values("organization"))
+    return _depending(plans, _("They will not begin until an account is in use."))
+
+
+def on_switches(switches: QuerySet[EnabledExtension]) -> Depending:
+    """Those of organisations that would have no account in use without these extensions."""
+    gone = set(switches.values_list("pk", flat=True))
+    owners = Organization.objects.filter(
+        pk__in=switches.order_by().values("organization"), distribution__state=State.SCHEDULED
+    )
+    organizations = list(owners.select_related("licence").distinct())
+    now = routes_for(organizations)
+    after = routes_for(organizations, EnabledExtension.objects.exclude(pk__in=gone))
+    losing = [key for key, route in after.items() if isinstance(route, NoRoute) and isinstance(now[key], Route)]
+    plans = _planned().filter(organization__in=losing)
+    return _depending(plans, _("They will not begin until an account is in use."))
+
+
 def register() -> None:
     commitments.register(Survey, of_survey)
     commitments.register(ContactList, of_list)
     commitments.register(Contact, of_contact)
     commitments.register_lookout(starting.look_ahead)
+    commitments.register_dependents(ContactList, on_lists)
+    commitments.register_dependents(Contact, on_contacts)
+    commitments.register_dependents(User, on_users)
+    commitments.register_dependents(UserGroup, on_groups)
+    commitments.register_dependents(UserType, on_user_types)
+    commitments.register_dependents(ProviderAccount, on_accounts)
+    commitments.register_dependents(EnabledExtension, on_switches)

@@ -145,17 +145,21 @@ def ready(distribution: Distribution, user: User, facts: Facts | None = None) ->
 
 def people_of(distribution: Distribution) -> int:
     """How many people on the list could be texted now."""
-    return _reachable(distribution.contact_list_id).count()
+    return reachable(_on(distribution)).count()
 
 
-def _reachable(*contact_lists: int | None) -> QuerySet[Contact]:
+def reachable(contacts: QuerySet[Contact]) -> QuerySet[Contact]:
+    """Those of them who could be texted now."""
     stopped = OptOut.objects.active().filter(organization=OuterRef("organization"), phone=OuterRef("phone"))
-    contacts = Contact.objects.filter(contact_list_id__in=contact_lists)
     # Of those who share a number, whoever `contacts.models.without_a_text` leaves it to.
     household = Contact.objects.filter(contact_list=OuterRef("contact_list"), phone=OuterRef("phone"))
     before = Q(shares_number=False) | Q(pk__lt=OuterRef("pk"))
     served = Q(shares_number=True) & Exists(household.filter(before))
     return contacts.filter(opted_out_at=None).exclude(phone="").exclude(Exists(stopped)).exclude(served)
+
+
+def _on(distribution: Distribution) -> QuerySet[Contact]:
+    return Contact.objects.filter(contact_list_id=distribution.contact_list_id)
 
 
 class Facts:
@@ -166,10 +170,10 @@ class Facts:
         return people_of(distribution)
 
     def reaches_somebody(self, distribution: Distribution) -> bool:
-        return _reachable(distribution.contact_list_id).exists()
+        return reachable(_on(distribution)).exists()
 
     def has_contacts(self, distribution: Distribution) -> bool:
-        return Contact.objects.filter(contact_list_id=distribution.contact_list_id).exists()
+        return _on(distribution).exists()
 
     def route(self, distribution: Distribution) -> Route:
         """What carries its organisation's messages. Raises NoRoute."""
@@ -181,7 +185,12 @@ class FactsOfMany(Facts):
 
     def __init__(self, distributions: Collection[Distribution]) -> None:
         lists = {row.contact_list_id for row in distributions if row.contact_list_id is not None}
-        counted = _reachable(*lists).order_by().values_list("contact_list_id").annotate(number=Count("pk"))
+        counted = (
+            reachable(Contact.objects.filter(contact_list__in=lists))
+            .order_by()
+            .values_list("contact_list_id")
+            .annotate(number=Count("pk"))
+        )
         self._people = dict(counted)
         some = Contact.objects.filter(contact_list=OuterRef("pk"))
         filled = ContactList.objects.filter(Exists(some), pk__in=lists - self._people.keys())

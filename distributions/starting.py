@@ -13,9 +13,11 @@ import logging
 from collections import defaultdict
 from datetime import timedelta
 from itertools import chain
+from operator import attrgetter
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -25,6 +27,7 @@ from distributions.models import Distribution
 from distributions.review import Facts, FactsOfMany, Obstacle, people_of, ready
 from extensions.routing import NoRoute
 from organizations import audit
+from organizations.commitments import Plan
 from organizations.models import User
 from organizations.permissions import MissingRight
 
@@ -71,11 +74,13 @@ def start(distribution: Distribution) -> None:
         waiting.update(state=State.LAUNCHING, account=route.account, problem="")
 
 
-def look_ahead(organization_id: int | None = None) -> None:
+def look_ahead(organization_id: int | None = None) -> list[Plan]:
     """Say of planned distributions what would keep them from beginning, as `start` would find it if it were now.
 
     For one organisation: all of them, because something has just changed there. For all: those with an alarm, and those
     at which nobody has looked for a while; at most so many at once, in a few statements.
+
+    Returns those of which nothing of the kind was known before, the first to come first.
     """
     now = timezone.now()
     rows = Distribution.objects.filter(state=State.SCHEDULED, held_at=None)
@@ -91,12 +96,24 @@ def look_ahead(organization_id: int | None = None) -> None:
     for row in rows.order_by(F("looked_at").asc(nulls_first=True), "pk")[:LOOKED_AT_ONCE]:
         by_language[row.organization.language].append(row)
     found: dict[str, list[int]] = defaultdict(list)
+    fresh: list[Plan] = []
     for language, distributions in by_language.items():
         with translation.override(language):
             facts = FactsOfMany(distributions)
             for row in distributions:
-                found[_would_hold(row, facts)[:300]].append(row.pk)
+                problem = _would_hold(row, facts)[:300]
+                found[problem].append(row.pk)
+                if problem and not row.problem:
+                    fresh.append(plan_of(row, problem))
     _note(found)
+    return sorted(fresh, key=attrgetter("due_at"))
+
+
+def plan_of(distribution: Distribution, problem: str = "") -> Plan:
+    """A planned distribution as other apps know it."""
+    link = reverse("admin:distributions_distribution_change", args=[distribution.pk])
+    assert distribution.send_at is not None  # it is planned
+    return Plan(distribution.name, link, distribution.send_at, problem)
 
 
 def _would_hold(distribution: Distribution, facts: Facts) -> str:

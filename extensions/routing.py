@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -131,11 +132,17 @@ def route_for(organization: Organization) -> Route:
     return _first(places(organization), installation_account)
 
 
-def routes_for(organizations: Collection[Organization]) -> dict[int, Route | NoRoute]:
-    """The same for many, by key, in a few statements. They come with their licences (`has_sms`)."""
+def routes_for(
+    organizations: Collection[Organization], switches: QuerySet[EnabledExtension] | None = None
+) -> dict[int, Route | NoRoute]:
+    """The same for many, by key, in a few statements. They come with their licences (`has_sms`).
+
+    With `switches` as if only these extensions were enabled.
+    """
     enabled: dict[int, set[str]] = defaultdict(set)
-    switches = EnabledExtension.objects.filter(organization__in=organizations).order_by()
-    for organization_id, provider in switches.values_list("organization_id", "provider"):
+    switches = EnabledExtension.objects.all() if switches is None else switches
+    those = switches.filter(organization__in=organizations).order_by()
+    for organization_id, provider in those.values_list("organization_id", "provider"):
         enabled[organization_id].add(provider)
     accounts: dict[int | None, list[ProviderAccount]] = defaultdict(list)
     listed = ProviderAccount.objects.alive().filter(organization__in=organizations)

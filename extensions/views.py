@@ -6,6 +6,7 @@ They hold no rules: rights are in `services` and `rights`, the order of accounts
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -28,10 +29,13 @@ from extensions.contract import Capabilities, Provider, SenderKind
 from extensions.diagnosis import explain, summarise
 from extensions.forms import KINDS, AccountForm
 from extensions.models import AccountState, ProviderAccount
+from extensions.routing import Place
 from extensions.selftest import SelfTest
 from extensions.services import Rest
 from extensions.urls_public import webhook_url
+from organizations import commitments
 from organizations.admin_base import current_user
+from organizations.commitments import Depending
 from organizations.models import Organization, User
 
 View = Callable[..., HttpResponse]
@@ -487,15 +491,29 @@ def _what_follows(request: HttpRequest, account: ProviderAccount, ways: Sequence
     places = routing.places(organization_of(request))
     others = [place for place in places if place.account.pk != account.pk]
     successor = next((other.account for other in others if other.is_ready), None)
+    place = next((place for place in places if place.account.pk == account.pk), None)
     return {
         "account": account,
-        "place": next((place for place in places if place.account.pk == account.pk), None),
+        "place": place,
         "next_in_line": successor,
         "default": routing.installation_account(),
         "under_way": panels.under_way(account),
         "waiting": panels.waiting(account),
+        "depending": _depending(place, successor) if place else None,
         "form": RestForm(account, ways, successor, request.POST if request.method == "POST" else None),
     }
+
+
+def _depending(place: Place, successor: ProviderAccount | None) -> Depending | None:
+    """What is planned, if this account is in use: the list is read when its time comes."""
+    found = commitments.depending(ProviderAccount.objects.filter(pk=place.account.pk)) if place.in_use else None
+    carrier = successor or routing.installation_account()
+    if found is None or carrier is None:
+        return found
+    consequence = _("Unless the list of accounts changes, they will be sent as %(sender)s.") % {
+        "sender": carrier.sender
+    }
+    return replace(found, consequence=consequence)
 
 
 @require_GET

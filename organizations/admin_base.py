@@ -14,6 +14,7 @@ from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
@@ -270,9 +271,11 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
-    def _own_filters(self, request: HttpRequest) -> set[str]:
+    def _own_filters(self, request: HttpRequest) -> set[str | None]:
         filters = self.get_list_filter(request)
-        return {each.parameter_name for each in filters if isinstance(each, type) and issubclass(each, SimpleListFilter)}
+        return {
+            each.parameter_name for each in filters if isinstance(each, type) and issubclass(each, SimpleListFilter)
+        }
 
     def _ends_well(self, parts: list[str]) -> bool:
         """Whether a lookup is a path of columns, with one of LOOKUPS behind it or none."""
@@ -333,31 +336,48 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        self._tell(form.instance)
+        self._tell(request, [form.instance])
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         if self.audited:
             self.audit(request, audit.DELETED, obj)
         super().delete_model(request, obj)
-        self._tell(obj)
+        self._tell(request, [obj])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
-        owners = {key for obj in queryset if (key := self._owner_key(obj)) is not None}
+        rows = list(queryset)
         if self.audited:
-            for obj in queryset:
+            for obj in rows:
                 self.audit(request, audit.DELETED, obj)
         super().delete_queryset(request, queryset)
-        for key in owners:
-            commitments.changed(key)
+        self._tell(request, rows)
 
-    def _tell(self, obj: Any) -> None:
-        """What is planned in its organisation may rely on it."""
-        commitments.changed(self._owner_key(obj))
+    def _tell(self, request: HttpRequest, rows: Iterable[Any]) -> None:
+        """What is planned in their organisations may rely on them: whoever changes them hears of it."""
+        owners = {key for row in rows if (key := self._owner_key(row)) is not None}
+        commitments.warn(request, [plan for owner in owners for plan in commitments.changed(owner)])
+
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> Any:
+        """The question before one row is deleted names what relies on it."""
+        rows = self.model._default_manager.filter(pk=context["object"].pk) if "object" in context else None
+        depending = commitments.depending(rows) if rows is not None else None
+        return super().render_delete_form(request, {**context, "depending": depending})
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet) -> Any:
+        """And the question before many are."""
+        response = super().response_action(request, queryset)
+        if (
+            isinstance(response, TemplateResponse)
+            and response.context_data
+            and "deletable_objects" in response.context_data
+        ):
+            response.context_data["depending"] = commitments.depending(response.context_data["queryset"])
+        return response
 
     def _owner_key(self, obj: Any) -> int | None:
         """The key of the organisation that owns it, None where that is nobody."""
         if self.organization_lookup == "organization":
-            return obj.organization_id  # type: ignore[no-any-return]
+            return obj.organization_id
         owner = self._owner(obj)
         return owner.pk if owner else None
 

@@ -628,3 +628,165 @@ def test_withdrawing_by_hand_is_seen_too(house: House) -> None:
     accounts.grant(other, house.boss)
 
     assert house.problem() == ""
+
+
+# --- the remark before ------------------------------------------------------------------------------------------------
+
+
+def asked(house: House, model: str, rows: Any, user: User | None = None) -> list[str]:
+    """What is said before rows are deleted: on the page of the first, and above the list of all."""
+    client = client_of(user or house.boss)
+    keys = list(rows.values_list("pk", flat=True))
+    single = client.get(f"/admin/{model}/{keys[0]}/delete/")
+    many = client.post(f"/admin/{model}/", {"action": "delete_selected", "_selected_action": keys})
+    assert (single.status_code, many.status_code) == (200, 200)
+    assert "Are you sure" in many.content.decode()
+    pages = [unescape(answer.content.decode()) for answer in (single, many)]
+    return [page.partition('id="depending"')[2].partition("</section>")[0] for page in pages]
+
+
+def rows_of_the_list(house: House) -> tuple[str, Any]:
+    return "contacts/contactlist", ContactList.objects.filter(pk=house.people.pk)
+
+
+def rows_of_the_planner(house: House) -> tuple[str, Any]:
+    return "organizations/user", User.objects.filter(pk=house.planner.pk)
+
+
+def rows_of_the_group(house: House) -> tuple[str, Any]:
+    return "organizations/usergroup", UserGroup.objects.filter(pk=by_a_group(house).pk)
+
+
+def rows_of_the_type(house: House) -> tuple[str, Any]:
+    return "organizations/usertype", UserType.objects.filter(pk=by_a_type(house).pk)
+
+
+ROWS = (rows_of_the_list, rows_of_the_planner, rows_of_the_group, rows_of_the_type)
+
+
+@pytest.mark.parametrize("rows_of", ROWS, ids=lambda rows: rows.__name__)
+def test_what_depends_is_named_before(
+    house: House, neighbour: House, rows_of: Callable[[House], tuple[str, Any]]
+) -> None:
+    rows_of(neighbour)
+
+    for remark in asked(house, *rows_of(house)):
+        assert "1 planned distribution depends on this." in remark
+        assert "Spring at Riverside (" in remark
+        assert f'href="/admin/distributions/distribution/{house.planned.pk}/change/"' in remark
+        assert "will not begin" in remark
+        for other in ("draft at", "finished at", "cancelled at", "Hillside"):
+            assert other not in remark
+
+
+@pytest.mark.parametrize("rows_of", ROWS, ids=lambda rows: rows.__name__)
+def test_of_many_the_first_to_come_are_named_and_the_others_counted(
+    house: House, rows_of: Callable[[House], tuple[str, Any]]
+) -> None:
+    for number in range(17):
+        house.plan(f"Plan {number}")
+
+    for remark in asked(house, *rows_of(house)):
+        assert "18 planned distributions depend on this." in remark
+        assert remark.count("<li>") == 6
+        assert "and 13 more" in remark
+
+
+@pytest.mark.parametrize("rows_of", ROWS, ids=lambda rows: rows.__name__)
+def test_nothing_is_said_where_nothing_depends(house: House, rows_of: Callable[[House], tuple[str, Any]]) -> None:
+    services.cancel(house.planned, house.planner)
+
+    assert asked(house, *rows_of(house)) == ["", ""]
+
+
+def test_the_last_people_of_a_list_are_remarked_on_and_the_others_are_not(house: House, neighbour: House) -> None:
+    everybody = Contact.objects.filter(contact_list=house.people).order_by("pk")
+    some = Contact.objects.filter(pk__in=list(everybody.values_list("pk", flat=True))[:-1])
+
+    assert asked(house, "contacts/contact", some) == ["", ""]
+    one, many = asked(house, "contacts/contact", everybody)
+    assert one == ""
+    assert "Spring at Riverside" in many
+    assert "Nobody is left" in many
+    everybody.exclude(pk=everybody[0].pk).update(opted_out_at=timezone.now())
+    one, many = asked(house, "contacts/contact", everybody)
+    assert "Spring at Riverside" in one
+
+
+def test_who_may_send_by_another_way_keeps_the_right_and_nothing_is_said(house: House) -> None:
+    group, other = by_a_group(house), UserGroup.objects.create(organization=house.clinic, name="Also")
+    UserGroup.objects.filter(pk=other.pk).update(use_sms_distributions="enabled")
+    house.planner.groups.add(other)
+
+    assert asked(house, "organizations/usergroup", UserGroup.objects.filter(pk=group.pk)) == ["", ""]
+    both = UserGroup.objects.filter(pk__in=[group.pk, other.pk])
+    assert "Spring at Riverside" in asked(house, "organizations/usergroup", both)[1]
+
+
+@pytest.mark.parametrize("provider", ["twilio", "infobip"])
+def test_an_operator_is_told_how_many_and_no_names(house: House, neighbour: House, provider: str) -> None:
+    switches = EnabledExtension.objects.filter(organization=house.clinic, provider=provider)
+
+    remarks = asked(house, "extensions/enabledextension", switches, factories.operator())
+
+    for remark in remarks:
+        assert ("1 planned distribution depends on this." in remark) == (provider == "twilio")
+        assert "Spring" not in remark
+
+
+def test_the_page_of_an_account_names_them_if_it_is_the_one_in_use(house: House) -> None:
+    address = f"/admin/extensions/account/{house.account.public_id}/delete/"
+    second = factories.account(house.clinic)
+
+    page = unescape(house.client.get(f"/admin/extensions/account/{second.public_id}/delete/").content.decode())
+    assert 'id="depending"' not in page
+    page = unescape(house.client.get(address).content.decode())
+    assert "Spring at Riverside (" in page
+    assert second.sender in page.partition('id="depending"')[2]
+    ProviderAccount.objects.filter(pk=second.pk).update(granted_at=None)
+    page = unescape(house.client.get(address).content.decode()).partition('id="depending"')[2]
+    assert "They will not begin until an account is in use." in page
+
+
+# --- and what is said after a change, for which nobody asks before ----------------------------------------------------
+
+
+def said_after(house: House, answer: Any, user: User | None = None) -> str:
+    """The notices of the next page."""
+    client = answer.client
+    return unescape(client.get("/admin/").content.decode()).partition("To do")[0]
+
+
+@pytest.mark.parametrize(
+    "goes",
+    [
+        *(way for way in WAYS if way not in (*OF_THE_ROUTE, opt_out_the_last)),
+        opt_out_the_last,
+    ],
+    ids=lambda way: way.__name__,
+)
+def test_whoever_changes_something_is_told_what_cannot_begin(
+    house: House, neighbour: House, goes: Callable[[House], Any]
+) -> None:
+    said = said_after(house, goes(house))
+
+    assert "This planned distribution cannot begin as things stand:" in said
+    assert f'href="/admin/distributions/distribution/{house.planned.pk}/change/">Spring at Riverside (' in said
+    assert house.problem() in said
+    assert "Hillside" not in said
+
+
+@pytest.mark.parametrize(
+    "goes", [extension_off, extension_deleted, extensions_deleted, licence_ends], ids=lambda way: way.__name__
+)
+def test_an_operator_hears_how_many_and_no_names_afterwards(house: House, goes: Callable[[House], Any]) -> None:
+    said = unescape(goes(house).client.get("/admin/").content.decode())
+
+    assert "1 planned distribution of the organisation cannot begin as things stand." in said
+    assert "Spring" not in said
+
+
+def test_a_change_that_matters_to_nothing_is_not_remarked_on(house: House) -> None:
+    said = said_after(house, save_user(house, name="Grace Hopper"))
+
+    assert "cannot begin" not in said
