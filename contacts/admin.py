@@ -429,7 +429,7 @@ class OptOutAdmin(OwnedAdmin):
         number = sum(opt_outs.opt_in(organization, phone) for phone in phones)
         if number:
             audit.record(LET_BACK_IN, organization=organization, request=request, number=number)
-            commitments.changed(organization.pk)
+            commitments.tell(request, organization.pk)
         messages.success(
             request,
             ngettext("%(number)s number can be texted again.", "%(number)s numbers can be texted again.", number)

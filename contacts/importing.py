@@ -587,7 +587,6 @@ def _run(checked_id: int, user: User) -> ContactImport:
         new=checked.new,
         updated=checked.updated,
     )
-    commitments.changed(contact_list.organization_id)
     return checked
 
 

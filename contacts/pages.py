@@ -19,7 +19,7 @@ from contacts import importing, numbers
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport, ContactList, OptOut
-from organizations import audit
+from organizations import audit, commitments
 from organizations.admin_base import current_user
 from organizations.models import User
 from organizations.permissions import may_see_recipients
@@ -122,6 +122,7 @@ def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> 
             messages.error(request, str(refusal))
             return redirect("admin:contacts_contactlist_upload", contact_list.pk)
         messages.success(request, importing.summary(found))
+        commitments.tell(request, contact_list.organization_id)
         return redirect("admin:contacts_contactlist_change", contact_list.pk)
     if found.imported_at:
         return redirect("admin:contacts_contactlist_change", contact_list.pk)

@@ -355,7 +355,7 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
     def _tell(self, request: HttpRequest, rows: Iterable[Any]) -> None:
         """What is planned in their organisations may rely on them: whoever changes them hears of it."""
         owners = {key for row in rows if (key := self._owner_key(row)) is not None}
-        commitments.warn(request, [plan for owner in owners for plan in commitments.changed(owner)])
+        commitments.tell(request, *owners)
 
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> Any:
         """The question before one row is deleted names what relies on it."""

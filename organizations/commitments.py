@@ -89,8 +89,9 @@ def changed(organization_id: int | None) -> list[Plan]:
     return [plan for lookout in _lookouts for plan in lookout(organization_id)]
 
 
-def warn(request: HttpRequest, plans: Sequence[Plan]) -> None:
-    """Tell whoever has just changed something which plans cannot begin because of it; an operator only how many."""
+def tell(request: HttpRequest, *organization_ids: int) -> None:
+    """Tell whoever has just changed something there which plans cannot begin now; an operator only how many."""
+    plans = [plan for organization_id in organization_ids for plan in changed(organization_id)]
     if not plans or not isinstance(request.user, User):
         return
     number = len(plans)

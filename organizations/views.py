@@ -16,7 +16,7 @@ from django.utils.translation import check_for_language, gettext_noop
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from organizations import audit, invitations, permissions, throttle, tokens
+from organizations import audit, commitments, invitations, permissions, throttle, tokens
 from organizations.admin_base import current_user
 from organizations.forms import ChosenPasswordForm, OrganizationSettingsForm, OwnPasswordForm, ProfileForm
 from organizations.models import User
@@ -86,6 +86,7 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
                     audit.CHANGED, organization=organization, request=request, target=organization, changes=changes
                 )
             messages.success(request, _("The organisation is saved."))
+            commitments.tell(request, organization.pk)  # a new stop word may be an answer to a planned survey
             return HttpResponseRedirect(reverse("admin:organization_settings"))
         organization.refresh_from_db()  # the head of the page names what is stored, not what was refused
     context = {

@@ -610,14 +610,30 @@ def test_many_alarms_are_counted_and_their_list_is_one_click_away(house: House) 
     assert "draft at Riverside" not in listed
 
 
-def test_a_person_who_imports_hears_of_it_at_once(house: House) -> None:
+def test_who_imports_many_hears_of_it_at_once(house: House) -> None:
     rows = "".join(f"Ada,+4477008{index:05d}\n" for index in range(11))
     file = io.BytesIO(f"FirstName,Phone\n{rows}".encode())
-    checked = importing.check(house.people, file, "new.csv", house.planner)
+    checked = importing.check(house.people, file, "new.csv", house.boss)
 
-    importing.run(checked, house.planner)
+    page = house.client.post(f"/admin/contacts/contactlist/{house.people.pk}/import/{checked.pk}/", follow=True)
 
     assert "grown" in house.problem()
+    assert house.problem() in unescape(page.content.decode())
+
+
+def test_a_stop_word_that_is_an_answer_to_a_planned_survey_by_text_is_remarked_on(house: House) -> None:
+    choice = {"kind": "choice", "text": "How was the wait?", "choices": "Basta\nFine"}
+    by_text = factories.interactive(house.clinic, survey=factories.survey(house.clinic, questions=[choice]))
+    by_text.send_at = timezone.now() + timedelta(days=1)
+    by_text.save()
+    services.launch(by_text, house.planner)
+    form = {"name": house.clinic.name, "language": "en", "time_zone": "UTC", "default_region": "GB"}
+
+    page = house.client.post("/admin/organisation/", {**form, "stop_words": "basta"}, follow=True)
+
+    by_text.refresh_from_db()
+    assert by_text.problem
+    assert by_text.problem in unescape(page.content.decode())
 
 
 def test_withdrawing_by_hand_is_seen_too(house: House) -> None:
