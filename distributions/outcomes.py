@@ -33,6 +33,11 @@ class Outcome:
     blameless: bool = False  # not taken, but neither this message nor the account is at fault: it may go at once
     opts_out: bool = False  # the provider says that the person does not want our texts
 
+    @property
+    def too_many(self) -> bool:
+        """Not taken, for the rate alone."""
+        return self.kind is Kind.NOT_TAKEN and self.category == Category.RATE_LIMITED and not self.blameless
+
 
 def of(answer: SendResult | ProviderError) -> Outcome:
     """Accepted, refused, not taken (try later), unclear (never on its own) or the account's fault."""

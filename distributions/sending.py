@@ -35,6 +35,7 @@ from distributions.outbox import Change, Claim, Marked
 from distributions.outcomes import Kind, Outcome
 from distributions.pacing import Pace, reserve
 from distributions.states import REPEATED, Status
+from distributions.throttling import NO_TIME_NAMED, Throttle
 from distributions.wire import Wire
 from extensions import health, tokens
 from extensions.contract import (
@@ -63,7 +64,9 @@ LOOK_EVERY = 0.25  # seconds between looks for accounts that have become due
 RETRY_AFTER = 1.0  # seconds before an account is tried again that two processes were pumping already
 THREADS = 3  # for the database: a lane whose statement waits for a lock holds up one in three
 RENEW_EVERY = outbox.SEAT_LEASE / 3
+MARGIN = 5.0  # seconds between the last request of a chunk and the end of its lease, beside the request's own
 SENDER_REFUSALS = 10  # in a row: then it is the account's sender, not one message
+HOLD = 5.0  # seconds that a text waits here for its turn after "too many requests"; longer ones go back to the database
 PATIENCE = 45.0  # seconds to hold results while the database is away; the lease outlasts it
 
 TO_STATUS = {
@@ -117,6 +120,11 @@ def close() -> None:
     if _engine is not None and _engine.pid == os.getpid():
         _engine.close()
     _engine = None
+
+
+def markable_for() -> float:
+    """Seconds after its claim in which a chunk's messages may be marked: their requests end before its lease does."""
+    return float(max(settings.SEND_SLICE, settings.SEND_LEASE - settings.SEND_TIMEOUT - MARGIN))
 
 
 def run(account_id: int) -> bool:
@@ -191,21 +199,36 @@ class Work:
 
     claim: Claim
     queued: deque[tuple[int, int]]  # (message id, segments) not yet marked
+    held: list[tuple[float, int, int]] = field(default_factory=list)  # (monotonic seconds when due, id, segments)
     in_flight: int = 0
     unfinished: bool = False  # some of its messages go back into the queue
-    delay: float = 0.0
+    delay: float = 0.0  # seconds, after a failure
+    wait: float = 0.0  # seconds, since the provider takes no more at present: no failure
     stop_marking_at: float = 0.0
     batch_limit: int = 0  # how many of its messages may share a request from now on; 0: as the provider says
     abandoned: bool = False  # the database did not say whether a mark was written: the lease must run out
 
     @property
     def done(self) -> bool:
-        return not self.queued and not self.in_flight
+        return not self.queued and not self.in_flight and not self.held
 
     def leave_rest(self) -> None:
-        """Mark nothing more of it; what is left goes back with the chunk."""
-        self.unfinished |= bool(self.queued)
+        """Mark nothing more of it; what is left goes back with the chunk, for as long as its longest wait."""
+        self.unfinished |= bool(self.queued or self.held)
+        for due_at, _message_id, _segments in self.held:
+            self.postpone(due_at)
         self.queued.clear()
+        self.held.clear()
+
+    def postpone(self, due_at: float) -> None:
+        """Have the chunk wait until then (monotonic seconds) once it is given back."""
+        self.wait = max(self.wait, due_at - time.monotonic())
+
+    def take_up_held(self) -> None:
+        """Put what has waited long enough back in line."""
+        now = time.monotonic()
+        self.queued.extend((message_id, count) for due_at, message_id, count in self.held if due_at <= now)
+        self.held = [waiting for waiting in self.held if waiting[0] > now]
 
 
 @dataclass
@@ -222,6 +245,8 @@ class Result:
     work: Work
     message: Marked
     outcome: Outcome
+    segments: int = 1
+    due_at: float = 0.0  # monotonic seconds: not before then again, after "too many requests"
 
 
 @dataclass
@@ -251,7 +276,11 @@ class Pump:
     halt: Halt = field(default_factory=Halt)
     sender_refusals: int = 0
     failures: int = 0
+    paused_until: float = 0.0  # monotonic seconds
+    segments: dict[int, int] = field(default_factory=dict)  # of the messages in flight
     renew_token: bool = False
+    met_a_limit: bool = False  # a text was answered "too many requests"
+    draining: bool = False
     closing: bool = False
     urls: dict[str, str] = field(default_factory=dict)
 
@@ -304,7 +333,10 @@ class Pump:
         in_flight = account.state.max_in_flight or settings.SEND_CONCURRENCY or self.provider.max_in_flight
         self.width = max(1, in_flight // outbox.SEATS)
         rate = account.state.messages_per_second or self.provider.rate(SenderKind(account.sender_kind))
-        self.pace = Pace(rate)
+        learned = account.state.throttled_rate
+        self.throttle = Throttle(rate, learned, time.monotonic(), pumps=outbox.SEATS)
+        self.known_rate = learned  # what the account's row says
+        self.pace = Pace(self.throttle.rate)
         # Small enough that a crash leaves at most twice the requests in flight uncertain, large enough that the
         # database hears of a message about 0.04 times.
         self.mark_group = max(self.provider.batch_size, min(64, max(4, self.width * 3 // 4)))
@@ -317,13 +349,22 @@ class Pump:
     async def feed(self) -> bool:
         """Claim, mark and hand over until nothing is due, the time is up or the account must pause."""
         while not self.halt.reason and not await self.time_is_up():
+            if (pause := self.paused_until - time.monotonic()) > 0:
+                await self.wait(pause)
+                continue
+            self.throttle.rise(time.monotonic())
+            self.pace.rate = self.throttle.rate
+            for held in self.works:
+                held.take_up_held()
             work = next((work for work in self.works if work.queued), None)
             if work is None:
                 claimed = await self.db(self.claim_more)
                 self.works += claimed
                 await self.settle_works()
                 if not claimed:
-                    return False
+                    if not any(work.held or (work.in_flight and self.met_a_limit) for work in self.works):
+                        return False
+                    await self.wait(LOOK_EVERY / 2)
                 continue
             if time.monotonic() > work.stop_marking_at:
                 work.leave_rest()  # given back when its last request is answered; claimed anew
@@ -360,6 +401,7 @@ class Pump:
         group = [work.queued.popleft() for _number in range(min(size, len(work.queued)))]
         work.in_flight += len(group)
         segments = {message_id: max(1, count) for message_id, count in group}
+        self.segments.update(segments)
         try:
             if needed := self.pace.needs(sum(segments.values())):
                 begins_in = await self.db(lambda: reserve(self.account_id, needed, self.pace.rate))
@@ -413,7 +455,7 @@ class Pump:
             if claim.organization not in self.urls:
                 organization = Organization.objects.get(public_id=claim.organization)
                 self.urls[claim.organization] = webhook_url("status", type(self.provider), organization)
-            works.append(Work(claim, deque(outbox.read(claim)), stop_marking_at=time.monotonic() + settings.SEND_SLICE))
+            works.append(Work(claim, deque(outbox.read(claim)), stop_marking_at=time.monotonic() + markable_for()))
         return works
 
     # --- requests -----------------------------------------------------------------------------------------------
@@ -432,6 +474,8 @@ class Pump:
             return [NotTaken(self.halt.reason)] * len(job.messages)
         if stopping.value:
             return [NotTaken("the worker is stopping", blameless=True)] * len(job.messages)
+        if time.monotonic() < self.paused_until:
+            return [NotTaken("the provider takes no more at present", blameless=True)] * len(job.messages)
         messages = [self.to_sms(job.work.claim, message) for message in job.messages]
         provider = self.provider
         try:
@@ -480,6 +524,7 @@ class Pump:
         """Keep an answer for the next write, and draw the conclusions that cannot wait."""
         self.results.append(result)
         outcome = result.outcome
+        self.hear(result)
         if outcome.kind is Kind.ACCEPTED:
             self.failures = self.sender_refusals = 0
         elif outcome.kind is Kind.ACCOUNT:
@@ -490,12 +535,35 @@ class Pump:
                 self.stop_account(outcome)
         elif outcome.kind is Kind.NOT_TAKEN and outcome.blameless:
             self.again = True
-        elif outcome.kind is Kind.NOT_TAKEN and not self.halt.reason:
+        elif outcome.kind is Kind.NOT_TAKEN and not outcome.too_many and not self.halt.reason:
             self.failures += 1
             result.work.delay = max(result.work.delay, outcome.retry_after or 0.0)
-            if outcome.category == Category.RATE_LIMITED or self.failures >= health.PATIENCE:
+            if self.failures >= health.PATIENCE:
                 pause = outcome.retry_after or health.backoff(self.account.state.failures)
                 self.halt = Halt(outcome.error or "not taken", until=time.monotonic() + pause)
+
+    def hear(self, result: Result) -> None:
+        """Draw from an answer how fast the provider takes texts at present.
+
+        "Too many requests" holds its own text for the time that is asked for. The account pauses only where there are
+        many such answers, and its pump ends only where there are no others.
+        """
+        outcome = result.outcome
+        result.segments = self.segments.pop(result.message.id, 1)
+        if outcome.kind is Kind.UNCLEAR or (outcome.kind is Kind.NOT_TAKEN and not outcome.too_many):
+            return
+        now = time.monotonic()
+        asked = outcome.retry_after or NO_TIME_NAMED
+        if outcome.too_many:
+            result.due_at, self.met_a_limit = now + asked, True
+        if not self.throttle.answered(now, result.segments, too_many=outcome.too_many) or self.halt.reason:
+            return
+        if self.throttle.takes_nothing or asked > HOLD:
+            pause = outcome.retry_after or health.backoff(self.account.state.failures)
+            self.halt = Halt(outcome.error or "too many requests", until=now + pause)
+        else:
+            self.paused_until = now + asked
+            self.throttle.paused(self.paused_until)
 
     def stop_account(self, outcome: Outcome) -> None:
         """Bad credentials or no balance: nothing else will be taken until somebody mends it."""
@@ -533,11 +601,26 @@ class Pump:
             raise
         for result in batch:
             result.work.in_flight -= 1
-            result.work.unfinished |= result.outcome.kind in (Kind.NOT_TAKEN, Kind.ACCOUNT)
+            self.keep(result)
         await self.settle_works()
+
+    def keep(self, result: Result) -> None:
+        """What goes back into the queue waits here if it is for a moment, else in the database."""
+        work, outcome = result.work, result.outcome
+        if outcome.kind not in (Kind.NOT_TAKEN, Kind.ACCOUNT):
+            return
+        wait = result.due_at - time.monotonic()
+        stays = outcome.too_many and wait < HOLD and time.monotonic() + wait < work.stop_marking_at
+        if stays and not self.draining:
+            work.held.append((result.due_at, result.message.id, result.segments))
+            return
+        work.unfinished = True
+        if outcome.too_many:
+            work.postpone(result.due_at)
 
     def write(self, batch: list[Result]) -> None:
         """One statement for all; a few more for those that need telling about."""
+        self.tell_rate()
         outbox.apply(
             [
                 Change(
@@ -589,12 +672,13 @@ class Pump:
                 self.again |= not outbox.finish(work.claim, self.holder)
                 continue
             failed = bool(work.delay or self.failures)
-            delay = max(work.delay, health.backoff(work.claim.tries) if failed else 0.0)
+            delay = max(work.delay, work.wait, health.backoff(work.claim.tries) if failed else 0.0)
             outbox.release(work.claim.chunk_id, self.holder, delay=delay, failed=failed, batch_limit=work.batch_limit)
             self.again |= not delay
 
     async def drain(self) -> None:
         """Let what is in flight come back; what is still in line is answered "not taken" once the pump is halted."""
+        self.draining = True
         for work in self.works:
             work.leave_rest()
         give_up_at = time.monotonic() + settings.SEND_TIMEOUT + PATIENCE
@@ -604,6 +688,7 @@ class Pump:
 
     def close(self) -> None:
         """Leave the account's state behind, and the seat."""
+        self.tell_rate()
         if self.renew_token:
             tokens.forget(self.account)
         if self.halt.withdrawn:
@@ -616,6 +701,18 @@ class Pump:
         elif self.account.state.failures and not self.failures:
             health.recover(self.account)
         outbox.leave_seat(self.account_id, self.holder)
+
+    def tell_rate(self) -> None:
+        """Let the other pumps know, in the account's row, how fast the provider takes texts, and that it asks to wait.
+
+        While the rate returns, it is told at the end.
+        """
+        rate = self.throttle.rate if self.throttle.is_held_down else None
+        pause = max(0.0, self.paused_until - time.monotonic())
+        fell = rate is not None and (self.known_rate is None or rate < self.known_rate)
+        if fell or (self.draining and rate != self.known_rate):
+            health.slow_down(self.account, rate, timezone.now() + timedelta(seconds=pause))
+            self.known_rate = rate
 
     # --- the database thread ------------------------------------------------------------------------------------
 

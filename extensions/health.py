@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from datetime import datetime
 
-from django.db.models import F, QuerySet
+from django.db.models import DateTimeField, F, QuerySet, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from extensions.models import AccountState, ProviderAccount
@@ -28,6 +29,13 @@ def may_send(account: ProviderAccount) -> bool:
 def trip(account: ProviderAccount, until: datetime) -> None:
     """The provider is away or asks for a pause: nothing is sent before `until`."""
     _states(account).update(open_until=until, failures=F("failures") + 1)
+
+
+def slow_down(account: ProviderAccount, rate: float | None, until: datetime) -> None:
+    """The provider takes `rate` segments per second at present (None: as many as it says), and none before `until`."""
+    _states(account).update(
+        throttled_rate=rate, next_slot_at=Greatest(F("next_slot_at"), Value(until, DateTimeField()))
+    )
 
 
 def recover(account: ProviderAccount) -> None:

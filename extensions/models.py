@@ -232,6 +232,7 @@ class AccountState(models.Model):
     stopped_at = models.DateTimeField(null=True)
     messages_per_second = models.FloatField(null=True)  # overrides the provider's default; in segments
     max_in_flight = models.PositiveIntegerField(null=True)
+    throttled_rate = models.FloatField(null=True)  # what the provider takes at present, if less; in segments per second
     reports_seen_at = models.DateTimeField(null=True)
     inbound_seen_at = models.DateTimeField(null=True)
 

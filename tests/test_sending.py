@@ -453,3 +453,71 @@ def test_accounts_that_may_not_send_are_left_alone(simulator):
 
     assert statuses(good) == {Status.ACCEPTED: 12}
     assert statuses(stopped) == {Status.QUEUED: 3}
+
+
+# --- a provider that takes no more at present ------------------------------------------------------------------------
+
+
+def limited(simulator, distribution, **fields):
+    """The provider takes so many texts a second of this account."""
+    values = ProviderAccount.objects.get(pk=distribution.account_id).secrets()
+    simulator._call("POST", "accounts", {"provider": "twilio", "credentials": values, **fields})
+
+
+def test_a_provider_that_takes_less_than_we_send_gets_what_it_takes_and_stops_nothing(simulator):
+    made = launched(recipients=120)
+    limited(simulator, made, rate=30, burst=10)
+    try:
+        sending.serve(made.account_id)
+    finally:
+        limited(simulator, made, rate=None, burst=None)
+
+    assert statuses(made) == {Status.ACCEPTED: 120}
+    assert len({entry["reference"] for entry in simulator.ledger}) == len(simulator.ledger) == 120
+    state = AccountState.objects.get(pk=made.account_id)
+    assert (state.open_until, state.stopped_at, state.failures) == (None, None, 0)
+    assert state.throttled_rate < 5000
+    assert set(made.chunks.values_list("tries", flat=True)) == {0}
+
+
+def test_a_text_that_was_too_many_waits_and_its_neighbours_do_not(simulator):
+    """One in fifty is refused by chance: each comes at its own time, and the account's rate stays."""
+    made = launched(recipients=100)
+    simulator.fail("429", rate=1.0, limit=2, retry_after=1)
+
+    sending.serve(made.account_id)
+
+    times = sorted(entry["time"] for entry in simulator.ledger)
+    assert statuses(made) == {Status.ACCEPTED: 100}
+    assert times[-1] - times[0] >= 0.9
+    assert sum(moment < times[0] + 0.9 for moment in times) == 98
+    assert AccountState.objects.get(pk=made.account_id).throttled_rate is None
+
+
+def test_a_text_that_waits_for_its_time_is_not_sent_once_its_distribution_is_paused(simulator):
+    """It is marked anew, by the statement that reads the pause."""
+    made = launched(recipients=40)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=200)
+    simulator.fail("429", rate=1.0, limit=2, retry_after=2)
+
+    def pause():
+        Distribution.objects.filter(pk=made.pk).update(paused_at=timezone.now())
+        connection.close()
+
+    pauses = threading.Timer(1.0, pause)
+    pauses.start()
+
+    sending.serve(made.account_id)
+    pauses.join()
+
+    assert statuses(made) == {Status.ACCEPTED: 38, Status.QUEUED: 2}
+
+
+def test_the_next_pump_begins_at_the_rate_that_was_found(simulator):
+    made = launched(recipients=3)
+    AccountState.objects.filter(pk=made.account_id).update(throttled_rate=2.0)
+
+    sending.serve(made.account_id)
+
+    times = sorted(entry["time"] for entry in simulator.ledger)
+    assert times[-1] - times[0] >= 0.9

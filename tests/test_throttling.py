@@ -1,0 +1,191 @@
+"""How fast a provider takes texts is found out from its answers. The clock and the provider are made up."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distributions.throttling import LEAST, MANY, Throttle
+
+STEP = 0.005  # seconds of the made-up clock
+LATENCY = 0.1
+RETRY_AFTER = 1.0
+
+
+@dataclass
+class Bucket:
+    """Takes so many a second, and a second's worth of what was not used before."""
+
+    limit: Callable[[float], float]
+    tokens: float = 1.0
+    filled_at: float = 0.0
+
+    def takes(self, now: float) -> bool:
+        limit = self.limit(now)
+        self.tokens = min(max(limit, 1.0), self.tokens + (now - self.filled_at) * limit)
+        self.filled_at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass
+class EachSecond:
+    """Takes so many in each second of its clock, and refuses the rest of them."""
+
+    limit: Callable[[float], float]
+    second: int = -1
+    taken: int = 0
+
+    def takes(self, now: float) -> bool:
+        if int(now) != self.second:
+            self.second, self.taken = int(now), 0
+        self.taken += 1
+        return self.taken <= self.limit(now)
+
+
+@dataclass
+class Chance:
+    """Refuses one in so many, whatever the rate."""
+
+    share: float
+    random: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def takes(self, now: float) -> bool:
+        return self.random.random() >= self.share
+
+
+@dataclass
+class Run:
+    """What became of `texts` that are sent as the pump does: paced, held by themselves, paused together."""
+
+    provider: Bucket | EachSecond | Chance
+    ceiling: float
+    texts: int
+    within: float = 600.0
+    taken_at: list[float] = field(default_factory=list)
+    refused: int = 0
+    rates: list[tuple[float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        throttle = Throttle(self.ceiling, None, 0.0)
+        now, slot_at, paused_until, waiting = 0.0, 0.0, 0.0, self.texts
+        held: list[float] = []
+        under_way: list[tuple[float, bool]] = []
+        while len(self.taken_at) < self.texts and now < self.within:
+            while held and held[0] <= now:
+                heapq.heappop(held)
+                waiting += 1
+            while under_way and under_way[0][0] <= now:
+                _at, taken = heapq.heappop(under_way)
+                if taken:
+                    self.taken_at.append(now)
+                else:
+                    self.refused += 1
+                    heapq.heappush(held, now + RETRY_AFTER)
+                if throttle.answered(now, 1, too_many=not taken):
+                    slot_at = paused_until = now + RETRY_AFTER
+                    throttle.paused(paused_until)
+            throttle.rise(now)
+            while waiting and now >= max(slot_at, paused_until) and len(under_way) < 64:
+                heapq.heappush(under_way, (now + LATENCY, self.provider.takes(now)))
+                waiting -= 1
+                slot_at = max(slot_at, now - 0.05) + 1 / throttle.rate
+            self.rates.append((now, throttle.rate))
+            now += STEP
+
+    @property
+    def seconds(self) -> float:
+        return self.taken_at[-1]
+
+    def taken_between(self, start: float, end: float) -> int:
+        return sum(start <= at < end for at in self.taken_at)
+
+
+@pytest.mark.parametrize("ceiling", [100.0, 10_000.0])
+@pytest.mark.parametrize("kind", [Bucket, EachSecond])
+def test_of_what_a_provider_takes_at_least_eight_tenths_are_sent(kind, ceiling):
+    """The issue's own case: 50 a second are taken, 1,500 texts; they went at 5.5 a second."""
+    run = Run(kind(lambda _now: 50), ceiling, texts=1_500)
+
+    assert len(run.taken_at) == 1_500
+    assert 1_500 / run.seconds >= 0.8 * 50
+
+
+@pytest.mark.parametrize("limit", [2, 5, 20, 100, 400])
+def test_whatever_the_limit_is_it_is_found(limit):
+    run = Run(Bucket(lambda _now: limit), 1_000.0, texts=limit * 40)
+
+    assert len(run.taken_at) / run.seconds >= 0.75 * limit
+    assert run.refused <= 0.3 * len(run.taken_at) + 100  # and it is not found by hammering
+
+
+def test_refusals_by_chance_cost_little():
+    """Two in a hundred: no reason to go slower."""
+    undisturbed, disturbed = Run(Chance(0.0), 10_000.0, texts=2_000), Run(Chance(0.02), 10_000.0, texts=2_000)
+
+    assert disturbed.seconds <= 3 * undisturbed.seconds
+    assert all(rate == 10_000 for _at, rate in disturbed.rates)
+
+
+def test_a_limit_that_falls_and_comes_back_is_followed_within_ten_seconds():
+    run = Run(Bucket(lambda now: 5 if 10 <= now < 40 else 100), 1_000.0, texts=10_000, within=60.0)
+
+    assert run.taken_between(20, 40) >= 0.75 * 5 * 20
+    assert max(rate for at, rate in run.rates if 20 <= at < 40) <= 4 * 5
+    assert run.taken_between(50, 60) >= 0.75 * 100 * 10
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3), st.booleans()), max_size=200),
+    st.floats(1, 10_000),
+    st.none() | st.floats(0.5, 20_000),
+)
+def test_the_rate_is_never_above_the_accounts_own_and_never_nothing(answers, ceiling, learned):
+    throttle, now = Throttle(ceiling, learned, 0.0, pumps=2), 0.0
+
+    for passed, segments, too_many in answers:
+        now += passed
+        before = throttle.rate
+        fell = throttle.answered(now, segments, too_many=too_many)
+        assert throttle.rate < before or not fell or before == LEAST
+        if fell:
+            throttle.paused(now + 1)
+        throttle.rise(now)
+        assert min(LEAST, ceiling) <= throttle.rate <= ceiling
+
+
+def test_a_few_refusals_among_many_answers_change_nothing():
+    throttle = Throttle(100.0, None, 0.0)
+
+    said = [throttle.answered(number / 100, 1, too_many=number % 20 == 0) for number in range(100)]
+
+    assert not any(said)
+    assert MANY > 1 / 20
+    assert throttle.rate == 100
+
+
+def test_what_had_left_before_the_rate_fell_does_not_let_it_fall_again():
+    throttle = Throttle(100.0, None, 0.0)
+    for number in range(20):
+        throttle.answered(number / 100, 1, too_many=number % 2 == 0)
+    throttle.paused(1.2)
+    fallen = throttle.rate
+
+    for number in range(20):
+        throttle.answered(0.2 + number / 100, 1, too_many=True)
+
+    assert throttle.rate == fallen
+
+
+def test_another_pump_begins_with_what_was_learned():
+    assert Throttle(100.0, 48.0, 0.0).rate == 48
+    assert Throttle(20.0, 48.0, 0.0).rate == 20  # the account's own rate has been set lower since
+    assert not Throttle(20.0, 48.0, 0.0).is_held_down
