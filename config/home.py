@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from contacts.models import OptOut
 from distributions import identity
 from distributions.models import Distribution, Doubt, Tally
+from distributions.sums import Sums
 from extensions import registry, rights, routing
 from extensions.diagnosis import summarise
 from extensions.routing import Place, Standing
@@ -31,16 +32,6 @@ RECENT = 6  # distributions shown
 PROBLEMS = 5
 PERIOD = timedelta(days=30)  # for figures
 WEEK = timedelta(days=7)  # for refused callbacks
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a bar: its number stands beside it, so that nobody has to read colours."""
-
-    label: str
-    count: int
-    percent: float
-    look: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +62,7 @@ def context_for(user: User) -> dict[str, Any]:
     context: dict[str, Any] = {
         "is_held": user.is_administrator and identity.is_held(),
         "distributions": [
-            {"distribution": row, "funnel": funnel(row.tally) if hasattr(row, "tally") else []}
-            for row in _recent(user.organization)
+            {"distribution": row, "sums": Sums.of(getattr(row, "tally", None))} for row in _recent(user.organization)
         ],
         "lacking": lacking,
         "doubts": 0 if lacking or not may_see_recipients(user) else Doubt.objects.visible_to(user).undecided().count(),
@@ -124,25 +114,6 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
         )
 
 
-def funnel(tally: Tally | dict[str, int]) -> list[Part]:
-    """A distribution's messages by what became of them; parts with none are left out."""
-    numbers = tally if isinstance(tally, dict) else {name: getattr(tally, name) for name in Tally.COLUMNS}
-    total = sum(numbers.values())
-    parts = (
-        (_("delivered"), ("delivered",), "good"),
-        (_("on the way"), ("uncertain", "accepted", "sent"), "way"),
-        (_("not delivered"), ("undelivered", "failed", "expired"), "bad"),
-        (_("skipped"), ("skipped", "cancelled"), "quiet"),
-        (_("waiting"), ("waiting",), "waiting"),
-    )
-    found = []
-    for label, columns, look in parts:
-        count = sum(numbers[column] for column in columns)
-        if count > 0:
-            found.append(Part(label, count, round(100 * count / total, 2), look))
-    return found
-
-
 def _recent(organization: Organization) -> QuerySet[Distribution]:
     return (
         Distribution.objects.filter(organization=organization)
@@ -166,9 +137,7 @@ def _administrator(user: User, organization: Organization) -> dict[str, Any]:
         active=Count("pk", filter=Q(ended_at=None)),
         new=Count("pk", filter=Q(ended_at=None, created_at__gte=now - PERIOD)),
     )
-    numbers = Tally.objects.filter(
-        distribution__organization=organization, distribution__launched_at__gte=now - PERIOD
-    ).aggregate(**{name: Sum(name, default=0) for name in Tally.COLUMNS})
+    recent = Tally.objects.filter(distribution__organization=organization, distribution__launched_at__gte=now - PERIOD)
     return {
         "connections": connections,
         "tasks": list(_tasks(user, organization, enabled, connections, refused)),
@@ -177,7 +146,7 @@ def _administrator(user: User, organization: Organization) -> dict[str, Any]:
         ],
         "refused_total": sum(row["times"] for row in refused),
         "opt_outs": opt_outs,
-        "period": {"funnel": funnel(numbers), "total": sum(numbers.values()), "days": PERIOD.days},
+        "period": {"sums": Sums.all_of(recent), "days": PERIOD.days},
     }
 
 

@@ -17,6 +17,7 @@ from config.logs import mask_number
 from contacts.models import Contact
 from distributions import doubt_pages, pages, wording
 from distributions.models import Distribution, InboundMessage
+from distributions.sums import Sums
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, View, current_user
 from organizations.permissions import MissingRight, missing_sms
 
@@ -81,15 +82,15 @@ class DistributionAdmin(OwnedAdmin):
     @admin.display(description=_("recipients"))
     def people(self, row: Distribution) -> str:
         tally = getattr(row, "tally", None)
-        return _grouped(tally.total) if tally else "–"
+        return _grouped(Sums.of(tally).total) if tally else "–"
 
     @admin.display(description=_("outcome"))
     def outcome(self, row: Distribution) -> str:
         tally = getattr(row, "tally", None)
         if tally is None:
             return "–"
-        found = [figure for figure in wording.figures(tally) if figure.number > 0]
-        return format_html_join(" · ", "{} {}", ((_grouped(figure.number), figure.label) for figure in found)) or "–"
+        found = ((_grouped(figure.number), figure.label) for figure in Sums.of(tally).bar)
+        return format_html_join(" · ", "{} {}", found) or "–"
 
     @admin.display(description=_("took part"))
     def took_part(self, row: Distribution) -> str:

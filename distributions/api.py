@@ -30,6 +30,7 @@ from distributions.serializers import (
     OfSurveyQuery,
 )
 from distributions.services import LaunchRefused
+from distributions.sums import segments_sent
 from extensions.models import ProviderAccount
 from organizations import audit
 from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged, query_of
@@ -262,6 +263,7 @@ class HistoryView(ApiView):
             "whole_numbers": whole_numbers,
             "conversations": conversations,
             "answers": answers,
+            "segments_sent": segments_sent(found),
         }
         elements = MessageSerializer(found, many=True, context=context).data
         return Response({"elements": elements, "nextPage": next_page})

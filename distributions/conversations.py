@@ -322,7 +322,7 @@ def _say(found: Conversation, first: Message, contact: Contact | None, text: str
         last_id=turn.pk,
         priority=Chunk.Priority.REPLY,
     )
-    tallies.add(first.distribution_id, segments=length)
+    tallies.count(first.distribution_id, turn.status, length)
     if account.pk != found.account_id:
         Conversation.objects.filter(pk=found.pk).update(account=account)
     ring_pump(account.pk)
@@ -418,15 +418,14 @@ def end(distribution_id: int) -> None:
 def _take_back(ending: Sequence[Conversation]) -> None:
     """What waits to be said in these conversations is not said any more."""
     unsaid = Message.objects.filter(conversation__in=[one.pk for one in ending], status=Status.QUEUED)
-    taken_back = [row[0] for row in outbox.take_back(unsaid)]
-    said = Chunk.objects.filter(first_id__in=taken_back, priority=Chunk.Priority.REPLY, lease_until=None)
+    said = Chunk.objects.filter(first_id__in=outbox.take_back(unsaid), priority=Chunk.Priority.REPLY, lease_until=None)
     outbox.lock_chunks(said).update(state=Chunk.State.DONE)
 
 
 def expire() -> None:
     """End conversations that have waited long enough, and take back what could not be said in them."""
     now = timezone.now()
-    with transaction.atomic():
+    with tallies.counted():
         due = Conversation.objects.select_for_update(skip_locked=True, no_key=True).filter(
             state=State.OPEN, expires_at__lte=now
         )

@@ -201,10 +201,6 @@ def _copy(distribution: Distribution, rows: Sequence[Row]) -> None:
 
 
 def _count(distribution: Distribution, rows: Sequence[Row]) -> None:
-    skipped = sum(row.status == Status.SKIPPED for row in rows)
-    tallies.add(
-        distribution.pk,
-        waiting=len(rows) - skipped,
-        skipped=skipped,
-        segments=sum(row.segments for row in rows if row.status == Status.QUEUED),
-    )
+    for status in (Status.QUEUED, Status.SKIPPED):
+        lengths = [row.segments for row in rows if row.status == status]
+        tallies.count(distribution.pk, status, sum(lengths), texts=len(lengths))

@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from distributions import identity, tallies
 from distributions.models import Chunk, Distribution, Message, Tally
 from distributions.references import reference
-from distributions.states import FINAL, REPEATED, TRANSITIONS, WAITING, Status, sources
+from distributions.states import FINAL, REPEATED, TAKEN, TRANSITIONS, Status, sources
 from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import PumpSeat
 from intake.text import fitted, fitted_id
@@ -257,15 +257,15 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
             SELECT 1 FROM distributions_distribution d
             WHERE d.id = m.distribution_id AND {_running("m.conversation_id IS NOT NULL")}
         ) AND {_carries("%s", "m.organization_id")}
-        RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id
+        RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id, segments
     """  # noqa: S608
     with transaction.atomic() if connection.vendor == "sqlite" else nullcontext():
         rows = _rows(sql, [account_id, *now_params, *params, *known_params, account_id])
         if rows:
             identity.count_mark()
-    skipped = Counter(row[5] for row in rows if row[1] == Status.SKIPPED and row[7] is None)
-    for distribution_id, count in skipped.items():
-        tallies.add(distribution_id, waiting=-count, skipped=count)
+    skipped = [(row[5], row[7] is None, row[8]) for row in rows if row[1] == Status.SKIPPED]
+    if skipped:
+        _count_moves((*row, Status.QUEUED, Status.SKIPPED) for row in skipped)
     marked = (
         Marked(
             id=row[0], attempt=row[2], to=row[3], text=row[4], repeated=row[6] == REPEATED, reference=reference(row[0])
@@ -274,6 +274,20 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
         if row[1] == Status.SENDING
     )
     return sorted(marked, key=lambda message: message.id)
+
+
+def _count_moves(moves: Iterable[tuple[int, bool, int, str, str]]) -> None:
+    """Count messages that have moved, as (distribution, whether it is somebody's first text, segments, from, to)."""
+    texts: Counter[tuple[int, str, str]] = Counter()
+    segments: Counter[tuple[int, str, str]] = Counter()
+    for distribution_id, is_first, length, was, now in moves:
+        texts[distribution_id, was, now] += is_first
+        segments[distribution_id, was, now] += length
+    with tallies.counted():
+        for distribution_id, was, now in texts:
+            key = distribution_id, was, now
+            tallies.count(distribution_id, was, segments[key], texts=texts[key], off=True)
+            tallies.count(distribution_id, now, segments[key], texts=texts[key])
 
 
 def finish(claimed: Claim, holder: str) -> bool:
@@ -309,35 +323,36 @@ def requeue(ids: Iterable[int]) -> int:
     """
     with tallies.counted():
         uncertain = Message.objects.filter(pk__in=list(ids), status=Status.UNCERTAIN).order_by("pk")
-        rows = list(uncertain.select_for_update(no_key=True).values_list("pk", "distribution_id", "conversation_id"))
+        columns = ("pk", "distribution_id", "conversation_id", "segments")
+        rows = list(uncertain.select_for_update(no_key=True).values_list(*columns))
         Message.objects.filter(pk__in=[row[0] for row in rows]).update(status=Status.QUEUED, error="", reason=REPEATED)
-        for pk, distribution_id, _conversation_id in rows:
+        for pk, distribution_id, _conversation_id, _segments in rows:
             Chunk.objects.filter(distribution_id=distribution_id, first_id__lte=pk, last_id__gte=pk).update(
                 state=Chunk.State.OPEN, tries=F("tries") + 1
             )
-        reopened = Counter(row[1] for row in rows if row[2] is None)
-        for distribution_id in sorted(reopened):
+        for distribution_id in sorted({row[1] for row in rows if row[2] is None}):
             Distribution.objects.filter(pk=distribution_id, state=Distribution.State.FINISHED).update(
                 state=Distribution.State.SENDING, finished_at=None
             )
-            tallies.add(distribution_id, waiting=reopened[distribution_id], uncertain=-reopened[distribution_id])
+        _count_moves((row[1], row[2] is None, row[3], Status.UNCERTAIN, Status.QUEUED) for row in rows)
     return len(rows)
 
 
-def take_back(messages: QuerySet[Message]) -> list[tuple[int, int | None]]:
-    """Cancel those of the messages that are queued; returns them as (id, conversation).
+def take_back(messages: QuerySet[Message]) -> list[int]:
+    """Cancel those of the messages that are queued, and count them; returns their keys.
 
     What a pump is marking in this moment is passed over, not waited for: it leaves, or comes back and is taken back by
     the sweeper. So this never stands in anybody's way while it holds thousands of rows.
     """
-    queued = messages.filter(status=Status.QUEUED).order_by("pk").values_list("pk", "conversation_id")
+    queued = messages.filter(status=Status.QUEUED).order_by("pk")
     if connection.features.has_select_for_update_skip_locked:
         queued = queued.select_for_update(skip_locked=True, no_key=True)
-    with transaction.atomic():
-        rows: list[tuple[int, int | None]] = list(queued)
+    with tallies.counted():
+        rows = list(queued.values_list("pk", "distribution_id", "conversation_id", "segments"))
         for start in range(0, len(rows), 1_000):
             Message.objects.filter(pk__in=[row[0] for row in rows[start : start + 1_000]]).move(Status.CANCELLED)
-    return rows
+        _count_moves((row[1], row[2] is None, row[3], Status.QUEUED, Status.CANCELLED) for row in rows)
+    return [row[0] for row in rows]
 
 
 def lock_chunks(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:
@@ -347,11 +362,6 @@ def lock_chunks(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:
 
 
 # --- results and reports -------------------------------------------------------------------------------------------
-
-
-def column(status: str) -> str:
-    """The tally's column that counts messages in this state."""
-    return "waiting" if status in WAITING else str(status)
 
 
 def _sources(to: str) -> list[str]:
@@ -365,16 +375,23 @@ def _listed(values: Iterable[str]) -> str:
 
 def _apply_sql(*, tally: bool) -> str:
     allowed = "\n".join(f"WHEN '{to}' THEN m.status IN ({_listed(_sources(to))})" for to in TRANSITIONS if _sources(to))
-    deltas = ", ".join(
-        f"sum((now IN ({states}))::int - (was IN ({states}))::int) AS {name}"
+    # Everybody's first text is counted by its state, and the segments of every text: `had` before, `has` now.
+    deltas = [
+        f"sum(CASE WHEN conversation_id IS NULL THEN (now IN ({states}))::int - (was IN ({states}))::int ELSE 0 END)"
         for name in Tally.COLUMNS
-        for states in [_listed(status for status in Status.values if column(status) == name)]
-    )
-    updates = ", ".join(f"{name} = t.{name} + d.{name}" for name in Tally.COLUMNS)
+        for states in [_listed(status for status in Status.values if tallies.column(status) == name)]
+    ] + [
+        f"sum(CASE WHEN now IN ({states}) THEN has ELSE 0 END - CASE WHEN was IN ({states}) THEN had ELSE 0 END)"
+        for states in map(_listed, Tally.SEGMENTS.values())
+    ]
+    columns = (*Tally.COLUMNS, *Tally.SEGMENTS)
+    summed = ", ".join(f"{delta} AS {name}" for name, delta in zip(columns, deltas, strict=True))
+    updates = ", ".join(f"{name} = t.{name} + d.{name}" for name in columns)
+    both_taken = f"was IN ({_listed(TAKEN)}) AND now IN ({_listed(TAKEN)})"  # the same to whoever counts segments
     # Locked in the order of their keys, as everywhere (distributions/tallies.py).
     tallied = f""", deltas AS (
-            SELECT distribution_id, {deltas} FROM moved
-            WHERE was <> now AND conversation_id IS NULL GROUP BY distribution_id
+            SELECT distribution_id, {summed} FROM moved
+            WHERE had <> has OR was <> now AND (conversation_id IS NULL OR NOT ({both_taken})) GROUP BY distribution_id
         ), locked AS (
             SELECT t.distribution_id FROM distributions_tally t
             WHERE t.distribution_id IN (SELECT distribution_id FROM deltas)
@@ -389,7 +406,7 @@ def _apply_sql(*, tally: bool) -> str:
             SELECT * FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[])
             AS v(id, attempt, status, message_id, segments, reason, error)
         ), old AS (
-            SELECT m.id, m.status AS was, CASE v.status {allowed} ELSE false END AS moves,
+            SELECT m.id, m.status AS was, m.segments AS had, CASE v.status {allowed} ELSE false END AS moves,
                 v.status, v.message_id, v.segments, v.reason, v.error
             FROM distributions_message m JOIN v ON v.id = m.id
             WHERE v.attempt IS NULL OR v.attempt = m.attempt
@@ -406,9 +423,9 @@ def _apply_sql(*, tally: bool) -> str:
                 settled_at = CASE WHEN old.moves AND old.status IN ({_listed(FINAL)})
                     THEN clock_timestamp() ELSE m.settled_at END
             FROM old WHERE m.id = old.id AND (old.moves OR old.message_id <> '')
-            RETURNING m.id, old.was, m.status AS now, m.distribution_id, m.conversation_id
+            RETURNING m.id, old.was, m.status AS now, m.distribution_id, m.conversation_id, old.had, m.segments AS has
         ){tallied if tally else ""}
-        SELECT id, was, now, distribution_id, conversation_id FROM moved
+        SELECT id, was, now, distribution_id, conversation_id, had, has FROM moved
     """  # noqa: S608
 
 
@@ -436,10 +453,10 @@ def apply(changes: Sequence[Change]) -> list[Moved]:
         if not tallies.is_open():  # on its own: one statement and no transaction around it
             return [Moved(*row[:3]) for row in _rows(_APPLY_AND_TALLY, params)]
         rows = _rows(_APPLY, params)
-        for _id, was, now, distribution_id, conversation_id in rows:
-            if conversation_id is None and column(was) != column(now):
-                tallies.add(distribution_id, **{column(was): -1})
-                tallies.add(distribution_id, **{column(now): 1})
+        for _id, was, now, distribution_id, conversation_id, had, has in rows:
+            is_first = int(conversation_id is None)
+            tallies.count(distribution_id, was, had, texts=is_first, off=True)
+            tallies.count(distribution_id, now, has, texts=is_first)
         return [Moved(*row[:3]) for row in rows]
     return _apply_row_by_row(changes)
 
@@ -469,10 +486,11 @@ def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
             if message.accepted_at is None and change.to not in (Status.QUEUED, Status.UNCERTAIN):
                 fields["accepted_at"] = now
             Message.objects.filter(pk=message.pk).update(**fields)
-            moved.append(Moved(message.pk, message.status, change.to if moves else message.status))
-            if moves and message.conversation_id is None and column(message.status) != column(change.to):
-                tallies.add(message.distribution_id, **{column(message.status): -1})
-                tallies.add(message.distribution_id, **{column(change.to): 1})
+            to = change.to if moves else message.status
+            moved.append(Moved(message.pk, message.status, to))
+            is_first = int(message.conversation_id is None)
+            tallies.count(message.distribution_id, message.status, message.segments, texts=is_first, off=True)
+            tallies.count(message.distribution_id, to, fields.get("segments", message.segments), texts=is_first)
     return moved
 
 
@@ -481,7 +499,12 @@ def recount(distribution_id: int) -> None:
     with transaction.atomic():
         tally = Tally.objects.select_for_update(no_key=True).get(pk=distribution_id)
         counts: Counter[str] = Counter()
-        messages = Message.objects.filter(distribution_id=distribution_id, conversation=None)
-        for status, count in messages.order_by().values_list("status").annotate(n=Count("pk")):
-            counts[column(status)] += count
-        Tally.objects.filter(pk=tally.pk).update(**{name: counts[name] for name in Tally.COLUMNS})
+        messages = Message.objects.filter(distribution_id=distribution_id).order_by()
+        groups = messages.values_list("status").annotate(
+            first=Count("pk", filter=Q(conversation=None)), n=Sum("segments")
+        )
+        for status, first, segments in groups:
+            counts[tallies.column(status)] += first
+            counts.update({name: segments for name, states in Tally.SEGMENTS.items() if status in states})
+        columns = (*Tally.COLUMNS, *Tally.SEGMENTS)
+        Tally.objects.filter(pk=tally.pk).update(**{name: counts[name] for name in columns})

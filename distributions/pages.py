@@ -43,6 +43,7 @@ from distributions.review import (
 )
 from distributions.services import LaunchRefused
 from distributions.states import Status
+from distributions.sums import Sums, segments_sent
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
 from organizations import audit
@@ -421,12 +422,10 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
     halt = "paused" if distribution.paused_at else "held" if distribution.held_at else "on"
     missing = missing_sms(user)
     every = 2 if running else 10 if followed or distribution.state == State.SCHEDULED or distribution.paused_at else 0
-    figures = wording.figures(tally)
     return {
         "distribution": distribution,
         "tally": tally,
-        "figures": figures,
-        "bar": [figure for figure in figures if figure.number > 0],
+        "sums": Sums.of(tally),
         "running": running,
         "every": every,
         "phase": f"{distribution.state}-{halt}{'-alarm' if distribution.needs_somebody else ''}",
@@ -691,6 +690,7 @@ HISTORY_COLUMNS = (
     "Provider",
     "Sender",
     "Segments",
+    "SegmentsSent",
     "Cost",
     "Attempted",
     "Accepted",
@@ -706,6 +706,7 @@ def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> I
     for found in pages(Message.objects.filter(distribution=distribution).defer("text"), key="contact_id", size=BATCH):
         contacts = again(partial(_contacts_of, found))
         begun = again(partial(_begun_with, distribution, found))
+        sent = again(partial(segments_sent, found))
         for message in found:
             conversation = begun.get(message.pk)
             contact = contacts.get(message.contact_id)
@@ -725,6 +726,7 @@ def _history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> I
                 carrier.provider if carrier else "",
                 carrier.sender if carrier else "",
                 message.segments,
+                sent[message.pk],
                 0,  # with an account of one's own every message is shown at zero cost (R5)
                 *(_stamp(moment) for moment in (message.attempted_at, message.accepted_at, message.settled_at)),
                 _stamp(message.clicked_at),

@@ -169,9 +169,12 @@ def _distrust_the_rest() -> None:
     with transaction.atomic():
         ended = Distribution.objects.filter(state=State.FINISHED)
         unsaid = Chunk.objects.filter(state=Chunk.State.OPEN, priority=Chunk.Priority.REPLY)
-        for chunk in unsaid.filter(distribution__in=ended):
+        unsaid = unsaid.filter(distribution__in=ended)
+        for chunk in unsaid:
             turns = Message.objects.filter(distribution_id=chunk.distribution_id)
             _distrust(turns.filter(pk__range=(chunk.first_id, chunk.last_id)), chunk.account_id)
+        for distribution_id in sorted({chunk.distribution_id for chunk in unsaid}):
+            outbox.recount(distribution_id)
         counted = Tally.objects.filter(uncertain__gt=0).values("pk")
         Message.objects.filter(distribution__in=counted, status=Status.UNCERTAIN).update(reason=outbox.RESTORED)
 

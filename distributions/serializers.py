@@ -16,6 +16,7 @@ from distributions.models import Conversation, Distribution, Message, Tally
 from distributions.pages import Carrier
 from distributions.references import reference
 from distributions.states import Status
+from distributions.sums import Sums
 from organizations.api_base import Moment, PageQuery, PublicId, StrictSerializer
 from surveys.models import Answer
 
@@ -39,8 +40,6 @@ REQUEST_TYPE: dict[str, RequestType] = {
     Distribution.Method.INTERACTIVE: "Interactive",
 }
 METHODS = {name: method for method, name in REQUEST_TYPE.items()}
-REACHED = ("accepted", "sent", "delivered")  # counted as sent
-NOT_REACHED = ("undelivered", "failed", "expired")  # counted as failed
 ONE_LINE = RegexValidator(r"\A[^\x00-\x1f\x7f]*\Z", _("Write it in one line, without control characters."))
 
 
@@ -194,7 +193,8 @@ class StatsSerializer(serializers.Serializer):
         help_text="Always 0: what texts cost is between the organisation and its provider."
     )
     segments = serializers.IntegerField(
-        help_text="Segments of all texts to be sent; with `Interactive` those of the conversations so far included."
+        help_text="Segments of the texts that the provider has taken; with `Interactive` those of the conversations so "
+        "far included. The others are told apart in `segments`."
     )
 
 
@@ -203,6 +203,17 @@ class TallySerializer(serializers.Serializer):
 
     def get_fields(self) -> dict[str, serializers.Field]:
         return {name: serializers.IntegerField(min_value=0) for name in (*Tally.COLUMNS, "clicked", "total")}
+
+
+class SegmentsSerializer(serializers.Serializer):
+    """The segments of all texts by their fate; with `Interactive` those of the conversations so far included."""
+
+    sent = serializers.IntegerField(min_value=0, help_text="Of texts that the provider has taken.")
+    uncertain = serializers.IntegerField(min_value=0, help_text="Of texts that the provider may or may not have.")
+    waiting = serializers.IntegerField(min_value=0, help_text="Of texts that are still to be sent.")
+    failed = serializers.IntegerField(min_value=0, help_text="Of texts that were refused.")
+    skipped = serializers.IntegerField(min_value=0, help_text="Of texts that were never to be sent.")
+    cancelled = serializers.IntegerField(min_value=0, help_text="Of texts that were taken back before they left.")
 
 
 class DistributionSerializer(serializers.ModelSerializer):
@@ -227,6 +238,7 @@ class DistributionSerializer(serializers.ModelSerializer):
     isPaused = serializers.SerializerMethodField()
     problem = serializers.CharField(help_text="Why it does not go on, if somebody has to do something; else empty.")
     tally = serializers.SerializerMethodField(help_text="How many people's texts are in which state.")
+    segments = serializers.SerializerMethodField(help_text="The segments of all texts by their fate.")
 
     class Meta:
         model = Distribution
@@ -247,6 +259,7 @@ class DistributionSerializer(serializers.ModelSerializer):
             "isPaused",
             "problem",
             "tally",
+            "segments",
         )
 
     def get_requestStatus(self, row: Distribution) -> RequestStatus:
@@ -262,19 +275,24 @@ class DistributionSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(StatsSerializer)
     def get_stats(self, row: Distribution) -> dict[str, int]:
-        tally = _tally(row)
+        tally, sums = _tally(row), Sums.of(_tally(row))
         return {
-            "sent": sum(max(getattr(tally, column), 0) for column in REACHED),
-            "failed": sum(max(getattr(tally, column), 0) for column in NOT_REACHED),
+            "sent": sums.reached,
+            "failed": sums.not_reached,
             "started": tally.started if row.is_interactive else tally.clicked,
             "finished": tally.completed if row.is_interactive else 0,
             "credits": 0,  # with an account of one's own every message is shown at zero cost (R5)
-            "segments": tally.segments,
+            "segments": sums.segments["sent"],
         }
 
     @extend_schema_field(TallySerializer)
     def get_tally(self, row: Distribution) -> dict[str, Any]:
-        return {name: max(number, 0) for name, number in TallySerializer(_tally(row)).data.items()}
+        sums = Sums.of(_tally(row))
+        return {**sums.states, "clicked": _tally(row).clicked, "total": sums.total}
+
+    @extend_schema_field(SegmentsSerializer)
+    def get_segments(self, row: Distribution) -> dict[str, int]:
+        return dict(Sums.of(_tally(row)).segments)
 
     def get_isPaused(self, row: Distribution) -> bool:
         return row.paused_at is not None
@@ -316,7 +334,7 @@ class MessageSerializer(serializers.ModelSerializer):
     """What became of one text, and of the conversation that began with it."""
 
     # The context holds `contacts` and `carriers` by key, `whole_numbers`, `conversations` by the key of the message
-    # that began them, and `answers` by the key of the response.
+    # that began them, `answers` by the key of the response, and `segments_sent` by the key of the message.
     contactId = serializers.SerializerMethodField(help_text="null if the contact has been deleted since.")
     externalDataReference = serializers.SerializerMethodField()
     phone = serializers.SerializerMethodField(help_text="Masked for users without the permission “See recipients”.")
@@ -326,7 +344,11 @@ class MessageSerializer(serializers.ModelSerializer):
         help_text="`uncertain`: the provider may or may not have it, and it is not sent again on its own.",
     )
     reason = serializers.CharField(help_text="Why it was skipped or did not arrive; else empty.")
-    segments = serializers.IntegerField()
+    segments = serializers.IntegerField(help_text="Of this text, whatever became of it.")
+    segmentsSent = serializers.SerializerMethodField(
+        help_text="What was sent to this person: the text, if the provider has taken it, and what followed in the "
+        "conversation."
+    )
     explanation = serializers.SerializerMethodField(help_text="State and reason in a sentence or two.")
     providerMessage = serializers.SerializerMethodField(help_text="What the provider said.")
     providerMessageId = serializers.CharField(source="provider_message_id")
@@ -358,6 +380,7 @@ class MessageSerializer(serializers.ModelSerializer):
             "providerMessageId",
             "account",
             "segments",
+            "segmentsSent",
             "credits",
             "attemptedAt",
             "acceptedAt",
@@ -395,6 +418,10 @@ class MessageSerializer(serializers.ModelSerializer):
     def get_account(self, message: Message) -> dict[str, Any] | None:
         carrier: Carrier | None = self.context["carriers"].get(message.account_id)
         return dict(AccountSerializer(carrier).data) if carrier else None
+
+    def get_segmentsSent(self, message: Message) -> int:
+        number: int = self.context["segments_sent"][message.pk]
+        return number
 
     def get_credits(self, message: Message) -> int:
         return 0  # R5

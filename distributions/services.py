@@ -217,9 +217,7 @@ def take_back(distribution_id: int) -> None:
     """Cancel the queued messages of a cancelled distribution. A pump marks none of them any more (outbox.mark)."""
     with tallies.counted():
         conversations.end(distribution_id)
-        taken_back = outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
-        count = sum(conversation_id is None for _pk, conversation_id in taken_back)
-        tallies.add(distribution_id, waiting=-count, cancelled=count)
+        outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
         free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
         outbox.lock_chunks(free).update(state=Chunk.State.DONE)
 

@@ -43,6 +43,7 @@ FINAL = frozenset(
 )
 WAITING = frozenset({Status.QUEUED, Status.SENDING})
 NOT_LEFT = frozenset({Status.QUEUED, Status.SKIPPED, Status.CANCELLED})
+TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})  # by a provider
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     status: frozenset(later for later, later_rank in RANK.items() if later_rank > rank) for status, rank in RANK.items()

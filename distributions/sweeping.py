@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from distributions import leaving, outbox, starting
+from distributions import leaving, outbox, starting, tallies
 from distributions.models import Chunk, Conversation, Distribution, Message, Tally
 from distributions.states import Status
 from extensions.models import ProviderAccount
@@ -41,18 +40,19 @@ def close_finished() -> None:
     for pk in list(ended.values_list("pk", flat=True)):
         outbox.recount(pk)
         Distribution.objects.filter(pk=pk, state=State.SENDING).update(state=State.FINISHED, finished_at=timezone.now())
-    forgotten = Distribution.objects.filter(state=State.CANCELLED, tally__waiting__gt=0)
+    left_over = Q(tally__waiting__gt=0) | Q(tally__segments_waiting__gt=0)  # the second: in conversations
+    forgotten = Distribution.objects.filter(left_over, state=State.CANCELLED)
     for pk in list(forgotten.values_list("pk", flat=True)):
         take_back_forgotten(pk)
 
 
 def take_back_forgotten(distribution_id: int) -> None:
     """A message that came back "not taken" after its distribution was cancelled is cancelled too."""
-    with transaction.atomic():
+    with tallies.counted():
         outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
         free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
         outbox.lock_chunks(free).update(state=Chunk.State.DONE)
-        outbox.recount(distribution_id)
+    outbox.recount(distribution_id)
 
 
 def launching() -> list[int]:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F
 
 from distributions.models import Tally
+from distributions.states import WAITING
 
 Counts = defaultdict[int, Counter[str]]
 
@@ -56,6 +57,18 @@ def add(distribution_id: int, **columns: int) -> None:
         _open.blocks[-1][distribution_id].update(columns)
     else:
         _write({distribution_id: columns})
+
+
+def column(status: str) -> str:
+    """The tally's column that counts messages in this state."""
+    return "waiting" if status in WAITING else str(status)
+
+
+def count(distribution_id: int, status: str, segments: int, *, texts: int = 0, off: bool = False) -> None:
+    """Count people's first texts (`texts` of them) and segments that are in this state now; with `off`, were in it."""
+    sign = -1 if off else 1
+    columns = {name: sign * segments for name, states in Tally.SEGMENTS.items() if status in states}
+    add(distribution_id, **columns, **{column(status): sign * texts})
 
 
 def _write(counts: Counts | dict[int, dict[str, int]]) -> None:

@@ -1,15 +1,13 @@
-"""Plain words for what became of a message: states, reasons and the figures of a distribution."""
+"""Plain words for what became of a message: states and reasons."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from distributions import outbox
-from distributions.models import Conversation, InboundMessage, Message, Tally
+from distributions.models import Conversation, InboundMessage, Message
 from distributions.states import Status
 from extensions.contract import Category
 from surveys.conversation import Kind
@@ -107,38 +105,3 @@ def answer(question: Question, given: Answer) -> str:
     if question.kind not in (Kind.CHOICE, Kind.CHOICES, Kind.YES_NO):
         return given.value
     return "; ".join(labels[int(code) - 1] for code in given.value.split(","))
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One state of a distribution's messages: `percent` is of all of them, `fill` names the pattern of its bar."""
-
-    key: str
-    label: str
-    number: int
-    percent: float
-    fill: str
-
-
-LABELS: tuple[tuple[str, str | Promise, str], ...] = (
-    ("delivered", _("delivered"), "sb-fill-good"),
-    ("sent", _("sent"), "sb-fill-way"),
-    ("accepted", _("accepted"), "snd-fill-accepted"),
-    ("uncertain", _("uncertain"), "snd-fill-uncertain"),
-    ("undelivered", _("undelivered"), "sb-fill-bad"),
-    ("failed", _("failed"), "snd-fill-failed"),
-    ("expired", _("expired"), "snd-fill-expired"),
-    ("skipped", _("skipped"), "sb-fill-quiet"),
-    ("cancelled", _("cancelled"), "snd-fill-cancelled"),
-    ("waiting", _("waiting"), "sb-fill-waiting"),
-)
-
-
-def figures(tally: Tally | None) -> list[Figure]:
-    """The tally in the order of the bar, from best to still open."""
-    total = tally.total if tally else 0
-    found = []
-    for key, label, fill in LABELS:
-        number = getattr(tally, key) if tally else 0
-        found.append(Figure(key, str(label), number, 100 * max(number, 0) / total if total else 0.0, fill))
-    return found

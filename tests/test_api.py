@@ -706,6 +706,9 @@ def test_a_distribution_looks_as_the_commercial_products_scripts_expect(api, cli
         expired=7,
         skipped=8,
         segments=50,
+        segments_waiting=4,
+        segments_failed=6,
+        segments_skipped=8,
         clicked=9,
     )
 
@@ -726,6 +729,14 @@ def test_a_distribution_looks_as_the_commercial_products_scripts_expect(api, cli
         "clicked": 9,
         "total": 36,
     }
+    assert element.pop("segments") == {
+        "sent": 46,
+        "uncertain": 0,
+        "waiting": 4,
+        "failed": 6,
+        "skipped": 8,
+        "cancelled": 0,
+    }
     assert element == {
         "id": distribution.public_id,
         "name": "Spring",
@@ -738,7 +749,7 @@ def test_a_distribution_looks_as_the_commercial_products_scripts_expect(api, cli
         "surveyLinkExpirationDate": None,
         "recipients": {"mailingListId": patients.public_id},
         "message": {"messageText": TEXT},
-        "stats": {"sent": 9, "failed": 18, "started": 9, "finished": 0, "credits": 0, "segments": 50},
+        "stats": {"sent": 9, "failed": 18, "started": 9, "finished": 0, "credits": 0, "segments": 46},
         "state": "sending",
         "isPaused": False,
         "problem": "",

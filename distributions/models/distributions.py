@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import ContactList
+from distributions.states import TAKEN, WAITING, Status
 from extensions.models import ProviderAccount
 from organizations.ids import new_id
 from organizations.models import Owned, OwnedQuerySet, User
@@ -170,8 +171,9 @@ class Chunk(models.Model):
 class Tally(models.Model):
     """How many messages of a distribution are in which state; written once per batch, read by every page.
 
-    `waiting` counts queued and sending together. What a conversation goes on with is counted in `segments` only: the
-    states count people.
+    `waiting` counts queued and sending together. What a conversation goes on with is counted in segments only: the
+    states count people. `segments` are those of texts that have left, may have, or are still to leave; what was
+    refused, skipped or taken back is counted apart, so that in the end they are what a provider may ask money for.
     """
 
     distribution = models.OneToOneField(Distribution, models.CASCADE, primary_key=True, related_name="tally")
@@ -186,6 +188,11 @@ class Tally(models.Model):
     skipped = models.IntegerField(_("skipped"), default=0)
     cancelled = models.IntegerField(_("cancelled"), default=0)
     segments = models.IntegerField(_("segments"), default=0)
+    segments_waiting = models.IntegerField(default=0, db_default=0)  # of `segments`
+    segments_uncertain = models.IntegerField(default=0, db_default=0)  # of `segments`
+    segments_failed = models.IntegerField(default=0, db_default=0)
+    segments_skipped = models.IntegerField(default=0, db_default=0)
+    segments_cancelled = models.IntegerField(default=0, db_default=0)
     clicked = models.IntegerField(_("opened the link"), default=0)
     started = models.IntegerField(_("began to answer"), default=0)  # by text
     completed = models.IntegerField(_("answered to the end"), default=0)  # by text
@@ -202,6 +209,15 @@ class Tally(models.Model):
         "skipped",
         "cancelled",
     )
+    # Which states' segments each column adds up.
+    SEGMENTS: ClassVar[dict[str, frozenset[str]]] = {
+        "segments": WAITING | TAKEN | {Status.UNCERTAIN},
+        "segments_waiting": WAITING,
+        "segments_uncertain": frozenset({Status.UNCERTAIN}),
+        "segments_failed": frozenset({Status.FAILED}),
+        "segments_skipped": frozenset({Status.SKIPPED}),
+        "segments_cancelled": frozenset({Status.CANCELLED}),
+    }
 
     def __str__(self) -> str:
         return str(self.distribution_id)
