@@ -166,12 +166,10 @@ def _connection(place: Place) -> Connection:
     if place.standing is Standing.IN_USE:
         if state is not None and state.open_until is not None and state.open_until > timezone.now():
             return Connection(place, _("Pausing"), "warning", _("The provider does not answer; we try again shortly."))
-        return Connection(place, _("In use"), "good", place.reason)
-    if place.standing is Standing.UNFINISHED:
-        return Connection(place, _("Set-up unfinished"), "warning", place.reason)
+        return Connection(place, place.badge.text, place.badge.tone.removeprefix("is-"), place.reason)
     if place.standing is Standing.WAITING:
-        return Connection(place, _("Waiting"), "", place.reason)
-    return Connection(place, _("Not enabled"), "warning", place.reason)
+        return Connection(place, place.badge.text, "", place.reason)
+    return Connection(place, place.badge.text, "warning", place.reason)
 
 
 def _tasks(

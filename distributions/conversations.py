@@ -342,7 +342,8 @@ def carrier(account: ProviderAccount) -> ProviderAccount | None:
 
     One that is finishing what it began carries on where nobody has taken its place.
     """
-    if account.deleted_at is None and account.retiring_at is None and account.granted_at is not None:
+    listed = account.deleted_at is None and account.retiring_at is None
+    if listed and account.granted_at is not None and not account.is_refused:
         return account
     same = ProviderAccount.objects.usable().filter(
         organization=account.organization_id, sender__in=spellings(account.sender), retiring_at=None

@@ -41,13 +41,14 @@ def _running(answers: str) -> str:
 
 
 def _carries(account: str, organization: str) -> str:
-    """Whether an account may carry an organisation's text now: it is not deleted and access is granted (R34), its
-    extension is enabled unless it is the installation's own (R14), and the licence has SMS (R12).
+    """Whether an account may carry an organisation's text now: it is not deleted, access is granted (R34) and its
+    credentials are not refused, its extension is enabled unless it is the installation's own (R14), and the licence has
+    SMS (R12).
     """
     return f"""EXISTS (
         SELECT 1 FROM extensions_provideraccount a
         JOIN organizations_licence l ON l.organization_id = {organization} AND l.sms
-        WHERE a.id = {account} AND a.deleted_at IS NULL AND a.granted_at IS NOT NULL AND (
+        WHERE a.id = {account} AND a.deleted_at IS NULL AND a.granted_at IS NOT NULL AND a.check_ok IS NOT FALSE AND (
             a.organization_id IS NULL OR EXISTS (
                 SELECT 1 FROM extensions_enabledextension e
                 WHERE e.organization_id = a.organization_id AND e.provider = a.provider

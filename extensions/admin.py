@@ -67,6 +67,7 @@ class ProviderAccountAdmin(OwnedAdmin):
             (f"{account}test/", views.test_account, "test"),
             (f"{account}webhooks/", views.test_webhooks, "webhooks"),
             (f"{account}replace/", views.replace_account, "replace"),
+            (f"{account}take-over/", views.take_over, "take_over"),
             (f"{account}withdraw/", views.withdraw_account, "withdraw"),
             (f"{account}top/", views.move_account_to_top, "top"),
             (f"{account}delete/", views.delete_account, "delete"),

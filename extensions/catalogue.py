@@ -12,17 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from extensions.contract import Provider, SenderKind, WebhookCheck
-from extensions.routing import Place, Standing
+from extensions.routing import Badge, Place, Standing
 
 KIND = gettext_lazy("Text messages (SMS)")  # what each of them is an extension for
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """A short fact; `tone` is a class of switchboard.css that only repeats what the words say."""
-
-    text: str
-    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +53,14 @@ def _state(mine: Sequence[Place], provider: type[Provider], enabled: frozenset[s
         return Badge(_("Not enabled")), _("Not enabled for your organisation.")
     if not mine:
         return Badge(_("No account")), ""
-    for standing, badge in (
-        (Standing.IN_USE, Badge(_("In use"), "is-good")),
-        (Standing.WAITING, Badge(_("Waiting"), "is-info")),
-        (Standing.UNFINISHED, Badge(_("Set-up unfinished"), "is-warning")),
-    ):
+    for standing in (Standing.IN_USE, Standing.WAITING, Standing.UNFINISHED, Standing.REFUSED):
         place = next((place for place in mine if place.standing is standing), None)
         if place is not None:
             if standing is Standing.IN_USE:
                 sentence = _("“%(name)s” carries all SMS distributions of your organisation.")
             else:
                 sentence = _("“%(name)s”: %(reason)s")
-            return badge, sentence % {"name": place.account.name, "reason": place.reason}
+            return place.badge, sentence % {"name": place.account.name, "reason": place.reason}
     return Badge(_("Not enabled")), mine[0].reason
 
 

@@ -96,7 +96,11 @@ def _verified(account: ProviderAccount) -> Step:
             "verify", title, Mark.OPEN, _("Nobody has asked the provider yet whether the credentials are good.")
         )
     mark = {True: Mark.DONE, False: Mark.FAILED, None: Mark.OPEN}[account.check_ok]
-    return Step("verify", title, mark, account.check_detail, account.checked_at)
+    detail = account.check_detail
+    if account.check_ok is None:
+        unproved = _("So it is not proved that the credentials work.")
+        detail = f"{detail} {unproved}"
+    return Step("verify", title, mark, detail, account.checked_at)
 
 
 def _webhooks(account: ProviderAccount, state: AccountState, refusals: Sequence[Refusal]) -> Step:
@@ -125,9 +129,16 @@ def _is_newer(refusal: Refusal | None, seen_at: datetime | None) -> bool:
 
 def _granted(account: ProviderAccount) -> Step:
     title = _("Access granted")
+    if account.granted_at is not None and account.is_refused:
+        detail = _("Nothing is sent through this account until its credentials are good.")
+        return Step("grant", title, Mark.DONE, detail, account.granted_at)
     if account.granted_at is not None:
         return Step("grant", title, Mark.DONE, _("All users may send through this account."), account.granted_at)
-    return Step("grant", title, Mark.OPEN, _("Until then this account carries no traffic."))
+    detail = _("Until then this account carries no traffic.")
+    if account.is_unanswered:
+        unproved = _("The provider has not said whether the credentials work: it is asked again when you grant access.")
+        detail = f"{detail} {unproved}"
+    return Step("grant", title, Mark.OPEN, detail)
 
 
 def _tested(test: TestMessage | None) -> Step:

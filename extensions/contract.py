@@ -429,11 +429,15 @@ class InboundSms:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The outcome of a credential check: `detail` is a sentence for the administrator, `warnings` are more of them."""
+    """The outcome of a credential check: `detail` is a sentence for the administrator, `warnings` are more of them.
+
+    `is_open` says of one that is not ok that the answer does not tell: the credentials may be good all the same.
+    """
 
     ok: bool
     detail: Text
     warnings: Sequence[Text] = ()
+    is_open: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.detail, str):

@@ -61,7 +61,8 @@ class ProviderAccountQuerySet(OwnedQuerySet):
         return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=since), ended_at=None)
 
     def usable(self) -> Self:
-        """Accounts that may carry traffic: not deleted, granted to all users (R34), their extension enabled (R14).
+        """Accounts that may carry traffic: not deleted, granted to all users (R34), their extension enabled (R14), and
+        their credentials not known to be refused.
 
         Also one that finishes what it began. The installation's own account has no extension. The licence (R12) is
         the organisation's matter, not theirs.
@@ -69,7 +70,7 @@ class ProviderAccountQuerySet(OwnedQuerySet):
         switch = EnabledExtension.objects.filter(
             organization=models.OuterRef("organization"), provider=models.OuterRef("provider")
         )
-        granted = self.filter(deleted_at=None, granted_at__isnull=False)
+        granted = self.filter(deleted_at=None, granted_at__isnull=False).exclude(check_ok=False)
         return granted.filter(Q(organization=None) | models.Exists(switch))
 
     def update(self, **fields: Any) -> int:
@@ -127,7 +128,7 @@ class ProviderAccount(models.Model):
         "self", models.SET_NULL, null=True, editable=False, related_name="replaced_by", verbose_name=_("replaces")
     )
     checked_at = models.DateTimeField(_("credentials verified"), null=True)
-    check_ok = models.BooleanField(_("credentials good"), null=True)
+    check_ok = models.BooleanField(_("credentials good"), null=True)  # None: unproved, the provider has not said
     check_detail = models.TextField(_("the provider's answer"), blank=True)
     granted_at = models.DateTimeField(_("access granted"), null=True)
     granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("granted by"))
@@ -180,6 +181,10 @@ class ProviderAccount(models.Model):
         took_its_place = self.replaces_id == earlier.pk and spellings(self.sender) == spellings(earlier.sender)
         return is_named_alike or took_its_place or (bool(mine) and mine == theirs)
 
+    def has_number_of(self, other: ProviderAccount) -> bool:
+        """Whether people see the same sender, however it is spelt."""
+        return self.sender in spellings(other.sender)
+
     def is_proven_with(self, other: ProviderAccount) -> bool:
         """Whether what proves a callback for `other`, of the same organisation and provider, proves it for this one."""
         mine, theirs = self.credentials.get("values", {}), other.credentials.get("values", {})
@@ -200,6 +205,16 @@ class ProviderAccount(models.Model):
         if self.credentials["organization"] != owner:
             raise PermissionDenied("These credentials belong to another organisation.")
         return dict(self.credentials["values"])
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the provider is known to refuse the credentials."""
+        return self.check_ok is False
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the provider was asked about the credentials and has never said anything."""
+        return self.check_ok is None and self.checked_at is not None
 
     @property
     def provider_class(self) -> type[Provider]:

@@ -29,12 +29,21 @@ from organizations.models import Organization
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A short fact; `tone` is a class of switchboard.css that only repeats what the words say."""
+
+    text: str
+    tone: str = ""
+
+
 class Standing(enum.Enum):
     """Where an account stands in its organisation's list."""
 
     IN_USE = "in_use"
     WAITING = "waiting"  # may carry traffic, but another one comes first
     UNFINISHED = "unfinished"  # its set-up lacks a step
+    REFUSED = "refused"  # the provider refuses its credentials
     SWITCHED_OFF = "switched_off"  # its extension is not (or no longer) enabled
 
 
@@ -55,6 +64,25 @@ class Place:
     def is_ready(self) -> bool:
         """Whether it may carry traffic: now, or as the first in the list."""
         return self.standing in (Standing.IN_USE, Standing.WAITING)
+
+    @property
+    def badge(self) -> Badge:
+        """Its standing in a word; in green only what is in use and known to work."""
+        state = getattr(self.account, "state", None)
+        if self.standing is Standing.IN_USE and state is not None and state.stopped_at is not None:
+            return Badge(_("In use, but stopped"), "is-bad")
+        if self.standing is Standing.IN_USE and self.account.check_ok is None:
+            return Badge(_("In use, credentials unproved"), "is-warning")
+        return BADGES[self.standing]()
+
+
+BADGES = {
+    Standing.IN_USE: lambda: Badge(_("In use"), "is-good"),
+    Standing.WAITING: lambda: Badge(_("Waiting"), "is-info"),
+    Standing.UNFINISHED: lambda: Badge(_("Set-up unfinished"), "is-warning"),
+    Standing.REFUSED: lambda: Badge(_("Credentials refused"), "is-bad"),
+    Standing.SWITCHED_OFF: lambda: Badge(_("Not enabled")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +125,27 @@ def _placed(accounts: Iterable[ProviderAccount], enabled: frozenset[str]) -> lis
 def _stand(account: ProviderAccount, first: ProviderAccount | None, enabled: frozenset[str]) -> tuple[Standing, str]:
     if account.provider not in enabled or registry.find(account.provider) is None:
         return Standing.SWITCHED_OFF, _("This extension is not enabled for your organisation.")
+    if account.is_refused:
+        return Standing.REFUSED, missing_step(account)
     if account.granted_at is None:
         return Standing.UNFINISHED, missing_step(account)
     if first is not None:
         return Standing.WAITING, _("Waiting: “%(name)s” comes first in the list. Only one account is in use.") % {
             "name": first.name
         }
-    return Standing.IN_USE, _("All SMS distributions of your organisation are sent through this account.")
+    sentence = _("All SMS distributions of your organisation are sent through this account.")
+    if account.check_ok is None:
+        unproved = _("Whether its credentials work is not proved: the provider has not confirmed them.")
+        sentence = f"{sentence} {unproved}"
+    return Standing.IN_USE, sentence
 
 
 def missing_step(account: ProviderAccount) -> str:
     """The next step without which this account carries no traffic (R34), as a request to the administrator."""
     if account.check_ok is None:
         return _("Next: verify the credentials, then grant access to all users.")
-    if not account.check_ok:
-        return _("The provider refused the credentials. Replace the account, or verify again.")
+    if account.is_refused:
+        return _("The provider refused the credentials, so nothing is sent through it. Replace it, or verify again.")
     return _("Next: grant access to all users.")
 
 
@@ -178,7 +212,10 @@ def _first(standing: Sequence[Place], default: Callable[[], ProviderAccount | No
 def _unfinished(standing: Sequence[Place]) -> str:
     if not standing:
         return _("No SMS account has been added yet. An administrator adds one under Extensions.")
-    place = next((place for place in standing if place.standing is Standing.UNFINISHED), standing[0])
+    lacking = (Standing.UNFINISHED, Standing.REFUSED)
+    place = next((place for place in standing if place.standing in lacking), standing[0])
+    if place.standing is Standing.REFUSED:
+        return f"“{place.account.name}” ({place.account.provider_name}): {place.reason}"
     return _("The set-up of the account “%(name)s” (%(provider)s) is not finished. %(step)s") % {
         "name": place.account.name,
         "provider": place.account.provider_name,

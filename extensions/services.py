@@ -1,4 +1,5 @@
-"""What an administrator does to an account: add, verify, grant, withdraw, move, try, replace, delete. All is audited.
+"""What an administrator does to an account: add, verify, grant, withdraw, move, try, replace,
+delete. Each leaves an audit event.
 
 No transaction is open while a provider is being called.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import phonenumbers
@@ -91,9 +93,9 @@ def add_account(
 ) -> ProviderAccount:
     """Add an account. It carries no traffic until access is granted (R34).
 
-    With `replaces` it takes that account's place in the list; the former is deleted by the first successful
-    verification, so a mistyped secret interrupts nothing; `end_former` ends its secrets then. Raises PermissionDenied
-    where the licence or the vendor's switch is missing, or `replaces` is another organisation's or deleted.
+    With `replaces` it stands behind that account, which stays in use until `take_over`: a mistyped secret interrupts
+    nothing. `end_former` ends the former's secrets then. Raises PermissionDenied where the licence or the vendor's
+    switch is missing, or `replaces` is another organisation's or deleted.
     """
     require_extension(organization, provider)
     if replaces is not None and (replaces.organization_id != organization.pk or replaces.deleted_at is not None):
@@ -146,6 +148,34 @@ def grant(account: ProviderAccount, user: User, *, request: HttpRequest | None =
             audit.record(GRANTED, organization=account.organization, actor=user, request=request, target=account)
 
 
+def grant_if_proven(
+    account: ProviderAccount, user: User, *, unproved: bool = False, request: HttpRequest | None = None
+) -> bool:
+    """Grant access once the provider has confirmed the credentials, which it is asked for unless it has already.
+
+    `unproved` grants where the provider was asked before and said nothing. False if access is not granted; then the
+    account's `check_ok` and `check_detail` say why. Raises PermissionDenied as `grant` does.
+    """
+    assert account.organization is not None
+    require_extension(account.organization, account.provider_class)
+    if not is_proven(account, user, unproved=unproved, request=request):
+        return False
+    grant(account, user, request=request)
+    return True
+
+
+def is_proven(
+    account: ProviderAccount, user: User, *, unproved: bool = False, request: HttpRequest | None = None
+) -> bool:
+    """Whether the credentials are known to be good, which the provider is asked about where it is not known.
+
+    `unproved` is somebody's word that they may be relied on although the provider, when asked before, said nothing.
+    """
+    if account.check_ok or (unproved and account.is_unanswered):
+        return True
+    return verify(account, user, request=request).ok
+
+
 class Rest(enum.Enum):
     """What becomes of the texts that wait on an account when it leaves."""
 
@@ -193,6 +223,43 @@ def move_to_top(account: ProviderAccount, user: User, *, request: HttpRequest | 
         if listed.filter(pk=account.pk).update(listed_at=listed_at):
             account.listed_at = listed_at
             audit.record(MOVED, organization=account.organization, actor=user, request=request, target=account)
+
+
+def take_over(
+    account: ProviderAccount, user: User, *, rest: Rest | None = None, request: HttpRequest | None = None
+) -> bool:
+    """Put `account` in the place of the one that it replaces, with the grant of that one, which is deleted.
+
+    Texts that wait go on by themselves where the number stays the same; else `rest` says what becomes of them, and
+    HAND_OVER means that `account` sends them. False where there is nothing, or nothing any more, to take over from.
+    Whether the credentials work is the caller's question: see `is_proven`.
+    """
+    former_id = account.replaces_id
+    if former_id is None:
+        return False
+    listed = ProviderAccount.objects.alive().filter(pk__in=[account.pk, former_id])
+    with transaction.atomic():
+        locked = {row.pk: row for row in listed.select_for_update(no_key=True, of=("self",)).order_by("pk")}
+        if len(locked) < 2:
+            return False
+        former = locked[former_id]
+        listed_at = min(row.listed_at for row in locked.values())
+        ProviderAccount.objects.filter(pk=account.pk).update(listed_at=listed_at)
+        account.listed_at = listed_at
+        if former.granted_at is not None:
+            grant(account, user, request=request)
+        if rest is None and account.has_number_of(former):
+            rest = Rest.HAND_OVER
+        delete(former, user, rest=rest, to=account, at_once=account.ends_former, request=request)
+        audit.record(
+            REPLACED,
+            organization=account.organization,
+            actor=user,
+            request=request,
+            target=former,
+            by=account.public_id,
+        )
+    return True
 
 
 def _settle_rest(account: ProviderAccount, user: User, rest: Rest | None, to: ProviderAccount | None) -> None:
@@ -248,22 +315,24 @@ def delete(
 def verify(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> Check:
     """Ask the provider whether the credentials are good, and keep its answer.
 
-    If they are, an account that had stopped sends again, and a replacement is completed.
-    `check_ok` is None afterwards if the provider could not be asked: that says nothing about the credentials.
+    If they are, an account that had stopped sends again; if they are refused, it carries no traffic any more. Where the
+    provider could not be asked, or does not tell, the check is `is_open`, and what was known before still holds.
     """
-    ok: bool | None
     try:
         check = _check(account)
-        ok = check.ok
     except Refused as refusal:
-        check, ok = Check(ok=False, detail=refusal.detail), False
+        check = Check(ok=False, detail=refusal.detail)
     except ProviderError as problem:
-        check, ok = Check(ok=False, detail=_("The provider could not be asked: %(why)s") % {"why": problem}), None
+        why = _("The provider could not be asked: %(why)s") % {"why": problem}
+        check = Check(ok=False, detail=why, is_open=True)
     detail = " ".join(str(part) for part in (check.detail, *check.warnings))
-    now = timezone.now()
+    ok = None if check.is_open else check.ok
     with transaction.atomic():
-        ProviderAccount.objects.filter(pk=account.pk).update(checked_at=now, check_ok=ok, check_detail=detail)
-        account.checked_at, account.check_ok, account.check_detail = now, ok, detail
+        asked = ProviderAccount.objects.filter(pk=account.pk)
+        if ok is None:
+            asked = asked.filter(check_ok=None)
+        asked.update(checked_at=timezone.now(), check_ok=ok, check_detail=detail)
+        account.refresh_from_db(fields=["checked_at", "check_ok", "check_detail"])
         audit.record(
             VERIFIED,
             organization=account.organization,
@@ -274,36 +343,24 @@ def verify(account: ProviderAccount, user: User, *, request: HttpRequest | None 
         )
         if ok:
             health.resume(account)
-            _complete_replacement(account, user, request)
     return check
+
+
+_BUSY = (408, 425, 429)  # the provider takes no call now; that, or an error of its own, says nothing about us
 
 
 def _check(account: ProviderAccount) -> Check:
     tokens.forget(account)  # a token from before would prove nothing about the credentials now
     provider = _open(account)
-    return provider.parse_check(client.call(provider, provider.build_check()))
+    answer = client.call(provider, provider.build_check())
+    check = provider.parse_check(answer)
+    if answer.status in _BUSY or answer.status >= 500:
+        return replace(check, ok=False, is_open=True)
+    return check
 
 
 def _open(account: ProviderAccount) -> Provider:
     return account.open(tokens.token_for(account))
-
-
-def _complete_replacement(account: ProviderAccount, user: User, request: HttpRequest | None) -> None:
-    """The new credentials work: the former account goes, and the new one keeps its grant, so nothing is interrupted."""
-    former = account.replaces
-    if former is None or former.deleted_at is not None:
-        return
-    if former.granted_at is not None:
-        grant(account, user, request=request)
-    delete(former, user, at_once=account.ends_former, request=request)
-    audit.record(
-        REPLACED,
-        organization=account.organization,
-        actor=user,
-        request=request,
-        target=former,
-        by=account.public_id,
-    )
 
 
 def try_webhooks(

@@ -172,7 +172,7 @@ def show_catalogue(request: HttpRequest) -> HttpResponse:
         query=query,
         cards=cards,
         total=len(registry.all()),
-        in_use=next((place.account for place in places if place.in_use), None),
+        in_use=next((place for place in places if place.in_use), None),
         places=places,
         default=routing.installation_account(),
     )
@@ -266,6 +266,7 @@ def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
                 request=request,
             )
             messages.success(request, _("“%(name)s” has been added.") % {"name": account.name})
+            services.verify(account, current_user(request), request=request)  # it is saved, whatever the answer
             return redirect("admin:extensions_account", account.public_id)
     else:
         initial = {"name": replaces.name, "sender": replaces.sender} if replaces else None
@@ -338,10 +339,13 @@ def _account_page(
     *,
     form: TestForm | None = None,
     news: str = "",
+    remark: str = "",
     self_tests: Sequence[SelfTest] = (),
     status: int = 200,
 ) -> HttpResponse:
-    """The account's page; only its check-list where HTMX asks for that. `news` is the step that was just done."""
+    """The account's page; only its check-list where HTMX asks for that. `news` is the step that was just done,
+    `remark` a sentence about what was just tried.
+    """
     organization = organization_of(request)
     provider = account.provider_class
     fragment = request.headers.get("HX-Target") == "check-list"
@@ -351,7 +355,7 @@ def _account_page(
     place = next(place for place in places if place.account.pk == account.pk)
     refusals = panels.refusals(organization, provider)
     steps = checklist.steps(account, state, refusals, test)
-    former = account.replaces if account.replaces and account.replaces.deleted_at is None else None
+    successors = account.replaced_by.alive().defer("credentials")
     return page(
         request,
         "_checklist" if fragment else "account",
@@ -361,12 +365,14 @@ def _account_page(
         place=place,
         in_use=next((place.account for place in places if place.in_use), None),
         steps=steps,
+        remark=remark,
         news=next((step for step in steps if step.key == news), None),
         listening=any(step.mark is checklist.Mark.UNDER_WAY for step in steps),
         refusals=explained(refusals, provider),
         set_aside=panels.set_aside(organization, provider),
         self_tests=self_tests,
-        former=former,
+        former=former_of(account),
+        successors=successors,
         kind=KINDS[SenderKind(account.sender_kind)],
         able=account.capabilities,
         test_form=form or TestForm(organization),
@@ -375,10 +381,12 @@ def _account_page(
     )
 
 
-def _done(request: HttpRequest, account: ProviderAccount, step: str) -> HttpResponse:
-    """The check-list in place for HTMX, else back to the account's page."""
+def _done(request: HttpRequest, account: ProviderAccount, step: str, remark: str = "") -> HttpResponse:
+    """The check-list in place for HTMX, else back to the account's page; the remark is about what did not go well."""
     if request.headers.get("HX-Target") == "check-list":
-        return _account_page(request, account_of(request, account.public_id), news=step)
+        return _account_page(request, account_of(request, account.public_id), news=step, remark=remark)
+    if remark:
+        messages.warning(request, remark)
     return redirect("admin:extensions_account", account.public_id)
 
 
@@ -386,16 +394,24 @@ def _done(request: HttpRequest, account: ProviderAccount, step: str) -> HttpResp
 @for_administrators
 def verify_account(request: HttpRequest, public_id: str) -> HttpResponse:
     account = account_of(request, public_id)
-    services.verify(account, current_user(request), request=request)
-    return _done(request, account, "verify")
+    check = services.verify(account, current_user(request), request=request)
+    return _done(request, account, "verify", str(check.detail) if check.is_open else "")
 
 
 @require_POST
 @for_administrators
 def grant_account(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The provider is asked first. Where it says nothing, a second button grants access all the same ("unproved")."""
     account = account_of(request, public_id)
-    services.grant(account, current_user(request), request=request)
-    return _done(request, account, "grant")
+    unproved = "unproved" in request.POST
+    if services.grant_if_proven(account, current_user(request), unproved=unproved, request=request):
+        return _done(request, account, "grant")
+    said = {"why": account.check_detail}
+    if account.is_refused:
+        remark = _("Access has not been granted, because the provider refused the credentials. %(why)s") % said
+    else:
+        remark = _("Access has not been granted, because it is not known whether the credentials work. %(why)s") % said
+    return _done(request, account, "verify", remark)
 
 
 @require_POST
@@ -455,6 +471,55 @@ def withdraw_account(request: HttpRequest, public_id: str) -> HttpResponse:
         status=422 if request.method == "POST" else 200,
         **what_follows,
     )
+
+
+@require_http_methods(["GET", "POST"])
+@for_administrators
+def take_over(request: HttpRequest, public_id: str) -> HttpResponse:
+    """“Take over now” of a replacement: asks first, as deleting the former does. Its credentials have to be good.
+
+    Where the provider says nothing about them, somebody may take over all the same ("unproved").
+    """
+    account = account_of(request, public_id)
+    former = former_of(account)
+    if former is None:  # pressed twice, perhaps
+        return redirect("admin:extensions_account", account.public_id)
+    ways = (Rest.HAND_OVER, Rest.STOP) if account.ends_former else (Rest.HAND_OVER, Rest.FINISH, Rest.STOP)
+    same_number = account.has_number_of(former)
+    waiting = panels.waiting(former)
+    asks = waiting and not same_number
+    form = RestForm(former, ways, account, request.POST if request.method == "POST" else None)
+    tried = False
+    if request.method == "POST" and (not asks or form.is_valid()):
+        user, unproved = current_user(request), "unproved" in request.POST
+        if services.is_proven(account, user, unproved=unproved, request=request):
+            services.take_over(account, user, rest=form.rest_chosen if asks else None, request=request)
+            names = {"name": account.name, "former": former.name}
+            messages.success(request, _("“%(name)s” has taken over from “%(former)s”.") % names)
+            return redirect("admin:extensions_account", account.public_id)
+        tried = True
+    return page(
+        request,
+        "take_over",
+        title=_("Take over"),
+        account=account,
+        former=former,
+        place=next(place for place in routing.places(organization_of(request)) if place.account.pk == former.pk),
+        same_number=same_number,
+        on_their_own=waiting if same_number else 0,
+        waiting=waiting if asks else 0,
+        under_way=panels.under_way(former),
+        grace_days=settings.CALLBACK_GRACE_DAYS,
+        form=form,
+        tried=tried,
+        status=422 if request.method == "POST" else 200,
+    )
+
+
+def former_of(account: ProviderAccount) -> ProviderAccount | None:
+    """The account that this one is to replace, while that one is in the list."""
+    former = account.replaces
+    return former if former and former.deleted_at is None and former.retiring_at is None else None
 
 
 @require_http_methods(["GET", "POST"])

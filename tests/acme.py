@@ -71,6 +71,8 @@ class Acme(Provider):
     def parse_check(self, response: ApiResponse) -> Check:
         if response.status == 401:
             return Check(ok=False, detail="Acme says: “Key unknown” (401).")
+        if response.status >= 429:
+            return Check(ok=False, detail=f"Acme could not be asked ({response.status}).")
         return Check(ok=True, detail="Acme knows this account.")
 
     def build_send(self, sms: OutboundSms) -> ApiRequest:

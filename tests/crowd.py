@@ -32,6 +32,7 @@ class Crowd:
         self.administrator = factories.administrator(self.clinic, name="Ada Lovelace")
         self.member = factories.user(self.clinic, name="Grace Hopper", use_sms_distributions="enabled")
         self.account = factories.account(self.clinic, "twilio", name="Main line")
+        self.replacement = factories.account(self.clinic, "twilio", sender="447700900999", replaces=self.account)
         self.patients = factories.contact_list(self.clinic, name="Patients")
         self.survey = factories.survey(self.clinic, questions=factories.THREE_QUESTIONS, thank_you="Thank you!")
         self.draft = factories.distribution(self.clinic, contact_list=self.patients, name="A link")

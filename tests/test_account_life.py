@@ -12,12 +12,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from distributions import leaving, sweeping
+from distributions import conversations, leaving, outbox, sweeping
 from distributions.models import Distribution
-from extensions import routing, services
-from extensions.models import EnabledExtension, ProviderAccount
+from extensions import client, registry, routing, services
+from extensions.contract import Category, NotTaken, Refused, Unclear
+from extensions.models import AccountState, EnabledExtension, ProviderAccount
 from organizations.models import AuditEvent, Organization, User
 from tests import factories
+from tests.acme import Acme, Plain, answers
 from tests.test_leaving import carriers, client_of, page, under_way
 
 pytestmark = pytest.mark.django_db
@@ -237,3 +239,387 @@ def test_two_administrators_who_move_at_once_leave_one_order():
     assert set(order(clinic)[:2]) == {"Second", "Third"}
     assert order(clinic)[2] == "First"
     assert len(set(ProviderAccount.objects.values_list("listed_at", flat=True))) == 3
+
+
+# --- verified on saving -----------------------------------------------------------------------------------------------
+
+FIELDS = {"name": "Main", "account": "AC123456", "api_key": "sandbox-key", "region": "eu", "sender": "13531234567"}
+AWAY = (NotTaken("api.acme.example: the name cannot be resolved"), Unclear("time was up"), 429, 500, 503)
+
+
+@pytest.fixture
+def acme(monkeypatch) -> Any:
+    """The provider Acme beside the real ones; call it with what it answers next."""
+    monkeypatch.setattr(registry, "_providers", lambda: {"acme": Acme, "plain": Plain})
+    return lambda *said: monkeypatch.setattr(client, "call", answers(*said))
+
+
+def add(site: Client, query: str = "", **changes: str) -> Any:
+    return site.post(reverse("admin:extensions_add_account", args=["acme"]) + query, {**FIELDS, **changes}, follow=True)
+
+
+def test_saving_asks_the_provider_and_shows_what_it_said(acme, site, clinic):
+    acme(200)
+
+    shown = text_of(add(site))
+
+    account = ProviderAccount.objects.get()
+    assert (account.check_ok, account.granted_at) == (True, None)
+    assert "Acme knows this account." in shown
+    assert AuditEvent.objects.filter(action="verified", object_id=account.public_id).count() == 1
+
+
+def test_refused_credentials_are_saved_and_plainly_shown(acme, site):
+    acme(401)
+
+    shown = text_of(add(site))
+
+    assert ProviderAccount.objects.get().check_ok is False
+    assert "Acme SMS refused these credentials" in shown
+    assert "Acme says: “Key unknown” (401)." in shown
+    assert "Credentials refused" in shown
+    assert "is-good" not in shown.split('id="check-list"')[1].split("<ol")[0]
+
+
+@pytest.mark.parametrize("away", AWAY, ids=str)
+def test_an_account_is_saved_while_the_provider_is_away(acme, site, away):
+    acme(away)
+
+    response = add(site)
+
+    account = ProviderAccount.objects.get()
+    assert response.status_code == 200
+    assert (account.check_ok, account.checked_at is None) == (None, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_is_open_while_the_provider_is_asked(acme, monkeypatch):
+    acme(200)
+    ask, seen = client.call, []
+    monkeypatch.setattr(client, "call", lambda *given: seen.append(connection.in_atomic_block) or ask(*given))
+
+    add(client_of(factories.administrator(factories.organization())))
+    site = client_of(User.objects.get())
+    ProviderAccount.objects.update(check_ok=None)
+    site.post(page("grant", ProviderAccount.objects.get()))
+
+    assert seen == [False, False]
+
+
+@pytest.mark.parametrize("away", AWAY, ids=str)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_known_holds_while_the_provider_is_away(acme, site, clinic, away, known):
+    """Neither does an outage take an account out of use, nor does it bring a refused one back."""
+    acme(away)
+    account = line(clinic, "Main", 1, "acme", credentials=FIELDS)
+    ProviderAccount.objects.update(check_ok=known)
+
+    said = text_of(site.post(page("verify", account), follow=True))
+
+    account.refresh_from_db()
+    assert account.check_ok is known
+    assert (routing.account_in_use(clinic) == account) is known
+    assert "could not be asked" in said
+
+
+# --- in use means it works --------------------------------------------------------------------------------------------
+
+
+def test_refused_credentials_are_not_in_use_and_the_next_account_is(acme, site, clinic):
+    acme(401)
+    first, second = (line(clinic, name, 1, "acme", credentials=FIELDS) for name in ("First", "Second"))
+
+    site.post(page("verify", first))
+
+    assert routing.account_in_use(clinic) == second
+    assert [place.standing.value for place in routing.places(clinic)] == ["refused", "in_use"]
+    assert first not in ProviderAccount.objects.usable()
+
+
+def test_without_another_account_the_route_says_that_the_credentials_are_refused(clinic):
+    line(clinic, "Main", 1, check_detail="20003")
+    ProviderAccount.objects.update(check_ok=False)
+
+    with pytest.raises(routing.NoRoute, match=r"“Main” \(Twilio\): The provider refused the credentials"):
+        routing.route_for(clinic)
+
+
+@pytest.mark.parametrize("check_ok", [True, None, False])
+def test_what_has_begun_waits_for_credentials_that_are_not_refused(clinic, check_ok):
+    account, other = line(clinic, "Main", 1), line(clinic, "Other", 2)
+    sending, fresh = under_way(clinic, account), under_way(clinic, account, left=0)
+    ProviderAccount.objects.filter(pk=account.pk).update(check_ok=check_ok)
+
+    leaving.follow()
+
+    refused = check_ok is False
+    sending.refresh_from_db()
+    assert (carriers(sending), bool(sending.problem)) == ({account.pk}, refused)
+    assert carriers(fresh) == {other.pk if refused else account.pk}
+    left = list(sending.messages.filter(status="queued").values_list("pk", flat=True))
+    assert len(outbox.mark(left, account.pk)) == (0 if refused else 7)
+
+
+def test_a_conversation_goes_on_through_the_account_with_its_number_whose_credentials_are_good(clinic):
+    account, same = line(clinic, "Main", 1), line(clinic, "Same number", 1, "infobip")
+    ProviderAccount.objects.filter(pk=account.pk).update(check_ok=False)
+    account.refresh_from_db()
+
+    assert conversations.carrier(account) == same
+
+
+@pytest.mark.parametrize(
+    ("check_ok", "stopped", "badge", "tone"),
+    [
+        (True, False, "In use", "is-good"),
+        (None, False, "In use, credentials unproved", "is-warning"),
+        (True, True, "In use, but stopped", "is-bad"),
+        (False, False, "Credentials refused", "is-bad"),
+    ],
+)
+def test_only_what_is_known_to_work_is_in_use_in_green(clinic, site, check_ok, stopped, badge, tone):
+    """On every page that says it."""
+    account = line(clinic, "Main", 1)
+    ProviderAccount.objects.update(check_ok=check_ok)
+    AccountState.objects.update(stopped_at=timezone.now() if stopped else None)
+    expected = f'<span class="sb-badge {tone}">{badge}</span>'
+
+    for address in (
+        page("account", account),
+        reverse("admin:extensions_extension", args=["twilio"]),
+        reverse("admin:extensions_catalogue"),
+    ):
+        assert expected in text_of(site.get(address)), address
+    if tone != "is-good":
+        for address in ("/admin/", reverse("admin:extensions_catalogue")):
+            assert not re.search(r'is-good">\s*In use', text_of(site.get(address))), address
+
+
+# --- granting asks ----------------------------------------------------------------------------------------------------
+
+
+def unasked(clinic: Organization, **fields: Any) -> ProviderAccount:
+    return line(clinic, "Main", 1, "acme", granted=False, verified=False, credentials=FIELDS, **fields)
+
+
+def test_granting_asks_the_provider_first(acme, site, clinic):
+    acme(200)
+    account = unasked(clinic)
+
+    site.post(page("grant", account))
+
+    account.refresh_from_db()
+    assert account.check_ok
+    assert routing.account_in_use(clinic) == account
+
+
+@pytest.mark.parametrize("answer", [401, Refused(Category.AUTH_FAILED, "Key unknown")], ids=["answer", "token"])
+@pytest.mark.parametrize("word", [{}, {"unproved": "1"}], ids=["plainly", "anyway"])
+def test_what_the_provider_refuses_is_not_granted(acme, site, clinic, answer, word):
+    acme(answer)
+    account = unasked(clinic)
+
+    for _twice in range(2):
+        shown = text_of(site.post(page("grant", account), word, follow=True))
+
+    account.refresh_from_db()
+    assert account.granted_at is None
+    assert "Access has not been granted" in shown
+    assert "Key unknown" in shown
+
+
+@pytest.mark.parametrize("away", AWAY, ids=str)
+def test_where_the_provider_cannot_be_asked_somebody_decides(acme, site, clinic, away):
+    acme(away)
+    account = unasked(clinic)
+    assert "Grant access anyway" not in text_of(site.get(page("account", account)))
+
+    shown = text_of(site.post(page("grant", account), headers={"HX-Target": "check-list"}))
+    account.refresh_from_db()
+    assert account.granted_at is None
+    assert "Grant access anyway" in shown
+
+    site.post(page("grant", account), {"unproved": "1"})
+    account.refresh_from_db()
+    assert account.granted_at is not None
+    assert "In use, credentials unproved" in text_of(site.get(page("account", account)))
+
+
+def test_nobody_grants_anyway_before_the_provider_was_asked(acme, site, clinic):
+    acme(503)
+    account = unasked(clinic)
+
+    site.post(page("grant", account), {"unproved": "1"})
+
+    account.refresh_from_db()
+    assert account.granted_at is None
+
+
+def test_what_was_refused_is_not_granted_anyway_while_the_provider_is_away(acme, site, clinic):
+    acme(503)
+    account = unasked(clinic)
+    ProviderAccount.objects.update(check_ok=False, checked_at=timezone.now())
+
+    site.post(page("grant", account), {"unproved": "1"})
+
+    account.refresh_from_db()
+    assert (account.granted_at, account.check_ok) == (None, False)
+
+
+@pytest.mark.parametrize("key", sorted(factories.CREDENTIALS))
+def test_no_provider_that_is_away_counts_as_refusing(site, clinic, boss, monkeypatch, key):
+    """Whatever sentence it has for that: HTTP 429 and 5xx say nothing about the credentials, 401 does."""
+    account = factories.account(clinic, key, granted=False, verified=False)
+    token = "distributions.tests.token"
+    monkeypatch.setattr(services.tokens, "token_for", lambda account: token)
+    for status, known in ((429, None), (500, None), (503, None), (401, False), (502, False)):
+        monkeypatch.setattr(client, "call", answers(status))
+        services.verify(account, boss)
+        assert account.check_ok is known, status
+
+
+# --- taking over ------------------------------------------------------------------------------------------------------
+
+
+def replacement(site: Client, former: ProviderAccount, **changes: str) -> ProviderAccount:
+    """Added through the page, with the number of the former unless `changes` say otherwise."""
+    add(site, f"?replaces={former.public_id}", **{"sender": former.sender, "name": "New", **changes})
+    return ProviderAccount.objects.get(replaces=former)
+
+
+def of_acme(clinic: Organization, name: str, number: int, **fields: Any) -> ProviderAccount:
+    return line(clinic, name, number, "acme", credentials=FIELDS, **fields)
+
+
+def test_both_pages_say_who_is_in_use_until_the_new_account_takes_over(acme, site, clinic):
+    acme(200)
+    former = of_acme(clinic, "Old", 1)
+
+    new = replacement(site, former)
+
+    assert new.check_ok
+    assert routing.account_in_use(clinic) == former, "confirmed on saving, and still nothing happens by itself"
+    shown = text_of(site.get(page("account", new)))
+    assert "This account is to replace “Old”, which stays as it is until this one takes over" in shown
+    assert page("take_over", new) in shown
+    assert "“New” is to replace this account" in text_of(site.get(page("account", former)))
+
+
+def test_on_the_same_number_the_texts_that_wait_simply_go_on(acme, site, clinic):
+    acme(200)
+    former = of_acme(clinic, "Old", 1)
+    sending = under_way(clinic, former)
+    new = replacement(site, former)
+    assert "The 7 texts that are waiting go on through the new account" in text_of(site.get(page("take_over", new)))
+
+    site.post(page("take_over", new))
+
+    assert routing.account_in_use(clinic) == new
+    assert carriers(sending) == {new.pk}
+    assert sweeping.accounts_due() == [new.pk]
+
+
+@pytest.mark.parametrize("word", ["", "hold", "sell"])
+def test_from_another_number_the_texts_that_wait_are_asked_about(acme, site, clinic, word):
+    acme(200)
+    former = of_acme(clinic, "Old", 1)
+    under_way(clinic, former)
+    new = replacement(site, former, sender="13530000001")
+    asked = text_of(site.get(page("take_over", new)))
+    assert "New distributions are sent from 13530000001 instead of 447700900001" in asked
+    assert "7 texts are waiting on this account" in asked
+
+    assert site.post(page("take_over", new), {"rest": word}).status_code == 422
+
+    assert routing.account_in_use(clinic) == former
+
+
+@pytest.mark.parametrize("word", ["stop", "finish", "hand_over"])
+def test_what_waits_becomes_what_somebody_has_said(acme, site, clinic, word):
+    acme(200)
+    former = of_acme(clinic, "Old", 1)
+    sending = under_way(clinic, former)
+    new = replacement(site, former, sender="13530000001")
+
+    site.post(page("take_over", new), {"rest": word})
+    leaving.follow()
+    leaving.retire()
+
+    assert routing.account_in_use(clinic) == new
+    former.refresh_from_db()
+    sending.refresh_from_db()
+    assert (former.deleted_at is None) == (word == "finish")
+    assert sending.state == (State.CANCELLED if word == "stop" else State.SENDING)
+    assert carriers(sending) == {new.pk if word == "hand_over" else former.pk}
+    assert sending.problem == ""
+
+
+def test_where_the_secrets_of_the_former_end_it_finishes_nothing(acme, site, clinic):
+    acme(200)
+    former = of_acme(clinic, "Old", 1)
+    under_way(clinic, former)
+    new = replacement(site, former, sender="13530000001", end_former="on")
+
+    assert site.post(page("take_over", new), {"rest": "finish"}).status_code == 422
+    site.post(page("take_over", new), {"rest": "stop"})
+
+    former.refresh_from_db()
+    assert former.ended_at is not None
+
+
+@pytest.mark.parametrize(("answer", "anyway"), [(401, False), (503, True), (NotTaken("no way"), True)], ids=str)
+def test_only_good_credentials_take_over_unless_the_provider_cannot_be_asked(acme, site, clinic, answer, anyway):
+    acme(answer)
+    former = of_acme(clinic, "Old", 1)
+    new = replacement(site, former)
+
+    refused = site.post(page("take_over", new))
+    assert refused.status_code == 422
+    assert "Nothing has changed" in text_of(refused)
+    assert ("Take over although" in text_of(refused)) is anyway
+    assert routing.account_in_use(clinic) == former
+
+    site.post(page("take_over", new), {"unproved": "1"})
+    assert routing.account_in_use(clinic) == (new if anyway else former)
+
+
+def test_the_new_account_takes_the_place_that_the_former_has_now(acme, site, clinic):
+    acme(200)
+    line(clinic, "First", 1, "plain", credentials={})
+    former = of_acme(clinic, "Old", 2)
+    new = replacement(site, former)
+    site.post(page("top", former))
+
+    site.post(page("take_over", new))
+
+    assert order(clinic) == ["New", "First"]
+    assert routing.account_in_use(clinic) == new
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_click_takes_over_nothing_more():
+    clinic = factories.organization()
+    boss = factories.administrator(clinic)
+    former = line(clinic, "Old", 1)
+    new = line(clinic, "New", 1, granted=False, replaces=former)
+    ready, done = Barrier(2), []
+
+    def click() -> None:
+        try:
+            account = ProviderAccount.objects.get(pk=new.pk)
+            ready.wait(10)
+            done.append(services.take_over(account, boss))
+        except BaseException as failure:
+            done.append(failure)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=click) for _twice in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(done, key=str) == [False, True]
+    assert AuditEvent.objects.filter(action="replaced").count() == 1
+    assert AuditEvent.objects.filter(action="granted access to").count() == 1

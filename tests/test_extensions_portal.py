@@ -89,6 +89,8 @@ def every_page(account: ProviderAccount) -> list[tuple[str, str]]:
         ("post", url("test", one)),
         ("post", url("webhooks", one)),
         ("get", url("replace", one)),
+        ("get", url("take_over", one)),
+        ("post", url("take_over", one)),
         ("get", url("withdraw", one)),
         ("post", url("withdraw", one)),
         ("post", url("top", one)),
@@ -681,11 +683,11 @@ def test_deleting_the_last_account_warns_that_nothing_can_be_sent(clinic: Organi
     assert "no SMS distribution can be sent" in text_of(portal.get(url("delete", account.public_id)))
 
 
-def test_replacing_keeps_the_old_account_in_use_until_the_new_credentials_are_confirmed(
+def test_replacing_keeps_the_old_account_in_use_until_the_new_one_takes_over(
     clinic: Organization, portal: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W2, R24."""
-    monkeypatch.setattr(client, "call", answers(401, 200))
+    monkeypatch.setattr(client, "call", answers(401, 401, 200))
     old = account_of(clinic, name="Main", sender="13531234567")
     waiting = account_of(clinic, name="Waiting")
 
@@ -699,9 +701,12 @@ def test_replacing_keeps_the_old_account_in_use_until_the_new_credentials_are_co
 
     new = ProviderAccount.objects.get(replaces=old)
     assert routing.account_in_use(clinic) == old
-    portal.post(url("verify", new.public_id))
+    assert portal.post(url("take_over", new.public_id)).status_code == 422
     assert routing.account_in_use(clinic) == old  # refused: nothing is interrupted
     portal.post(url("verify", new.public_id))
+    assert routing.account_in_use(clinic) == old  # confirmed, and still nothing happens by itself
+    for _twice in range(2):
+        portal.post(url("take_over", new.public_id))
     assert routing.account_in_use(clinic) == new  # in its place, before the one that waits
     old.refresh_from_db()
     assert old.deleted_at is not None
@@ -719,7 +724,7 @@ def test_replacing_an_unfinished_account_grants_nothing(
     portal.post(f"{url('add_account', 'acme')}?replaces={old.public_id}", FIELDS)
     new = ProviderAccount.objects.get(replaces=old)
 
-    portal.post(url("verify", new.public_id))
+    portal.post(url("take_over", new.public_id))
 
     old.refresh_from_db()
     new.refresh_from_db()

@@ -167,6 +167,7 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
         "extensions_extension": ["twilio"],
         "extensions_add_account": ["twilio"],
         "extensions_account": [crowd.account.public_id],
+        "extensions_take_over": [crowd.replacement.public_id],
         "extensions_withdraw": [crowd.account.public_id],
         "extensions_delete": [crowd.account.public_id],
         "organization_settings": [],

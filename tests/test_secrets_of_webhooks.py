@@ -285,7 +285,7 @@ def test_a_replacement_can_end_the_former_secrets(clinic, as_ada):
     new = ProviderAccount.objects.get(replaces=former)
     assert new.ends_former
     assert ProviderAccount.objects.verifying().filter(pk=former.pk).exists()  # nothing is interrupted before
-    services._complete_replacement(new, factories.administrator(clinic), None)
+    services.take_over(new, factories.administrator(clinic))
     former.refresh_from_db()
     assert former.ended_at is not None
     assert not ProviderAccount.objects.verifying().filter(pk=former.pk).exists()

@@ -135,6 +135,7 @@ ROWS: dict[str, Row] = {
     f"{_ACCOUNT}test/": Row("Sending a test message", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}webhooks/": Row("Calling our own webhooks", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}replace/": Row("Replacing it", ADMINISTRATORS),
+    f"{_ACCOUNT}take-over/": Row("Putting it in the place of the one that it replaces", ADMINISTRATORS, ADMINISTRATORS),
     f"{_ACCOUNT}withdraw/": Row("Using it no longer", ADMINISTRATORS, ADMINISTRATORS),
     f"{_ACCOUNT}top/": Row("Making it the first in the list", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}delete/": Row("Deleting it", ADMINISTRATORS, ADMINISTRATORS),

@@ -382,7 +382,8 @@ class LinkMobility(Provider):
         )
         code = _number(data.get("status"))
         sentence = GATE_ERRORS.get(code if code is not None else -1, GATE_HTTP_ERRORS.get(response.status, unexpected))
-        return Check(ok=False, detail=_("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": _words(response)})
+        detail = _("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": _words(response)}
+        return Check(ok=False, detail=detail, is_open=sentence is GATE_ERRORS[103101])
 
     def _gate_warnings(self, gate: dict[str, Any]) -> list[Text]:
         destinations = gate.get("destinations")

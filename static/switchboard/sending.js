@@ -11,25 +11,6 @@ for (const input of document.querySelectorAll(".snd-file")) {
   input.hasChangeListener = true;
 }
 
-// <form data-busy="Reading the file…">: the button says so and takes no second click.
-document.addEventListener("submit", (event) => {
-  const busy = event.target.dataset.busy;
-  const button = event.submitter || event.target.querySelector("[type=submit]");
-  if (busy && button) {
-    window.setTimeout(() => {
-      button.disabled = true; // after the browser has read the form, the button's own value included
-      button.textContent = busy;
-    });
-  }
-});
-
-// Back from the next page the button works again.
-window.addEventListener("pageshow", (event) => {
-  if (event.persisted) {
-    window.location.reload();
-  }
-});
-
 // <button data-insert="${m://FirstName|}" data-caret="-1">: puts a placeholder where the cursor is.
 document.addEventListener("click", (event) => {
   const insert = event.target.closest("[data-insert]");
