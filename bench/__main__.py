@@ -1,4 +1,4 @@
-"""`python -m bench [sending] [receiving] [launching]`: runs the benchmarks and says which targets were met."""
+"""`python -m bench [sending] [receiving] [launching] [tenants]`: runs them and says which targets were met."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import platform
 
 from bench import rig
 
-NAMES = ("sending", "receiving", "launching")
+NAMES = ("sending", "receiving", "launching", "tenants")
 
 
 def main() -> int:
