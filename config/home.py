@@ -117,6 +117,7 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
 def _recent(organization: Organization) -> QuerySet[Distribution]:
     return (
         Distribution.objects.filter(organization=organization)
+        .with_answers()
         .select_related("tally", "survey", "contact_list")
         .defer("message_text")[:RECENT]
     )

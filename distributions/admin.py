@@ -66,6 +66,10 @@ class DistributionAdmin(OwnedAdmin):
     actions = None
     empty_text = _("A distribution is one text to one contact list. Write the first one.")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows: QuerySet = super().get_queryset(request).with_answers()
+        return rows
+
     @admin.display(description=_("name"), ordering="name")
     def title(self, row: Distribution) -> str:
         return row.name
@@ -73,6 +77,13 @@ class DistributionAdmin(OwnedAdmin):
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, row: Distribution) -> str:
         badge = "is-warning" if row.paused_at or row.problem else BADGES.get(State(row.state), "")
+        if row.answers_until is not None:
+            until = date_format(timezone.localtime(row.answers_until), "SHORT_DATETIME_FORMAT")
+            note = _("answers until %(moment)s") % {"moment": until}
+            running = (
+                '<span class="sb-badge whitespace-nowrap is-info">{}</span> <span class="block sb-quiet">{}</span>'
+            )
+            return format_html(running, row.standing, note)
         shown = format_html('<span class="sb-badge whitespace-nowrap {}">{}</span>', badge, row.standing)
         if not row.needs_somebody:
             return shown

@@ -72,7 +72,7 @@ EXAMPLES = [
 
 
 def _visible(user: User) -> QuerySet:
-    rows: QuerySet = Distribution.objects.visible_to(user)
+    rows: QuerySet = Distribution.objects.visible_to(user).with_answers()
     return rows.select_related("organization", "survey", "contact_list", "created_by", "tally")
 
 

@@ -82,7 +82,7 @@ def distribution_of(request: HttpRequest, pk: int) -> Distribution:
     known: Distribution | None = getattr(request, "_distribution", None)
     if known is not None and known.pk == pk:
         return known
-    rows = Distribution.objects.visible_to(current_user(request))
+    rows = Distribution.objects.visible_to(current_user(request)).with_answers()
     rows = rows.select_related("organization__licence", "survey__organization", "contact_list", "account", "tally")
     found: Distribution | None = rows.select_related("created_by", "launched_by").filter(pk=pk).first()
     if found is None:
@@ -428,7 +428,8 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "sums": Sums.of(tally),
         "running": running,
         "every": every,
-        "phase": f"{distribution.state}-{halt}{'-alarm' if distribution.needs_somebody else ''}",
+        "phase": f"{distribution.state}-{halt}{'-alarm' if distribution.needs_somebody else ''}"
+        + ("-running" if distribution.answers_until else ""),
         "may_cancel": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
         "people": people_of(distribution) if distribution.needs_somebody else None,
         "takes_over": not missing and _would_begin_for(distribution, user),

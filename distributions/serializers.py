@@ -236,6 +236,12 @@ class DistributionSerializer(serializers.ModelSerializer):
         choices=State.choices, help_text="`launching`: the texts are being written, and the first are sent already."
     )
     isPaused = serializers.SerializerMethodField()
+    answersUntil = Moment(
+        source="answers_until",
+        allow_null=True,
+        help_text="With `Interactive`, once everything has been sent (`finished`): people can answer until then at the "
+        "latest. null when nobody can answer any more.",
+    )
     problem = serializers.CharField(help_text="Why it does not go on, if somebody has to do something; else empty.")
     tally = serializers.SerializerMethodField(help_text="How many people's texts are in which state.")
     segments = serializers.SerializerMethodField(help_text="The segments of all texts by their fate.")
@@ -257,6 +263,7 @@ class DistributionSerializer(serializers.ModelSerializer):
             "stats",
             "state",
             "isPaused",
+            "answersUntil",
             "problem",
             "tally",
             "segments",

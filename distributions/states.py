@@ -42,6 +42,8 @@ FINAL = frozenset(
     {Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.SKIPPED, Status.CANCELLED}
 )
 WAITING = frozenset({Status.QUEUED, Status.SENDING})
+# Whoever was sent a text in one of these states can reply to it.
+ANSWERABLE = frozenset({Status.SENDING, Status.UNCERTAIN, Status.ACCEPTED, Status.SENT, Status.DELIVERED})
 NOT_LEFT = frozenset({Status.QUEUED, Status.SKIPPED, Status.CANCELLED})
 TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})  # by a provider
 

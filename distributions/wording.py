@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from distributions import outbox
 from distributions.models import Conversation, InboundMessage, Message
-from distributions.states import Status
+from distributions.states import ANSWERABLE, Status
 from extensions.contract import Category
 from surveys.conversation import Kind
 from surveys.models import Answer, Question
@@ -71,9 +71,6 @@ CONVERSATION_BADGES: dict[str, str] = {
     Conversation.State.BROKEN_OFF: "is-warning",
     Conversation.State.OPTED_OUT: "is-warning",
 }
-
-# Whoever was sent a text in one of these states can reply to it.
-ANSWERABLE = frozenset({Status.SENDING, Status.UNCERTAIN, Status.ACCEPTED, Status.SENT, Status.DELIVERED})
 
 
 def mark_of(inbound: InboundMessage) -> str:

@@ -15,6 +15,7 @@ from organizations.models import Owned, User
 from surveys import conversation
 from surveys.conversation import Kind
 
+LONGEST_WAIT = 336  # hours
 HOURS = 72  # how long a survey by text waits for a reply
 
 
@@ -57,7 +58,7 @@ class Survey(Owned):
     wait_hours = models.PositiveSmallIntegerField(
         _("hours to wait for a reply"),
         default=HOURS,
-        validators=[MinValueValidator(1), MaxValueValidator(336)],
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WAIT)],
         help_text=_("After that the conversation has ended; up to 336 hours (two weeks)."),
     )
     questions_locked_at = models.DateTimeField(_("questions in use since"), null=True, editable=False)

@@ -752,6 +752,7 @@ def test_a_distribution_looks_as_the_commercial_products_scripts_expect(api, cli
         "stats": {"sent": 9, "failed": 18, "started": 9, "finished": 0, "credits": 0, "segments": 46},
         "state": "sending",
         "isPaused": False,
+        "answersUntil": None,
         "problem": "",
     }
 
