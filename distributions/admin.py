@@ -67,8 +67,9 @@ class DistributionAdmin(OwnedAdmin):
     empty_text = _("A distribution is one text to one contact list. Write the first one.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        rows: QuerySet = super().get_queryset(request).with_answers()
-        return rows
+        rows: Any = super().get_queryset(request)
+        found: QuerySet = rows.with_answers()
+        return found
 
     @admin.display(description=_("name"), ordering="name")
     def title(self, row: Distribution) -> str:
@@ -187,6 +188,7 @@ class DistributionAdmin(OwnedAdmin):
             ("<int:pk>/copy/", pages.copy, "copy", "send"),
             ("<int:pk>/progress/", pages.show_progress, "progress", "view"),
             ("<int:pk>/reasons/", pages.show_reasons, "reasons", "view"),
+            ("<int:pk>/carriers/", pages.show_carriers, "carriers", "view"),
             ("<int:pk>/messages/", pages.history, "messages", "view"),
             ("<int:pk>/messages.csv", pages.history_file, "export", "view"),
             ("<int:pk>/answers.csv", pages.answers_file, "answers", "view"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Exists, Q, prefetch_related_objects
+from django.db.models import Count, Exists, OuterRef, Q, Subquery, prefetch_related_objects
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -26,9 +27,10 @@ from contacts.models import Contact, ContactList
 from distributions import fingerprint, leaving, segments, services, wording
 from distributions.fingerprint import Fingerprint
 from distributions.forms import ComposeForm
-from distributions.models import Conversation, Distribution, InboundMessage, Message, MessageEvent
+from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
 from distributions.references import SALT, reference
+from distributions.remaining import remaining
 from distributions.review import (
     Obstacle,
     cautions,
@@ -42,7 +44,7 @@ from distributions.review import (
     survey_obstacle,
 )
 from distributions.services import LaunchRefused
-from distributions.states import Status
+from distributions.states import NOT_LEFT, WAITING, Status
 from distributions.sums import Sums, segments_sent
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
@@ -427,6 +429,7 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "tally": tally,
         "sums": Sums.of(tally),
         "running": running,
+        "remaining": remaining(distribution),
         "every": every,
         "phase": f"{distribution.state}-{halt}{'-alarm' if distribution.needs_somebody else ''}"
         + ("-running" if distribution.answers_until else ""),
@@ -479,6 +482,43 @@ def show_reasons(request: HttpRequest, pk: int) -> HttpResponse:
     )
     reasons = [(Status(row["status"]).label, wording.explain(row["status"], row["reason"]), row) for row in rows]
     return page(request, "_reasons", distribution=distribution, reasons=reasons)
+
+
+@require_GET
+def show_carriers(request: HttpRequest, pk: int) -> HttpResponse:
+    """How many people's texts have left through which account, and wait on it; nothing where there is but one.
+
+    One pass over the distribution's messages, and one over those that wait, by the ranges they are sent in.
+    """
+    distribution = distribution_of(request, pk)
+    firsts = Message.objects.filter(distribution=distribution, conversation=None).order_by()
+    left = dict(
+        firsts.exclude(status__in=[*NOT_LEFT, Status.SENDING])
+        .exclude(account=None)
+        .values_list("account")
+        .annotate(number=Count("pk"))
+    )
+    waiting = _waiting_on(distribution)
+    found = _carriers({*left, *waiting})
+    rows = [(carrier, left.get(pk, 0), waiting.get(pk, 0)) for pk, carrier in found.items()]
+    rows.sort(key=lambda row: (-row[1], -row[2]))
+    return page(request, "_carriers", rows=rows if len(rows) > 1 else [])
+
+
+def _waiting_on(distribution: Distribution) -> Counter[int]:
+    """How many texts wait on which account."""
+    in_range = Message.objects.filter(
+        distribution=OuterRef("distribution"),
+        pk__range=(OuterRef("first_id"), OuterRef("last_id")),
+        conversation=None,
+        status__in=WAITING,
+    )
+    number = in_range.order_by().values("distribution").annotate(number=Count("pk")).values("number")
+    left = distribution.chunks.filter(state=Chunk.State.OPEN, priority=Chunk.Priority.BULK)
+    waiting: Counter[int] = Counter()
+    for account_id, texts in left.values_list("account").annotate(texts=Subquery(number)).order_by():
+        waiting[account_id] += texts or 0
+    return +waiting
 
 
 # --- history ----------------------------------------------------------------------------------------------------------

@@ -148,6 +148,7 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
         "distributions_distribution_history": [sent],
         "distributions_distribution_progress": [sent],
         "distributions_distribution_reasons": [sent],
+        "distributions_distribution_carriers": [sent],
         "distributions_distribution_messages": [sent],
         "distributions_distribution_message": [sent, first.pk],
         "distributions_distribution_delete": [draft],

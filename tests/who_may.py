@@ -173,6 +173,7 @@ ROWS: dict[str, Row] = {
     f"{_DISTRIBUTION}<int:pk>/copy/": Row("Copying", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/progress/": Row("Figures, while they change", ORGANISATION),
     f"{_DISTRIBUTION}<int:pk>/reasons/": Row("Why texts did not arrive", ORGANISATION),
+    f"{_DISTRIBUTION}<int:pk>/carriers/": Row("How many texts left through which account", ORGANISATION),
     f"{_DISTRIBUTION}<int:pk>/messages/": Row("Every recipient", ORGANISATION),
     f"{_DISTRIBUTION}<int:pk>/messages.csv": Row("Every recipient, as a file", READERS),
     f"{_DISTRIBUTION}<int:pk>/answers.csv": Row("Answers given by text, as a file", READERS),

@@ -47,9 +47,9 @@ class DistributionQuerySet(OwnedQuerySet):
     def with_answers(self) -> DistributionQuerySet:
         """With what `answers_until` reads, in the same query: a list would otherwise ask once for every row."""
         now = timezone.now()
-        replied = Distribution.conversations.rel.related_model.objects  # neither model can be imported here
+        replied = Distribution.conversations.rel.related_model._default_manager  # neither model can be imported here
         opened = replied.filter(distribution=OuterRef("pk"), state="open", expires_at__gt=now)
-        firsts = Distribution.messages.rel.related_model.objects.filter(
+        firsts = Distribution.messages.rel.related_model._default_manager.filter(
             distribution=OuterRef("pk"), conversation=None, status__in=ANSWERABLE
         )
         stopped = OptOut.objects.active().filter(organization=OuterRef("organization"), phone=OuterRef("to"))
@@ -151,7 +151,7 @@ class Distribution(Owned):
         """
         if self.state != self.State.FINISHED or not self.is_interactive:
             return None
-        row = self if hasattr(self, "somebody_is_silent") else Distribution.objects.with_answers().get(pk=self.pk)
+        row: Any = self if hasattr(self, "somebody_is_silent") else Distribution.objects.with_answers().get(pk=self.pk)
         moments = [row.replies_until]
         if row.somebody_is_silent and self.finished_at:
             moments.append(self.finished_at + timedelta(hours=row.wait_hours))
