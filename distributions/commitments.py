@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Window
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from contacts.models import Contact, ContactList
 from distributions import starting
@@ -62,15 +63,46 @@ def _planned() -> QuerySet[Distribution]:
     return Distribution.objects.filter(state=State.SCHEDULED).order_by("send_at", "pk")
 
 
-def _depending(plans: QuerySet[Distribution], consequence: str) -> Depending:
-    found = [starting.plan_of(row) for row in plans.only("name", "send_at")[: NAMED + 1]]
-    number = len(found) if len(found) <= NAMED else plans.count()
-    return Depending(found[:NAMED], number, consequence)
+def _depending(plans: QuerySet[Distribution], consequence: Callable[[int], str]) -> Depending:
+    """The first of these plans, how many there are, and what becomes of so many."""
+    rows: list[Any] = list(plans.only("name", "send_at").annotate(number=Window(Count("pk")))[:NAMED])
+    number = rows[0].number if rows else 0
+    return Depending([starting.plan_of(row) for row in rows], number, consequence(number))
+
+
+def _without_list(number: int) -> str:
+    return ngettext(
+        "It will not begin: cancel it, and send a copy to another list.",
+        "They will not begin: cancel them, and send a copy to another list.",
+        number,
+    )
+
+
+def _without_people(number: int) -> str:
+    return ngettext(
+        "Nobody is left on its list, so it will not begin until there is somebody again.",
+        "Nobody is left on their lists, so they will not begin until there is somebody again.",
+        number,
+    )
+
+
+def _without_planner(number: int) -> str:
+    return ngettext(
+        "It will not begin until somebody who may send texts takes it over.",
+        "They will not begin until somebody who may send texts takes them over.",
+        number,
+    )
+
+
+def _without_account(number: int) -> str:
+    return ngettext(
+        "It will not begin until an account is in use.", "They will not begin until an account is in use.", number
+    )
 
 
 def on_lists(lists: QuerySet[ContactList]) -> Depending:
     plans = _planned().filter(contact_list__in=lists.order_by().values("pk"))
-    return _depending(plans, _("They will not begin: cancel them, and send a copy to another list."))
+    return _depending(plans, _without_list)
 
 
 def on_contacts(contacts: QuerySet[Contact]) -> Depending:
@@ -79,12 +111,12 @@ def on_contacts(contacts: QuerySet[Contact]) -> Depending:
     of_list = Contact.objects.filter(contact_list=OuterRef("contact_list"))
     left = reachable(of_list).exclude(pk__in=going.values("pk"))
     plans = _planned().filter(contact_list__in=going.values("contact_list")).exclude(Exists(left))
-    return _depending(plans, _("Nobody is left on their list, so they will not begin until there is somebody again."))
+    return _depending(plans, _without_people)
 
 
 def on_users(users: QuerySet[User]) -> Depending:
     plans = _planned().filter(launched_by__in=users.order_by().values("pk"))
-    return _depending(plans, _without_planner())
+    return _depending(plans, _without_planner)
 
 
 def on_groups(groups: QuerySet[UserGroup]) -> Depending:
@@ -111,17 +143,13 @@ def _on_planners(
         after = permissions.resolve(user.use_sms_distributions, groups, user_type)
         if user.sms_permission().allowed and not after.allowed:
             losing.append(user.pk)
-    return _depending(_planned().filter(launched_by__in=losing), _without_planner())
-
-
-def _without_planner() -> str:
-    return _("They will not begin until somebody who may send texts takes them over.")
+    return _depending(_planned().filter(launched_by__in=losing), _without_planner)
 
 
 def on_accounts(accounts: QuerySet[ProviderAccount]) -> Depending:
     """Everything planned in their organisations, for which the list is read when its time comes (R23)."""
     plans = _planned().filter(organization__in=accounts.order_by().values("organization"))
-    return _depending(plans, _("They will not begin until an account is in use."))
+    return _depending(plans, _without_account)
 
 
 def on_switches(switches: QuerySet[EnabledExtension]) -> Depending:
@@ -135,7 +163,7 @@ def on_switches(switches: QuerySet[EnabledExtension]) -> Depending:
     after = routes_for(organizations, EnabledExtension.objects.exclude(pk__in=gone))
     losing = [key for key, route in after.items() if isinstance(route, NoRoute) and isinstance(now[key], Route)]
     plans = _planned().filter(organization__in=losing)
-    return _depending(plans, _("They will not begin until an account is in use."))
+    return _depending(plans, _without_account)
 
 
 def register() -> None:

@@ -19,7 +19,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.widgets import INPUT_CLASSES
@@ -575,9 +575,11 @@ def _depending(place: Place, successor: ProviderAccount | None) -> Depending | N
     carrier = successor or routing.installation_account()
     if found is None or carrier is None:
         return found
-    consequence = _("Unless the list of accounts changes, they will be sent as %(sender)s.") % {
-        "sender": carrier.sender
-    }
+    consequence = ngettext(
+        "Unless the list of accounts changes, it will be sent as %(sender)s.",
+        "Unless the list of accounts changes, they will be sent as %(sender)s.",
+        found.number,
+    ) % {"sender": carrier.sender}
     return replace(found, consequence=consequence)
 
 

@@ -401,8 +401,7 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         if not isinstance(obj, Model):  # unfold asks about its actions with the id alone
             row = self.get_object(request, str(obj))
             return row is not None
-        owner = self._owner(obj)
-        return owner is not None and owner.pk == user.organization_id
+        return self._owner_key(obj) == user.organization_id
 
     def _may(self, request: HttpRequest, roles: frozenset[str], obj: Model | None) -> bool:
         user = request.user

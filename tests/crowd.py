@@ -49,6 +49,7 @@ class Crowd:
         self._people(new)
         self._accounts(new)
         self._lists(new)
+        self._plans(new)
         self._messages(new)
         self._platform(new)
         self.size = size
@@ -144,6 +145,28 @@ class Crowd:
         OptOut.objects.bulk_create(
             OptOut(organization=clinic, phone=NUMBER.format(50_000 + index), source="link") for index in new
         )
+
+    def _plans(self, new: range) -> None:
+        """Planned on the list that is shown, by somebody who may send and by others, who may not: those are alarms."""
+        people = list(User.objects.filter(organization=self.clinic).exclude(pk=self.administrator.pk).order_by("pk"))
+        planned = Distribution.objects.bulk_create(
+            Distribution(
+                organization=self.clinic,
+                name=f"Plan {index}",
+                survey=self.survey,
+                contact_list=self.patients,
+                message_text="Hello",
+                account=self.account,
+                state="scheduled",
+                send_at=timezone.now() + timedelta(days=1),
+                launched_at=timezone.now(),
+                launched_by=self.member if index % 3 else people[index % len(people)],
+                planned_people=10**6,
+                problem="Somebody has to take it over." if index % 3 else "",
+            )
+            for index in new
+        )
+        Tally.objects.bulk_create(Tally(distribution=each) for each in planned)
 
     # --- what was sent, and what came back ----------------------------------------------------------------------------
 

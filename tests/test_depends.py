@@ -750,6 +750,31 @@ def test_an_operator_is_told_how_many_and_no_names(house: House, neighbour: Hous
         assert "Spring" not in remark
 
 
+def test_an_operator_who_deletes_an_administrator_reads_no_names_either(house: House) -> None:
+    Distribution.objects.filter(pk=house.planned.pk).update(launched_by=house.boss)
+    factories.administrator(house.clinic)
+    operator, rows = factories.operator(), User.objects.filter(pk=house.boss.pk)
+
+    for remark in asked(house, "organizations/user", rows, operator):
+        assert "1 planned distribution depends on this." in remark
+        assert "It will not begin until somebody who may send texts takes it over." in remark
+        assert "Spring" not in remark
+    page = client_of(operator).post(f"/admin/organizations/user/{house.boss.pk}/delete/", {"post": "yes"}, follow=True)
+    said = unescape(page.content.decode())
+    assert "1 planned distribution of the organisation cannot begin as things stand." in said
+    assert "Spring" not in said
+    assert house.problem()
+
+
+def test_withdrawing_access_names_them_as_deleting_does(house: House) -> None:
+    page = unescape(house.client.get(f"/admin/extensions/account/{house.account.public_id}/withdraw/").content.decode())
+    assert "Spring at Riverside (" in page.partition('id="depending"')[2]
+
+    house.client.post(f"/admin/extensions/account/{house.account.public_id}/withdraw/")
+
+    assert "grant access" in house.problem()
+
+
 def test_the_page_of_an_account_names_them_if_it_is_the_one_in_use(house: House) -> None:
     address = f"/admin/extensions/account/{house.account.public_id}/delete/"
     second = factories.account(house.clinic)
@@ -761,7 +786,7 @@ def test_the_page_of_an_account_names_them_if_it_is_the_one_in_use(house: House)
     assert second.sender in page.partition('id="depending"')[2]
     ProviderAccount.objects.filter(pk=second.pk).update(granted_at=None)
     page = unescape(house.client.get(address).content.decode()).partition('id="depending"')[2]
-    assert "They will not begin until an account is in use." in page
+    assert "It will not begin until an account is in use." in page
 
 
 # --- and what is said after a change, for which nobody asks before ----------------------------------------------------

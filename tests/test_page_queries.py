@@ -18,6 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 
+from distributions.models import Distribution
 from extensions.models import ProviderAccount
 from organizations.models import User
 from tests import factories
@@ -192,11 +193,19 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
         yield name, reverse(f"admin:{name}", args=arguments), None
     if role == "operator":
         return
+    planned = Distribution.objects.filter(organization=crowd.clinic, state="scheduled").exclude(problem="")
+    if planned:
+        alarmed = reverse("admin:distributions_distribution_change", args=[planned.earliest("pk").pk])
+        yield "a planned distribution that cannot begin", alarmed, None
+    chosen = {"action": "delete_selected", "_selected_action": [first.contact_id]}
+    yield "deletion of contacts", reverse("admin:contacts_contact_changelist"), chosen
     by_text = reverse("admin:distributions_distribution_review", args=[crowd.draft_by_text.pk])
     yield "review of a survey by text", by_text, None
     written = {"message_text": "Hello ${m://FirstName}", "contact_list": crowd.patients.pk, "survey": crowd.survey.pk}
     yield "preview of a text", reverse("admin:distributions_distribution_preview"), written
     if role == "administrator":
+        selected = {"action": "delete_selected", "_selected_action": groups[:50]}  # as many as a page of the list shows
+        yield "deletion of groups", reverse("admin:organizations_usergroup_changelist"), selected
         chosen = {"groups": groups, "use_sms_distributions": "inherit"}
         yield "explanation of a permission", reverse("admin:organizations_user_permission"), chosen
         replacing = reverse("admin:extensions_add_account", args=["twilio"])
