@@ -98,7 +98,9 @@ class ProviderAccount(models.Model):
     )
 
     # What decides whether it may carry traffic: a change is told to whatever is planned.
-    IN_USE_BY: ClassVar[frozenset[str]] = frozenset({"granted_at", "check_ok", "retiring_at", "deleted_at"})
+    IN_USE_BY: ClassVar[frozenset[str]] = frozenset(
+        {"granted_at", "check_ok", "listed_at", "retiring_at", "deleted_at"}
+    )
 
     public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_account_id, editable=False)
     organization = models.ForeignKey(

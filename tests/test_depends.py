@@ -831,3 +831,18 @@ def test_a_change_that_matters_to_nothing_is_not_remarked_on(house: House) -> No
     said = said_after(house, save_user(house, name="Grace Hopper"))
 
     assert "cannot begin" not in said
+
+
+def test_another_account_in_use_that_nobody_can_answer_is_an_alarm_for_a_survey_by_text(house: House) -> None:
+    """The list of accounts decides (R22): moving one to the top is a change like any other."""
+    by_text = factories.interactive(house.clinic)
+    Distribution.objects.filter(pk=by_text.pk).update(send_at=timezone.now() + timedelta(days=1))
+    by_text.refresh_from_db()
+    services.launch(by_text, house.planner)
+    named = factories.account(house.clinic, sender="CLINIC", sender_kind="alphanumeric")
+
+    accounts.move_to_top(named, house.boss)
+
+    by_text.refresh_from_db()
+    assert "is a name" in by_text.problem
+    assert house.problem() == ""
