@@ -97,7 +97,7 @@ def _rows(distribution: Distribution, contacts: Sequence[Recipient]) -> list[Row
     assert distribution.account is not None  # a launch chooses the account (distributions/services.py)
     carried_text = distribution.account.provider_class.carried_text
     stopped = OptOut.objects.numbers(distribution.organization_id, {contact.phone for contact in contacts})
-    served = without_a_text(distribution.contact_list_id, contacts)
+    served = without_a_text(distribution.contact_list_id, contacts) | _texted_already(distribution, contacts)
     survey_links, opt_out_links = f"{settings.PUBLIC_URL}/s/", f"{settings.PUBLIC_URL}/o/"
     rows = []
     for message_id, contact in zip(_new_ids(len(contacts)), contacts, strict=True):
@@ -127,6 +127,21 @@ def _rows(distribution: Distribution, contacts: Sequence[Recipient]) -> list[Row
             )
         )
     return rows
+
+
+def _texted_already(distribution: Distribution, contacts: Sequence[Recipient]) -> set[int]:
+    """Whose number this distribution texts through somebody of the household who has been taken off the list since."""
+    sharing = [contact for contact in contacts if contact.shares_number and contact.phone]
+    if not sharing or not distribution.cursor:
+        return set()
+    texted = Message.objects.filter(
+        to__in={contact.phone for contact in sharing},
+        organization=distribution.organization_id,
+        distribution=distribution,
+        conversation=None,
+    ).exclude(status=Status.SKIPPED)
+    numbers = set(texted.values_list("to", flat=True))
+    return {contact.pk for contact in sharing if contact.phone in numbers}
 
 
 def _new_ids(count: int) -> list[int]:

@@ -304,3 +304,30 @@ def test_what_a_provider_cannot_carry_is_replaced_before_it_is_counted_and_store
     [(text, segments)] = set(draft.messages.values_list("text", "segments"))
     assert "👍" not in text
     assert segments == 1
+
+
+def test_a_household_gets_one_text_even_if_whoever_got_it_is_deleted_in_mid_launch(clinic, account, monkeypatch):
+    """(R36) The next of the household would come into their place."""
+    monkeypatch.setattr(launching, "STEP", 2)
+    family = factories.contact_list(clinic, 2, phone="+447700900{:03d}")
+    first = family.contacts.earliest("pk")
+    Contact.objects.create(
+        organization=clinic, contact_list=family, first_name="Bob", phone=first.phone, shares_number=True
+    )
+    made = factories.distribution(
+        clinic,
+        contact_list=family,
+        account=account,
+        state=Distribution.State.LAUNCHING,
+        launched_at=timezone.now(),
+    )
+    assert launching.expand(made.pk) is True
+    first.delete()
+
+    launching.expand(made.pk)
+
+    messages = made.messages.filter(to=first.phone).order_by("pk")
+    assert list(messages.values_list("status", "reason")) == [
+        (Status.QUEUED, ""),
+        (Status.SKIPPED, Message.Skip.DUPLICATE),
+    ]
