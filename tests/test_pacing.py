@@ -1,0 +1,177 @@
+"""An account's own rate, under a made-up clock: evenly, and no more than it allows in any second."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distributions import pacing
+from distributions.pacing import BLOCK, LATE, UNPACED, Pace, reserve
+from extensions.models import AccountState
+from tests import factories
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(pacing.time, "monotonic", made.monotonic)
+    return made
+
+
+class Row:
+    """The account's row, of which the pump reserves its places."""
+
+    def __init__(self, clock, rate):
+        self.clock, self.rate, self.next_slot_at = clock, rate, 0.0
+
+    def leave(self, pace, segments=1):
+        """When a message leaves that is asked for now."""
+        if needed := pace.needs(segments):
+            begins_at = max(self.next_slot_at, self.clock.now)
+            self.next_slot_at = begins_at + needed / self.rate
+            pace.grant(needed, begins_at - self.clock.now)
+        self.clock.now += pace.take(segments)
+        return self.clock.now
+
+
+def departures(pace, clock, count):
+    """When so many messages leave, one asked for as soon as the one before has left."""
+    row = Row(clock, pace.rate)
+    return [row.leave(pace) for _number in range(count)]
+
+
+# --- one pump --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "block"), [(0.5, 1), (1, 1), (3, 1), (10, 5), (100, 50), (1_000, 500), (5_000, 500)])
+def test_half_a_second_is_reserved_at_once(rate, block):
+    assert Pace(rate).block == block
+    assert Pace(rate).needs(1) == max(block, 1)
+    assert BLOCK == 0.5
+
+
+def test_a_long_message_is_reserved_whole():
+    assert Pace(2.0).needs(7) == 7
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0, 10.0, 80.0])
+def test_messages_leave_evenly(clock, rate):
+    times = departures(Pace(rate), clock, 20)
+
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert min(gaps) >= 1 / rate - LATE - 1e-9
+    assert (times[-1] - times[0]) >= 19 / rate - LATE - 1e-9
+
+
+def test_a_message_of_three_segments_takes_three_places(clock):
+    pace = Pace(10.0)
+    pace.grant(10, 0.0)
+
+    waits = [pace.take(3), pace.take(1)]
+
+    assert waits == pytest.approx([0.0, 0.3])
+
+
+def test_a_reservation_that_begins_later_is_waited_for(clock):
+    pace = Pace(10.0)
+    pace.grant(5, 2.0)
+
+    assert pace.take(1) == pytest.approx(2.0)
+    assert pace.take(1) == pytest.approx(2.1)
+
+
+def test_after_an_idle_hour_the_old_places_are_not_used_in_a_burst(clock):
+    pace = Pace(10.0)
+    pace.grant(5, 0.0)
+    pace.take(1)
+    clock.now += 3_600
+
+    assert pace.needs(1) == pace.block
+    assert departures(pace, clock, 5)[-1] - 4_600 == pytest.approx(0.4)
+
+
+def test_who_is_late_goes_on_at_the_rate_and_makes_up_for_a_moment_only(clock):
+    pace = Pace(10.0)
+    pace.grant(5, 0.0)
+    clock.now += 0.4  # four places have gone by
+
+    first, second, third = pace.take(1), pace.take(1), pace.take(1)
+
+    assert first == 0.0
+    assert second == pytest.approx(0.1 - LATE)
+    assert third == pytest.approx(0.2 - LATE)
+
+
+@pytest.mark.parametrize("rate", [UNPACED, UNPACED + 1, 10**9])
+def test_a_rate_that_is_no_limit_is_not_kept(clock, rate):
+    pace = Pace(rate)
+
+    assert pace.needs(1_000) == 0
+    assert [pace.take(1) for _number in range(100)] == [0.0] * 100
+
+
+@given(
+    st.floats(0.5, 500),
+    st.lists(st.tuples(st.floats(0, 3), st.integers(1, 4)), min_size=1, max_size=60),
+)
+def test_in_no_second_more_leaves_than_the_rate_allows(rate, asked):
+    """Whatever pauses there are between messages, and however long those are."""
+    clock, pace, left = Clock(), Pace(rate), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pacing.time, "monotonic", clock.monotonic)
+        row = Row(clock, rate)
+        for passes, segments in asked:
+            clock.now += passes
+            left.append((row.leave(pace, segments), segments))
+    for start, _segments in left:
+        within = [segments for at, segments in left if start <= at < start + 1]
+        # The last message may be longer than the second is, and a moment may be made up for at both ends.
+        assert sum(within[:-1]) <= rate * (1 + 2 * LATE) + 1
+
+
+# --- all pumps of an account -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_two_pumps_reserve_one_after_the_other():
+    account = factories.account(factories.organization())
+    other = factories.account(factories.organization())
+
+    begins = [reserve(account.pk, 50, 100.0) for _pump in range(4)]
+
+    assert begins[0] == pytest.approx(0.0, abs=0.05)
+    for number, begin in enumerate(begins):
+        assert begin == pytest.approx(number * 0.5, abs=0.3)
+    assert AccountState.objects.get(pk=other.pk).next_slot_at <= timezone.now()
+
+
+@pytest.mark.django_db
+def test_places_that_went_by_unused_are_gone():
+    account = factories.account(factories.organization())
+    AccountState.objects.update(next_slot_at=timezone.now() - timedelta(hours=1))
+
+    first, second = reserve(account.pk, 10, 10.0), reserve(account.pk, 10, 10.0)
+
+    assert first == pytest.approx(0.0, abs=0.05)
+    assert second == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.django_db
+def test_what_is_reserved_far_ahead_is_waited_for():
+    account = factories.account(factories.organization())
+    AccountState.objects.update(next_slot_at=timezone.now() + timedelta(seconds=30))
+
+    assert reserve(account.pk, 1, 10.0) == pytest.approx(30.0, abs=0.5)
