@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Sum, When
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -81,14 +80,16 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
     now = timezone.now()
     later = Case(When(state=State.SCHEDULED, held_at=None, send_at__gt=now, then="send_at"))
     rows = stuck.order_by(later.asc(nulls_first=True), "-created_at", "-pk")
-    named = list(rows.only("name", "state", "problem", "held_at", "send_at")[: PROBLEMS + 1])
+    named = list(rows.only("name", "state", "problem", "held_at", "send_at", "time_zone", "plan")[: PROBLEMS + 1])
     for row in named[:PROBLEMS]:
+        if row.plan is not None:
+            yield _edited(row)
+            continue
         names = {"name": row.name, "problem": row.problem}
         if row.held_at is None and row.state == State.SCHEDULED and row.send_at and row.send_at > now:
-            moment = date_format(timezone.localtime(row.send_at), "SHORT_DATETIME_FORMAT")
             text = _("“%(name)s”, planned for %(moment)s, cannot begin as things stand: %(problem)s") % {
                 **names,
-                "moment": moment,
+                "moment": row.planned_for,
             }
         else:
             text = _("“%(name)s” waits: %(problem)s") % names
@@ -112,6 +113,20 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
             reverse("admin:distributions_distribution_changelist") + "?needs=somebody",
             urgent=True,
         )
+
+
+def _edited(row: Distribution) -> Task:
+    """A planned one whose clock stands, so that a change that was given up is neither lost nor sent."""
+    assert row.plan is not None
+    names = {"name": row.name, "by": row.plan["by"], "moment": row.planned_before}
+    return Task(
+        _("“%(name)s”, planned for %(moment)s, is being changed by %(by)s. It is not sent until it is planned again.")
+        % names
+        if row.planned_before
+        else _("“%(name)s” is being changed by %(by)s. It is not sent until it is planned again.") % names,
+        reverse("admin:distributions_distribution_edit", args=[row.pk]),
+        urgent=True,
+    )
 
 
 def _recent(organization: Organization) -> QuerySet[Distribution]:

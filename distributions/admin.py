@@ -77,7 +77,7 @@ class DistributionAdmin(OwnedAdmin):
 
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, row: Distribution) -> str:
-        badge = "is-warning" if row.paused_at or row.problem else BADGES.get(State(row.state), "")
+        badge = "is-warning" if row.paused_at or row.edited_at or row.problem else BADGES.get(State(row.state), "")
         if row.answers_until is not None:
             until = date_format(timezone.localtime(row.answers_until), "SHORT_DATETIME_FORMAT")
             note = _("answers until %(moment)s") % {"moment": until}
@@ -121,10 +121,11 @@ class DistributionAdmin(OwnedAdmin):
 
     @admin.display(description=_("when"), ordering="send_at")
     def when(self, row: Distribution) -> str:
-        moment = row.send_at or row.launched_at
-        if moment is None:
+        if row.send_at is not None:
+            return row.planned_for
+        if row.launched_at is None:
             return "–"
-        moment = timezone.localtime(moment)
+        moment = timezone.localtime(row.launched_at)
         day, clock = date_format(moment, "SHORT_DATE_FORMAT"), date_format(moment, "TIME_FORMAT")
         return format_html('<span class="snd-nowrap">{}</span> {}', day, clock)
 
@@ -177,6 +178,8 @@ class DistributionAdmin(OwnedAdmin):
             ("<int:pk>/change/", pages.show, "change", "view"),
             ("<int:pk>/history/", pages.show, "history", "view"),
             ("<int:pk>/edit/", pages.compose, "edit", "send"),
+            ("<int:pk>/edit-planned/", pages.edit_planned, "edit_planned", "send"),
+            ("<int:pk>/keep/", pages.keep, "keep", "send"),
             ("<int:pk>/review/", pages.show_review, "review", "view"),
             ("<int:pk>/skipped.csv", pages.skipped_file, "skipped", "send"),
             ("<int:pk>/launch/", pages.launch, "launch", "send"),

@@ -27,12 +27,14 @@ LONGEST_WAIT = timedelta(hours=336)  # for a reply, as a survey may set it
 
 def of_survey(survey: Survey) -> bool:
     """Links that have left lead to its address, and its words are texted until the last conversation has ended."""
-    return Distribution.objects.filter(survey=survey).exclude(state=State.DRAFT).exists()
+    launched = Distribution.objects.filter(survey=survey).exclude(state=State.DRAFT)
+    return launched.exists() or Distribution.objects.filter(plan__survey_id=survey.pk).exists()
 
 
 def of_list(contact_list: ContactList) -> bool:
     """Its people are read when the time comes, and until the last message is written."""
-    return Distribution.objects.filter(contact_list=contact_list, state__in=(State.SCHEDULED, State.LAUNCHING)).exists()
+    planned = Distribution.objects.filter(contact_list=contact_list, state__in=(State.SCHEDULED, State.LAUNCHING))
+    return planned.exists() or Distribution.objects.filter(plan__contact_list_id=contact_list.pk).exists()
 
 
 def of_contact(contact: Contact) -> bool:

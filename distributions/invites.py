@@ -149,6 +149,7 @@ def _draft(invitation: Invitation, user: User, key: str | None) -> Distribution:
         method=invitation.method,
         message_text=invitation.text,
         send_at=invitation.send_at,
+        time_zone=user.organization.time_zone if user.organization else "",
         link_expires_at=invitation.link_expires_at,
         idempotency_key=key,
         created_by=user,

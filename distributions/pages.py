@@ -24,7 +24,7 @@ from config.logs import mask_number, mask_numbers
 from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
-from distributions import fingerprint, leaving, segments, services, wording
+from distributions import editing, fingerprint, leaving, segments, services, wording
 from distributions.fingerprint import Fingerprint
 from distributions.forms import ComposeForm
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, MessageEvent
@@ -114,6 +114,12 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     user = current_user(request)
     require_sms(user)
     distribution = distribution_of(request, pk) if pk else Distribution(organization=user.organization)
+    if distribution.state == State.SCHEDULED and request.method == "POST":
+        try:  # it was kept as it was, or planned again, in another tab
+            editing.begin(distribution, user)
+        except editing.Gone as gone:
+            messages.error(request, str(gone))
+        distribution.refresh_from_db()
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", distribution.pk)
     initial = {name: request.GET[name] for name in ("method", "contact_list", "survey") if name in request.GET}
@@ -347,6 +353,27 @@ def take_over(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("admin:distributions_distribution_change", pk)
 
 
+@require_POST
+def edit_planned(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop the clock of a planned distribution and change it. Raises MissingRight."""
+    try:
+        editing.begin(distribution_of(request, pk), current_user(request))
+    except editing.Gone as gone:
+        messages.error(request, str(gone))
+        return redirect("admin:distributions_distribution_change", pk)
+    return redirect("admin:distributions_distribution_edit", pk)
+
+
+@require_POST
+def keep(request: HttpRequest, pk: int) -> HttpResponse:
+    """Leave a planned distribution as it was before somebody began to change it. Raises MissingRight."""
+    try:
+        editing.keep(distribution_of(request, pk), current_user(request))
+    except editing.Gone as gone:
+        messages.error(request, str(gone))
+    return redirect("admin:distributions_distribution_change", pk)
+
+
 def _doing(service: Callable[[Distribution, User], None]) -> Callable[[HttpRequest, int], HttpResponse]:
     @require_POST
     def view(request: HttpRequest, pk: int) -> HttpResponse:
@@ -433,6 +460,7 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
         "every": every,
         "phase": f"{distribution.state}-{halt}{'-alarm' if distribution.needs_somebody else ''}"
         + ("-running" if distribution.answers_until else ""),
+        "may_edit": distribution.state == State.SCHEDULED,
         "may_cancel": distribution.state in (State.SCHEDULED, State.LAUNCHING, State.SENDING),
         "people": people_of(distribution) if distribution.needs_somebody else None,
         "takes_over": not missing and _would_begin_for(distribution, user),

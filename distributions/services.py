@@ -73,6 +73,7 @@ def launch(distribution: Distribution, user: User, reviewed: Fingerprint | None 
 def write(written: Distribution, fields: Sequence[str], user: User) -> bool:
     """Keep what was written of a draft; False if it is none any more, and then it stays as it was launched."""
     require_sms(user)
+    written.time_zone = timezone.get_current_timezone_name() if written.send_at else ""
     if written.pk is None:
         written.created_by = user
         written.save()
@@ -80,7 +81,7 @@ def write(written: Distribution, fields: Sequence[str], user: User) -> bool:
     with transaction.atomic():
         if draft(written.pk) is None:
             return False
-        written.save(update_fields=fields)
+        written.save(update_fields=[*fields, "time_zone"])
     return True
 
 
@@ -106,6 +107,8 @@ def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None
         launched_at=now,
         launched_by=user,
         planned_people=people_of(distribution),
+        plan=None,
+        edited_at=None,
         problem="",
     )
     Tally.objects.get_or_create(distribution=distribution)
@@ -206,7 +209,13 @@ def cancel(distribution: Distribution, user: User) -> None:
 def _cancel(distribution: Distribution, user: User) -> None:
     cancellable = (State.DRAFT, State.SCHEDULED, State.LAUNCHING, State.SENDING)
     stopped = Distribution.objects.filter(pk=distribution.pk, state__in=cancellable).update(
-        state=State.CANCELLED, paused_at=None, held_at=None, problem="", finished_at=timezone.now()
+        state=State.CANCELLED,
+        paused_at=None,
+        held_at=None,
+        plan=None,
+        edited_at=None,
+        problem="",
+        finished_at=timezone.now(),
     )
     if stopped:
         audit.record("cancelled", organization=distribution.organization, actor=user, target=distribution)

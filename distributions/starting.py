@@ -19,7 +19,6 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone, translation
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -62,7 +61,9 @@ def start_due() -> None:
 
 def start(distribution: Distribution) -> None:
     """Begin, hold, or say which route is missing."""
-    waiting = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED, paused_at=None, held_at=None)
+    waiting = Distribution.objects.filter(
+        pk=distribution.pk, state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=timezone.now()
+    )
     try:
         route = ready(distribution, _launcher(distribution))
         _compare(distribution)
@@ -176,7 +177,7 @@ def _compare(distribution: Distribution) -> None:
     if timezone.now() - due_at > LATE:
         raise Doubt(
             _("It should have begun on %(moment)s and could not. Decide whether it is still to be sent.")
-            % {"moment": date_format(timezone.localtime(distribution.send_at), "SHORT_DATETIME_FORMAT")}
+            % {"moment": distribution.planned_for}
         )
     if sentence := many_more(distribution):
         raise Doubt(sentence)

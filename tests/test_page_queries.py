@@ -127,6 +127,7 @@ NO_PAGES = {
     *("set_language", "renew_token", "end_token", "logout", "organizations_user_link", "surveys_survey_copy"),
     *(f"extensions_{name}" for name in ("verify", "grant", "test", "webhooks", "sender", "replace", "top")),
     *(f"distributions_distribution_{name}" for name in ("launch", "pause", "resume", "cancel", "copy", "send_again")),
+    *(f"distributions_distribution_{name}" for name in ("edit_planned", "keep")),
     *(f"distributions_distribution_{name}" for name in ("rest", "take_over", "skipped", "export", "answers")),
     *(f"contacts_contactlist_{name}" for name in ("sample", "problems", "export")),
     *("contacts_optout_export", "login", "set_password", "password_change_done", "organizations_user_invitation"),

@@ -162,6 +162,8 @@ ROWS: dict[str, Row] = {
     f"{_DISTRIBUTION}<int:pk>/history/": Row("The same, at Django's address", ORGANISATION),
     f"{_DISTRIBUTION}<path:object_id>/history/": Row("The same, at Django's address", ORGANISATION),
     f"{_DISTRIBUTION}<int:pk>/edit/": Row("Changing a draft", SENDERS, SENDERS),
+    f"{_DISTRIBUTION}<int:pk>/edit-planned/": Row("Stopping the clock of a planned one, to change it", NOBODY, SENDERS),
+    f"{_DISTRIBUTION}<int:pk>/keep/": Row("Leaving it as it was planned", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/review/": Row("The last look before the launch", ORGANISATION),
     f"{_DISTRIBUTION}<int:pk>/skipped.csv": Row("Who would be skipped, as a file", SENDERS),
     f"{_DISTRIBUTION}<int:pk>/launch/": Row("Launching", NOBODY, SENDERS),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, When
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -22,6 +24,14 @@ from surveys.models import LONGEST_WAIT, Survey
 
 def new_distribution_id() -> str:
     return new_id("SMSD_")
+
+
+def in_zone(moment: datetime, name: str) -> str:
+    """A time by the clocks of a zone, "" for the reader's own; the zone is named where it is another one."""
+    here = timezone.get_current_timezone_name()
+    if not name or name == here:
+        return date_format(timezone.localtime(moment), "DATETIME_FORMAT")
+    return f"{date_format(timezone.localtime(moment, ZoneInfo(name)), 'DATETIME_FORMAT')} ({name})"
 
 
 class MomentField(models.DateTimeField):
@@ -42,7 +52,7 @@ class DistributionQuerySet(OwnedQuerySet):
     def stuck(self) -> DistributionQuerySet:
         """Those that do not go on, or will not begin, before somebody has done something."""
         running = (Distribution.State.SCHEDULED, Distribution.State.LAUNCHING, Distribution.State.SENDING)
-        return self.filter(state__in=running).exclude(problem="")
+        return self.filter(~models.Q(problem="") & models.Q(state__in=running) | models.Q(edited_at__isnull=False))
 
     def with_answers(self) -> DistributionQuerySet:
         """With what `answers_until` reads, in the same query: a list would otherwise ask once for every row."""
@@ -91,6 +101,7 @@ class Distribution(Owned):
     # Of a survey by text: what is said before the first question, and may be empty.
     message_text = models.TextField(_("message"), max_length=10_000, blank=True)
     send_at = MomentField(_("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is launched."))
+    time_zone = models.CharField(max_length=64, blank=True, editable=False)  # by whose clocks it was planned
     link_expires_at = MomentField(_("link expires"), null=True, blank=True)
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.DRAFT, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
@@ -101,6 +112,9 @@ class Distribution(Owned):
     # Scheduled, but something was not as it had been when its time came: a person decides (services.take_over).
     held_at = models.DateTimeField(_("held since"), null=True, editable=False)
     looked_at = models.DateTimeField(null=True, editable=False)  # when it was last asked whether it would begin
+    # A draft that was planned: its clock stands while it is being changed (distributions/editing.py).
+    edited_at = models.DateTimeField(_("being changed since"), null=True, editable=False)
+    plan = models.JSONField(null=True, editable=False)
     planned_people = models.PositiveIntegerField(null=True, editable=False)  # who could be texted when it was planned
     confirmed_at = models.DateTimeField(null=True, editable=False)  # when a person last said that it may begin
     idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 (null: no key, not unique)
@@ -138,6 +152,8 @@ class Distribution(Owned):
             return str(_("paused"))
         if self.held_at is not None:
             return str(_("held"))
+        if self.edited_at is not None:
+            return str(_("being changed"))
         if self.answers_until is not None:
             return str(_("running"))
         return self.get_state_display()
@@ -159,8 +175,20 @@ class Distribution(Owned):
 
     @property
     def needs_somebody(self) -> bool:
-        """Whether it is planned, and held or known to be held when its time comes."""
+        """Whether it is planned, and held or known to be held when its time comes; see also `edited_at`."""
         return self.state == self.State.SCHEDULED and (self.held_at is not None or bool(self.problem))
+
+    @property
+    def planned_for(self) -> str:
+        """When it is to begin, by the clocks it was planned by; they are named where they are not the reader's."""
+        return in_zone(self.send_at, self.time_zone) if self.send_at else ""
+
+    @property
+    def planned_before(self) -> str:
+        """When it was to begin before somebody began to change it."""
+        if not self.plan or not self.plan["send_at"]:
+            return ""
+        return in_zone(datetime.fromisoformat(self.plan["send_at"]), self.plan["time_zone"])
 
     @property
     def is_interactive(self) -> bool:
