@@ -7,16 +7,29 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from distributions import conversations, leaving, outbox, sweeping
-from distributions.models import Distribution
+from distributions import conversations, launching, leaving, outbox, sweeping
+from distributions.models import Chunk, Distribution
+from distributions.states import Status
 from extensions import client, registry, routing, services
-from extensions.contract import Category, NotTaken, Refused, Unclear
+from extensions.contract import Category, NotTaken, Refused, SenderKind, Unclear
 from extensions.models import AccountState, EnabledExtension, ProviderAccount
+from extensions.services import Rest
+from extensions.views import former_of
 from organizations.models import AuditEvent, Organization, User
 from tests import factories
 from tests.acme import Acme, Plain, answers
@@ -623,3 +636,224 @@ def test_a_second_click_takes_over_nothing_more():
     assert sorted(done, key=str) == [False, True]
     assert AuditEvent.objects.filter(action="replaced").count() == 1
     assert AuditEvent.objects.filter(action="granted access to").count() == 1
+
+
+# --- any sequence of all this, while texts wait -----------------------------------------------------------------------
+
+NUMBERS = ("447700900001", "447700900002", "447700900003")
+ANSWERS = st.sampled_from([200, 200, 401, 503])  # good, refused, away
+indices = st.integers(0, 2)
+TAKING_OVER = (Rest.STOP, Rest.FINISH, Rest.HAND_OVER)
+
+
+class AccountLife(RuleBasedStateMachine):
+    """Administrators do everything they can to accounts, in any order, while distributions are being sent.
+
+    `numbers` is what the texts of each distribution may come from: the number that was in use when they were written,
+    and those that a person has named since.
+    """
+
+    acme: Any  # tells the provider what to answer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo = transaction.atomic()
+        self.undo.__enter__()
+        self.clinic = factories.organization()
+        self.boss = factories.administrator(self.clinic)
+        self.people = factories.contact_list(self.clinic, 4)
+        self.survey = factories.survey(self.clinic)
+        self.numbers: dict[int, set[str]] = {}  # of each distribution, those that texts may come from
+        self.texted: dict[int, set[str]] = {}  # those that a text has come from
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.undo.__exit__(None, None, None)
+
+    # --- what there is ---
+
+    def listed(self) -> list[ProviderAccount]:
+        return list(ProviderAccount.objects.alive().filter(organization=self.clinic).select_related("replaces"))
+
+    def one(self, index: int) -> ProviderAccount | None:
+        listed = self.listed()
+        return listed[index % len(listed)] if listed else None
+
+    def running(self) -> list[Distribution]:
+        return list(Distribution.objects.filter(organization=self.clinic, state__in=leaving.RUNNING))
+
+    def name(self, account: ProviderAccount, to: ProviderAccount) -> None:
+        """A person says that what has begun through `account` goes on as `to`."""
+        for distribution in leaving.running_on(account):
+            self.numbers[distribution.pk].add(to.sender)
+
+    def ready(self, besides: ProviderAccount) -> ProviderAccount | None:
+        places = [place for place in routing.places(self.clinic) if place.account.pk != besides.pk]
+        return next((place.account for place in places if place.is_ready), None)
+
+    # --- what is done ---
+
+    @initialize(numbers=st.permutations(NUMBERS))
+    def begin(self, numbers: list[str]) -> None:
+        """Two accounts that may carry traffic, and a distribution on its way."""
+        for number in numbers[:2]:
+            self.add(number, "acme")
+            self.grant(-1, 200, unproved=False)
+        self.launch()
+        self.send_one(0)
+
+    @rule(number=st.sampled_from(NUMBERS), provider=st.sampled_from(["acme", "plain"]))
+    def add(self, number: str, provider: str) -> None:
+        factories.account(self.clinic, provider, sender=number, granted=False, verified=False, credentials=FIELDS)
+
+    @precondition(lambda self: self.listed())
+    @rule(index=indices, number=st.sampled_from(NUMBERS), rest=st.sampled_from(["later", None, None, *TAKING_OVER]))
+    def replace(self, index: int, number: str, rest: Any) -> None:
+        """And take over in the same moment, or later."""
+        former = self.one(index)
+        assert former is not None
+        services.add_account(
+            self.clinic,
+            self.boss,
+            former.provider_class,
+            name="New",
+            sender=number,
+            sender_kind=SenderKind.NUMBER,
+            values=FIELDS,
+            replaces=former,
+        )
+        if rest != "later":
+            self.take_over(-1, rest)
+
+    @precondition(lambda self: self.listed())
+    @rule(index=indices, answer=ANSWERS)
+    def verify(self, index: int, answer: int) -> None:
+        account = self.one(index)
+        assert account is not None
+        before = routing.account_in_use(self.clinic)
+        self.acme(answer)
+        services.verify(account, self.boss)
+        after = routing.account_in_use(self.clinic)
+        assert after == before or account in (before, after), "verifying changes nothing but what it is about"
+
+    @precondition(lambda self: self.listed())
+    @rule(index=indices, answer=ANSWERS, unproved=st.booleans())
+    def grant(self, index: int, answer: int, unproved: bool) -> None:
+        account = self.one(index)
+        assert account is not None
+        self.acme(answer)
+        granted = services.grant_if_proven(account, self.boss, unproved=unproved)
+        assert not (granted and account.is_refused)
+
+    @precondition(lambda self: self.listed())
+    @rule(index=indices, rest=st.sampled_from([None, Rest.STOP, Rest.HOLD, Rest.HAND_OVER]))
+    def withdraw(self, index: int, rest: Rest | None) -> None:
+        account = self.one(index)
+        assert account is not None
+        to = self.ready(account)
+        if rest is Rest.HAND_OVER and to is not None and account.granted_at is not None:
+            self.name(account, to)
+        services.withdraw(account, self.boss, rest=rest, to=to)
+
+    @precondition(lambda self: self.listed())
+    @rule(index=indices)
+    def move(self, index: int) -> None:
+        account = self.one(index)
+        assert account is not None
+        services.move_to_top(account, self.boss)
+        assert self.listed()[0] == account
+
+    @precondition(lambda self: self.listed())
+    @rule(index=indices, rest=st.sampled_from([None, Rest.STOP, Rest.FINISH, Rest.HAND_OVER]))
+    def delete(self, index: int, rest: Rest | None) -> None:
+        account = self.one(index)
+        assert account is not None
+        to = self.ready(account)
+        if rest is Rest.HAND_OVER and to is not None:
+            self.name(account, to)
+        services.delete(account, self.boss, rest=rest, to=to)
+
+    @precondition(lambda self: any(former_of(account) for account in self.listed()))
+    @rule(index=indices, rest=st.sampled_from([None, *TAKING_OVER]))
+    def take_over(self, index: int, rest: Rest | None) -> None:
+        mine = sorted(filter(former_of, self.listed()), key=lambda account: account.pk)
+        account = mine[index % len(mine)]
+        former = account.replaces
+        assert former is not None
+        if rest is Rest.HAND_OVER:
+            self.name(former, account)
+        assert services.take_over(account, self.boss, rest=rest)
+        assert not services.take_over(account, self.boss, rest=rest), "once only"
+
+    # --- what is sent ---
+
+    @precondition(lambda self: routing.account_in_use(self.clinic))
+    @rule()
+    def launch(self) -> None:
+        account = routing.account_in_use(self.clinic)
+        assert account is not None
+        made = factories.distribution(
+            self.clinic,
+            contact_list=self.people,
+            survey=self.survey,
+            account=account,
+            state=State.LAUNCHING,
+            launched_at=timezone.now(),
+        )
+        self.numbers[made.pk], self.texted[made.pk] = {account.sender}, set()
+        while launching.expand(made.pk):
+            pass
+
+    @precondition(lambda self: self.running())
+    @rule(index=indices)
+    def send_one(self, index: int) -> None:
+        """As a pump does: through the account that its range names, if that may carry it."""
+        running = self.running()
+        distribution = running[index % len(running)]
+        chunk = Chunk.objects.filter(distribution=distribution, state=Chunk.State.OPEN).first()
+        text = distribution.messages.filter(status=Status.QUEUED).first()
+        if chunk is None or text is None or chunk.account_id is None:
+            return
+        marked = outbox.mark([text.pk], chunk.account_id)
+        if marked:
+            carrier = ProviderAccount.objects.get(pk=chunk.account_id)
+            assert carrier in ProviderAccount.objects.usable()
+            outbox.apply([outbox.Change(id=row.id, to=Status.ACCEPTED) for row in marked])
+            self.texted[distribution.pk].add(carrier.sender)
+
+    @rule()
+    def sweep(self) -> None:
+        """Every few seconds. What nobody has received a text of follows the list; nothing else changes its number."""
+        fresh = [pk for pk, texted in self.texted.items() if not texted]
+        in_use = routing.account_in_use(self.clinic)
+        if in_use is not None:
+            for pk in fresh:
+                self.numbers[pk].add(in_use.sender)
+        leaving.follow()
+        leaving.retire()
+
+    # --- what holds at every moment ---
+
+    @invariant()
+    def the_account_in_use_is_the_first_that_may_be(self) -> None:
+        places = routing.places(self.clinic)
+        usable = set(ProviderAccount.objects.usable().filter(retiring_at=None).values_list("pk", flat=True))
+        may = [place.account.pk for place in places if place.account.pk in usable]
+        assert [place.account.pk for place in places if place.in_use] == may[:1]
+        assert [place.number for place in places] == list(range(1, len(places) + 1))
+        assert not any(place.account.is_refused or place.account.granted_at is None for place in places if place.in_use)
+
+    @invariant()
+    def every_text_comes_from_a_number_that_was_in_use_or_named(self) -> None:
+        carried = Chunk.objects.filter(distribution__organization=self.clinic, state=Chunk.State.OPEN)
+        for distribution, sender in carried.values_list("distribution", "account__sender"):
+            assert sender in self.numbers[distribution]
+        for distribution, texted in self.texted.items():
+            assert texted <= self.numbers[distribution]
+
+
+def test_whatever_is_done_to_accounts_one_is_in_use_and_no_text_changes_its_number_unasked(acme):
+    run_state_machine_as_test(
+        type("AccountLife", (AccountLife,), {"acme": staticmethod(acme)}),
+        settings=settings(max_examples=30, stateful_step_count=16, deadline=None, database=None),
+    )
