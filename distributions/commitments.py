@@ -74,8 +74,8 @@ def _depending(plans: QuerySet[Distribution], consequence: Callable[[int], str])
 
 def _without_list(number: int) -> str:
     return ngettext(
-        "It will not begin: cancel it, and send a copy to another list.",
-        "They will not begin: cancel them, and send a copy to another list.",
+        "It will not begin until another list is chosen for it.",
+        "They will not begin until other lists are chosen for them.",
         number,
     )
 

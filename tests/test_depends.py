@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
@@ -846,3 +847,22 @@ def test_another_account_in_use_that_nobody_can_answer_is_an_alarm_for_a_survey_
     by_text.refresh_from_db()
     assert "is a name" in by_text.problem
     assert house.problem() == ""
+
+
+def test_another_list_is_chosen_for_what_has_lost_its_list(house: House) -> None:
+    delete_the_list(house)
+    client, base = client_of(house.colleague), f"/admin/distributions/distribution/{house.planned.pk}"
+    address = reverse("admin:distributions_distribution_edit_planned", args=[house.planned.pk])
+    assert address in client.get(f"{base}/change/").content.decode()
+
+    client.post(address)
+    Distribution.objects.filter(pk=house.planned.pk).update(contact_list=factories.contact_list(house.clinic, 2))
+    review = client.get(f"{base}/review/").content.decode()
+    reviewed = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="(\w+)"[^>]*value="([^"]*)"', review))
+    client.post(f"{base}/launch/", reviewed)
+
+    assert house.problem() == ""
+    assert (house.planned.state, house.planned.launched_by) == (State.SCHEDULED, house.colleague)
+    sweeping.look_ahead()
+    assert house.problem() == ""
+    assert "“Spring" not in home(house.boss)
