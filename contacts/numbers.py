@@ -14,6 +14,7 @@ import phonenumbers
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberType, ValidationResult
+from phonenumbers import timezone as zones
 from phonenumbers.geodata.locale import LOCALE_DATA
 
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*[eE]\s*[+-]?\d+")
@@ -22,6 +23,15 @@ _PLAIN = re.compile(r"\+?[0-9() -]*[0-9][0-9() -]*")
 _PUNCTUATION = frozenset("+-./() ")
 _QUOTES = " \t'\"’‘`´“”="  # Excel's sign for text, or ="0151 …" in exports of other programs
 _MOBILE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
+
+
+def zones_of(e164: str) -> tuple[str, ...]:
+    """The time zones in which a number may be, nothing if that is not known."""
+    try:
+        found = zones.time_zones_for_geographical_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return ()
+    return tuple(zone for zone in found if zone != zones.UNKNOWN_TIMEZONE)
 
 
 class InvalidNumber(ValueError):

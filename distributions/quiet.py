@@ -11,6 +11,8 @@ from distributions.models import Chunk, Distribution
 from extensions.models import ProviderAccount
 from organizations.models import Organization
 
+NIGHT = (time(21), time(8))
+
 
 def ends_at(now: datetime, quiet_from: time | None, quiet_until: time | None, zone: str) -> datetime | None:
     """When the quiet time that `now` falls into ends, None if it is not quiet.
@@ -32,6 +34,11 @@ def ends_at(now: datetime, quiet_from: time | None, quiet_until: time | None, zo
     )
     instant = now.astimezone(UTC)
     return min(end for end in ends if end > instant and not _is_quiet(end, quiet_from, quiet_until, local.tzinfo))
+
+
+def is_night(moment: datetime, zone: str) -> bool:
+    """Whether most people sleep, or want to be left alone, where these clocks are."""
+    return _is_quiet(moment, *NIGHT, zoneinfo.ZoneInfo(zone))
 
 
 def _is_quiet(moment: datetime, quiet_from: time, quiet_until: time, zone: tzinfo | None) -> bool:

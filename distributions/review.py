@@ -10,14 +10,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from contacts import numbers
 from contacts.models import Contact, ContactList, OptOut, without_a_text
 from distributions import quiet, segments, times
 from distributions.models import Distribution, Epoch, Message
@@ -36,6 +40,7 @@ BATCH = 5_000  # contacts
 EXAMPLES = 3
 MANY_SEGMENTS = 10
 CHARACTERS = 20
+AREA = 5  # characters of a number that say in which country it is, and in North America in which area
 FIELDS_FROM = 500  # contacts whose other columns are offered while a message is being written
 
 
@@ -65,6 +70,7 @@ class Review:
     empty: Counter[str] = field(default_factory=Counter)  # placeholder's name -> for how many people it is empty
     longest: str = ""
     examples: list[tuple[Contact, str]] = field(default_factory=list)
+    areas: dict[str, list[Any]] = field(default_factory=dict)  # the first digits -> one such number, how many people
     warnings: list[str] = field(default_factory=list)
     rate: float = 0.0
     starts_at: datetime | None = None
@@ -128,7 +134,39 @@ def review(distribution: Distribution) -> Review:
         found.rate = rate_of(found.account)
         found.starts_at = max(timezone.now(), distribution.send_at or timezone.now())
         found.finishes_at = finish(found.starts_at, found.segments / found.rate, distribution.organization)
+        found.warnings.extend(_at_night(found, found.starts_at))
     return found
+
+
+def _at_night(found: Review, starts_at: datetime) -> Iterator[str]:
+    """What to say if the first texts wait for the end of the quiet hours, or if they leave in people's night."""
+    organization = found.distribution.organization
+    own = organization.time_zone
+    leaves_at = quiet.ends_at(starts_at, organization.quiet_from, organization.quiet_until, own) or starts_at
+    if leaves_at != starts_at:
+        yield _("Your quiet hours hold the texts back: the first leave on %(moment)s.") % {"moment": _shown(leaves_at)}
+    sleeping: Counter[str] = Counter()
+    for phone, people in found.areas.values():
+        there = numbers.zones_of(phone) or (own,)
+        if all(quiet.is_night(leaves_at, zone) for zone in there):
+            sleeping[own if own in there else there[0]] += people
+    if sleeping:
+        zone, _people = sleeping.most_common(1)[0]
+        yield ngettext(
+            "When the texts begin to leave it is night for %(people)s person: %(clock)s in %(zone)s. Perhaps choose "
+            "another time.",
+            "When the texts begin to leave it is night for %(people)s people: %(clock)s in %(zone)s. Perhaps choose "
+            "another time.",
+            sleeping.total(),
+        ) % {
+            "people": number_format(sleeping.total(), force_grouping=True),
+            "clock": date_format(leaves_at.astimezone(ZoneInfo(zone)), "TIME_FORMAT"),
+            "zone": zone,
+        }
+
+
+def _shown(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment), "DATETIME_FORMAT")
 
 
 def ready(distribution: Distribution, user: User, facts: Facts | None = None) -> Route:
@@ -330,6 +368,7 @@ def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str],
     text = carried(written)
     length = segments.count(text)
     found.sendable += 1
+    found.areas.setdefault(contact.phone[:AREA], [contact.phone, 0])[1] += 1
     found.segments += length.segments
     found.least = min(found.least or length.segments, length.segments)
     if length.segments > found.most:
