@@ -99,7 +99,7 @@ def _verified(account: ProviderAccount) -> Step:
     detail = account.check_detail
     if account.check_ok is None:
         unproved = _("So it is not proved that the credentials work.")
-        detail = f"{detail} {unproved}"
+        detail = f"{detail.rstrip('.')}. {unproved}"
     return Step("verify", title, mark, detail, account.checked_at)
 
 

@@ -540,7 +540,7 @@ def test_from_another_number_the_texts_that_wait_are_asked_about(acme, site, cli
     new = replacement(site, former, sender="13530000001")
     asked = text_of(site.get(page("take_over", new)))
     assert "New distributions are sent from 13530000001 instead of 447700900001" in asked
-    assert "7 texts are waiting on this account" in asked
+    assert "7 texts are waiting on “Old”" in asked
 
     assert site.post(page("take_over", new), {"rest": word}).status_code == 422
 
