@@ -60,7 +60,7 @@ TICK = 0.005  # seconds between looks at the window
 WRITE_EVERY = 0.15  # seconds a result waits for company at the most
 LONGEST = 60.0  # seconds a process goes on pumping before other tasks have their turn
 LANES = 32  # accounts that one process pumps at once: a slow number, or a provider that hangs, holds up no other
-LOOK_EVERY = 0.25  # seconds between looks for accounts that have become due
+LOOK_EVERY = 0.5  # seconds between looks for accounts that have become due
 RETRY_AFTER = 1.0  # seconds before an account is tried again that two processes were pumping already
 THREADS = 3  # for the database: a lane whose statement waits for a lock holds up one in three
 RENEW_EVERY = outbox.SEAT_LEASE / 3
@@ -364,7 +364,7 @@ class Pump:
                 if not claimed:
                     if not any(work.held or (work.in_flight and self.met_a_limit) for work in self.works):
                         return False
-                    await self.wait(LOOK_EVERY / 2)
+                    await self.wait(LOOK_EVERY / 4)
                 continue
             if time.monotonic() > work.stop_marking_at:
                 work.leave_rest()  # given back when its last request is answered; claimed anew
