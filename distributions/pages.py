@@ -84,7 +84,7 @@ def distribution_of(request: HttpRequest, pk: int) -> Distribution:
     known: Distribution | None = getattr(request, "_distribution", None)
     if known is not None and known.pk == pk:
         return known
-    rows = Distribution.objects.visible_to(current_user(request)).with_answers()
+    rows = Distribution.objects.visible_to(current_user(request))
     rows = rows.select_related("organization__licence", "survey__organization", "contact_list", "account", "tally")
     found: Distribution | None = rows.select_related("created_by", "launched_by").filter(pk=pk).first()
     if found is None:

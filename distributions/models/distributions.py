@@ -64,13 +64,11 @@ class DistributionQuerySet(OwnedQuerySet):
         )
         stopped = OptOut.objects.active().filter(organization=OuterRef("organization"), phone=OuterRef("to"))
         silent = firsts.filter(~Exists(replied.filter(message=OuterRef("pk"))), ~Exists(stopped))
-        recent = Q(
-            state=Distribution.State.FINISHED,
-            method=Distribution.Method.INTERACTIVE,
-            finished_at__gt=now - timedelta(hours=LONGEST_WAIT),
-        )
+        ended = Q(state=Distribution.State.FINISHED, method=Distribution.Method.INTERACTIVE)
+        recent = ended & Q(finished_at__gt=now - timedelta(hours=LONGEST_WAIT))
+        latest = Subquery(opened.order_by("-expires_at").values("expires_at")[:1])
         return self.annotate(
-            replies_until=Subquery(opened.order_by("-expires_at").values("expires_at")[:1]),
+            replies_until=Case(When(ended, then=latest)),
             wait_hours=F("survey__wait_hours"),
             somebody_is_silent=Case(When(recent, then=Exists(silent)), default=False),
         )
