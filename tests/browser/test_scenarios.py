@@ -148,6 +148,8 @@ def open_distribution(person: Person, distribution: Distribution) -> None:
 
 def review(person: Person, draft: Distribution) -> None:
     open_distribution(person, draft)
+    person.page.wait_for_url("**/edit/")
+    person.page.wait_for_load_state("networkidle")  # the preview comes by itself, and moves the button on a phone
     press(person.page, "Go on to the review")
     person.page.wait_for_url("**/review/")
 

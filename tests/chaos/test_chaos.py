@@ -14,7 +14,8 @@ from config.celery import app
 from distributions import tasks
 from distributions.models import Distribution, Message
 from distributions.states import WAITING, Status
-from extensions.models import AccountState, ProviderAccount
+from extensions.models import AccountState, EnabledExtension, ProviderAccount
+from organizations.models import Licence
 from tests import factories
 from tests.chaos.judge import call, judge, wait_for
 from tests.processes import Beat, Web, Worker
@@ -160,15 +161,26 @@ def test_stopping_a_worker_in_the_middle_leaves_nothing_uncertain(simulator, sen
     assert_all_arrived(simulator, made, 2_000)
 
 
+ENDS = {
+    "deleted": lambda account: ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now()),
+    "withdrawn": lambda account: ProviderAccount.objects.filter(pk=account.pk).update(granted_at=None),
+    "switched off": lambda account: EnabledExtension.objects.filter(
+        organization=account.organization, provider=account.provider
+    ).delete(),
+    "licence": lambda account: Licence.objects.filter(organization=account.organization).update(sms=False),
+}
+
+
 @at_50_ms
-def test_a_deleted_account_sends_what_was_leaving_and_nothing_more(simulator, send):
+@pytest.mark.parametrize("end", ENDS)
+def test_an_account_that_may_send_no_more_sends_what_was_leaving_and_nothing_else(simulator, send, end):
     """At 100 texts a second; nothing goes out from the number of the next account either, unless somebody says so."""
     made, _workers = send(1_500)
     AccountState.objects.filter(pk=made.account_id).update(messages_per_second=100)
     factories.account(made.organization, "infobip", sender="447700900777")
     wait_for(lambda: sent(made) >= 300, 90, "300 messages")
 
-    ProviderAccount.objects.filter(pk=made.account_id).update(deleted_at=timezone.now())
+    ENDS[end](ProviderAccount.objects.get(pk=made.account_id))
     marked = sent(made)
     wait_for(lambda: Distribution.objects.get(pk=made.pk).problem, 30, "the distribution to say so")
     wait_for(lambda: not made.messages.filter(status=Status.SENDING).exists(), 30, "what was leaving")
