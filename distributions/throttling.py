@@ -35,6 +35,7 @@ class Throttle:
         self.good = self.rate  # what was taken when the limit was last met: beyond it, carefully
         self._pumps = pumps
         self._answers: deque[tuple[float, int, bool]] = deque()  # when, segments, whether it was too many
+        self.takes_nothing = True  # nothing but "too many" has been answered so far
         self._deaf_until = 0.0  # answers to what had left before the rate fell say nothing of the new one
         self._rises_at = now + WINDOW
         self._probe = PROBE
@@ -47,6 +48,7 @@ class Throttle:
         """Take in an answer. True if the limit has been reached, so that the account must pause for a moment."""
         self._forget(now)
         self._answers.append((now, segments, too_many))
+        self.takes_nothing &= too_many
         if not too_many or now < self._deaf_until:
             return False
         refused = sum(is_refusal for _at, _segments, is_refusal in self._answers)
@@ -54,11 +56,6 @@ class Throttle:
             return False
         self._fall(now)
         return True
-
-    @property
-    def takes_nothing(self) -> bool:
-        """Whether all of the latest answers were "too many"."""
-        return bool(self._answers) and all(too_many for _at, _segments, too_many in self._answers)
 
     def paused(self, until: float) -> None:
         """The account pauses: the rate is not looked at before some answers have come afterwards."""

@@ -189,3 +189,18 @@ def test_another_pump_begins_with_what_was_learned():
     assert Throttle(100.0, 48.0, 0.0).rate == 48
     assert Throttle(20.0, 48.0, 0.0).rate == 20  # the account's own rate has been set lower since
     assert not Throttle(20.0, 48.0, 0.0).is_held_down
+
+
+def test_a_provider_that_has_taken_something_is_no_provider_that_takes_nothing():
+    """The pump ends only where not a single text was taken: what comes in between is a pause."""
+    throttle = Throttle(100.0, None, 0.0)
+
+    for number in range(5):
+        throttle.answered(number / 10, 1, too_many=True)
+    assert throttle.takes_nothing
+    throttle.answered(0.6, 1, too_many=False)
+    throttle.paused(1.6)
+    for number in range(5):
+        throttle.answered(2 + number / 10, 1, too_many=True)
+
+    assert not throttle.takes_nothing
