@@ -855,5 +855,5 @@ class AccountLife(RuleBasedStateMachine):
 def test_whatever_is_done_to_accounts_one_is_in_use_and_no_text_changes_its_number_unasked(acme):
     run_state_machine_as_test(
         type("AccountLife", (AccountLife,), {"acme": staticmethod(acme)}),
-        settings=settings(max_examples=30, stateful_step_count=16, deadline=None, database=None),
+        settings=settings(max_examples=20, stateful_step_count=16, deadline=None, database=None),
     )
