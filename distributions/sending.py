@@ -57,6 +57,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TICK = 0.005  # seconds between looks at the window
+LEAD = 0.15  # seconds before they may leave that messages are marked: the database must not make them late
 WRITE_EVERY = 0.15  # seconds a result waits for company at the most
 LONGEST = 60.0  # seconds a process goes on pumping before other tasks have their turn
 LANES = 32  # accounts that one process pumps at once: a slow number, or a provider that hangs, holds up no other
@@ -408,8 +409,8 @@ class Pump:
             if needed := self.pace.needs(sum(segments.values())):
                 begins_in = await self.db(lambda: reserve(self.account_id, needed, self.pace.rate))
                 self.pace.grant(needed, begins_in)
-                if begins_in > 0.02:
-                    await self.wait(begins_in)  # marked only when they may leave: what waits is not at risk
+                if begins_in > LEAD:
+                    await self.wait(begins_in - LEAD)  # marked only when they may leave: what waits is not at risk
             if stopping.value:
                 work.queued.extendleft(reversed(group))
                 work.in_flight -= len(group)
