@@ -19,10 +19,9 @@ from extensions.routing import NoRoute, Route, routes_for
 from organizations import commitments, permissions
 from organizations.commitments import NAMED, Depending
 from organizations.models import Organization, User, UserGroup, UserType
-from surveys.models import Survey
+from surveys.models import LONGEST_WAIT, Survey
 
 State = Distribution.State
-LONGEST_WAIT = timedelta(hours=336)  # for a reply, as a survey may set it
 
 
 def of_survey(survey: Survey) -> bool:
@@ -53,7 +52,7 @@ def of_contact(contact: Contact) -> bool:
         conversation=None,
         distribution__method=Distribution.Method.INTERACTIVE,
         distribution__state__in=(State.SENDING, State.FINISHED),
-        distribution__launched_at__gte=timezone.now() - LONGEST_WAIT,
+        distribution__launched_at__gte=timezone.now() - timedelta(hours=LONGEST_WAIT),
     )
     return under_way.exists() or asked.exists()
 

@@ -283,6 +283,7 @@ class Pump:
     segments: dict[int, int] = field(default_factory=dict)  # of the messages in flight
     renew_token: bool = False
     met_a_limit: bool = False  # a text was answered "too many requests"
+    rate_fell: bool = False  # and the other pumps have not been told yet
     draining: bool = False
     closing: bool = False
     urls: dict[str, str] = field(default_factory=dict)
@@ -561,6 +562,7 @@ class Pump:
             result.due_at, self.met_a_limit = now + asked, True
         if not self.throttle.answered(now, result.segments, too_many=outcome.too_many) or self.halt.reason:
             return
+        self.rate_fell = True
         if self.throttle.takes_nothing or asked > HOLD:
             pause = outcome.retry_after or health.backoff(self.account.state.failures)
             self.halt = Halt(outcome.error or "too many requests", until=now + pause)
@@ -712,8 +714,8 @@ class Pump:
         """
         rate = self.throttle.rate if self.throttle.is_held_down else None
         pause = max(0.0, self.paused_until - time.monotonic())
-        fell = rate is not None and (self.known_rate is None or rate < self.known_rate)
-        if fell or (self.draining and rate != self.known_rate):
+        if self.rate_fell or (self.draining and rate != self.known_rate):
+            self.rate_fell = False
             health.slow_down(self.account, rate, timezone.now() + timedelta(seconds=pause))
             self.known_rate = rate
 
