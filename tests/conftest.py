@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connection
 from django.utils import translation
 from hypothesis import settings
@@ -37,6 +38,9 @@ CHROMIUM_FLAGS = [
 ]
 settings.register_profile("patient", deadline=None)  # a busy machine makes no test wrong
 settings.load_profile("patient")
+# Hashing a password takes a quarter of a second where people log in; tests make thousands of users. The processes they
+# start keep the real cost: it stands in the hash.
+Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 8, 1
 ON_SQLITE = os.environ.get("TEST_DATABASE") == "sqlite"
 
 _processes = pytest.StashKey[list[Process]]()
@@ -54,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("In CI the tests with PgBouncer must run, and there is none: install that package.")
     if NGINX is None and not ON_SQLITE and os.environ.get("CI") == "true":
         raise pytest.UsageError("In CI the shipped proxy must be tried, and there is no `nginx`: install nginx-light.")
+    django_settings.WHITENOISE_AUTOREFRESH = True  # or each Client() reads the folders of static files anew
     search = config.stash[_searched] = SecretSearch()
     logging.getLogger().addHandler(search)
 
