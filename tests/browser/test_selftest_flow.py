@@ -58,6 +58,14 @@ def wrong_path(start: Callable[..., Any], web: Web) -> Web:
     return served
 
 
+@pytest.fixture(scope="module")
+def open_door(start: Callable[..., Any]) -> Web:
+    """Its PUBLIC_URL leads to a server that believes its proxy, and no proxy drops forged headers before it."""
+    believing = start(Web, BEHIND_TLS_PROXY="true")
+    served: Web = start(Web, PUBLIC_URL=believing.url)
+    return served
+
+
 @pytest.fixture
 def clinic(web: Web) -> Organization:
     return factories.organization("City Clinic")
@@ -73,15 +81,15 @@ def person(request: pytest.FixtureRequest, web: Web, page: Page) -> Iterator[Per
     assert somebody.problems == []
 
 
-def try_webhooks(person: Person, account: ProviderAccount, *, web: Web) -> Locator:
-    """Press the button on the account's page; what then stands under it, a notice for each route."""
+def try_webhooks(person: Person, account: ProviderAccount, *, web: Web, more: int = 0) -> Locator:
+    """Press the button on the account's page; what then stands under it, a notice for each route and `more`."""
     person.web = web
     person.log_in(factories.administrator(account.organization))
     person.go(f"/admin/extensions/account/{account.public_id}/")
     step = person.page.locator(".ext-check", has=person.page.locator("#webhooks-button"))
     step.get_by_role("button", name="Test the webhooks").click()
     found = step.get_by_role("status").locator(".sb-notice")
-    expect(found).to_have_count(2 if account.capabilities.two_way else 1)
+    expect(found).to_have_count((2 if account.capabilities.two_way else 1) + more)
     person.looks_right()
     return found
 
@@ -128,6 +136,17 @@ def test_the_public_url_has_a_path_too_many(person: Person, clinic: Organization
         expect(notice.locator(".ext-came-back")).to_contain_text("HTTP 404")
     assert not Callback.objects.filter(account=account).exists()
     assert not RefusedCallback.objects.filter(organization=clinic).exists(), "our own call is no stranger's"
+
+
+def test_a_forged_header_arrives(person: Person, clinic: Organization, open_door: Web) -> None:
+    found = try_webhooks(person, factories.account(clinic, "twilio"), web=open_door, more=1)
+
+    *good, warning = found.all()
+    for notice, route in zip(good, ROUTES, strict=True):
+        expect(notice).to_contain_text(f"{route}: good.")
+    expect(warning).to_contain_text("Not safe: A header that this test has forged has arrived")
+    expect(warning).to_contain_text("underscores_in_headers off")
+    expect(warning).to_have_class("sb-notice is-bad")
 
 
 def test_a_sender_that_nobody_can_answer_has_one_route(person: Person, clinic: Organization, web: Web) -> None:
