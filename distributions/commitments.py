@@ -61,12 +61,19 @@ def of_contact(contact: Contact) -> bool:
 
 
 def _planned() -> QuerySet[Distribution]:
-    return Distribution.objects.filter(state=State.SCHEDULED).order_by("send_at", "pk")
+    """Those that are being changed are promised too: each may be kept as it was planned, and nobody looks again."""
+    plans: QuerySet[Distribution] = Distribution.objects.planned()
+    return plans
+
+
+def _to(lists: QuerySet[ContactList]) -> QuerySet[Distribution]:
+    keys = lists.order_by().values("pk")
+    return _planned().filter(Q(contact_list__in=keys) | Q(planned_list__in=keys))
 
 
 def _depending(plans: QuerySet[Distribution], consequence: Callable[[int], str]) -> Depending:
     """The first of these plans, how many there are, and what becomes of so many."""
-    rows: list[Any] = list(plans.only("name", "send_at").annotate(number=Window(Count("pk")))[:NAMED])
+    rows: list[Any] = list(plans.only("name", "send_at", "plan").annotate(number=Window(Count("pk")))[:NAMED])
     number = rows[0].number if rows else 0
     return Depending([starting.plan_of(row) for row in rows], number, consequence(number))
 
@@ -76,6 +83,12 @@ def _without_list(number: int) -> str:
         "It will not begin until another list is chosen for it.",
         "They will not begin until other lists are chosen for them.",
         number,
+    )
+
+
+def _without_survey(number: int) -> str:
+    return ngettext(
+        "It cannot be kept as it was planned any more.", "They cannot be kept as they were planned any more.", number
     )
 
 
@@ -102,17 +115,21 @@ def _without_account(number: int) -> str:
 
 
 def on_lists(lists: QuerySet[ContactList]) -> Depending:
-    plans = _planned().filter(contact_list__in=lists.order_by().values("pk"))
-    return _depending(plans, _without_list)
+    return _depending(_to(lists), _without_list)
+
+
+def on_surveys(surveys: QuerySet[Survey]) -> Depending:
+    """Those that are being changed to another survey: what has one now keeps it from being deleted."""
+    return _depending(_planned().filter(Q(planned_survey__in=surveys.order_by().values("pk"))), _without_survey)
 
 
 def on_contacts(contacts: QuerySet[Contact]) -> Depending:
     """Those whose lists would have nobody left who can be texted."""
     going = contacts.order_by()
-    of_list = Contact.objects.filter(contact_list=OuterRef("contact_list"))
+    of_list = Contact.objects.filter(contact_list=OuterRef("pk"))
     left = reachable(of_list).exclude(pk__in=going.values("pk"))
-    plans = _planned().filter(contact_list__in=going.values("contact_list")).exclude(Exists(left))
-    return _depending(plans, _without_people)
+    emptied = ContactList.objects.filter(pk__in=going.values("contact_list")).exclude(Exists(left))
+    return _depending(_to(emptied), _without_people)
 
 
 def on_users(users: QuerySet[User]) -> Depending:
@@ -157,9 +174,9 @@ def on_switches(switches: QuerySet[EnabledExtension]) -> Depending:
     """Those of organisations that would have no account in use without these extensions."""
     gone = set(switches.values_list("pk", flat=True))
     owners = Organization.objects.filter(
-        pk__in=switches.order_by().values("organization"), distribution__state=State.SCHEDULED
+        pk__in=_planned().filter(organization__in=switches.order_by().values("organization")).values("organization")
     )
-    organizations = list(owners.select_related("licence").distinct())
+    organizations = list(owners.select_related("licence"))
     now = routes_for(organizations)
     after = routes_for(organizations, EnabledExtension.objects.exclude(pk__in=gone))
     losing = [key for key, route in after.items() if isinstance(route, NoRoute) and isinstance(now[key], Route)]
@@ -173,6 +190,7 @@ def register() -> None:
     commitments.register(Contact, of_contact)
     commitments.register_lookout(starting.look_ahead)
     commitments.register_dependents(ContactList, on_lists)
+    commitments.register_dependents(Survey, on_surveys)
     commitments.register_dependents(Contact, on_contacts)
     commitments.register_dependents(User, on_users)
     commitments.register_dependents(UserGroup, on_groups)

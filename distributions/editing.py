@@ -6,6 +6,7 @@ like any other launch; nobody has to look again at what is kept as it was.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -77,17 +78,37 @@ def keep(distribution: Distribution, user: User) -> None:
         row = edited.filter(edited_at__isnull=False).first()
         if row is None or row.plan is None:
             return
-        kept = {name: _as_value(name, row.plan[name]) for name in (*OF_THE_FORM, *OF_ITS_STATE)}
-        if not Survey.objects.filter(pk=kept["survey_id"]).exists():
-            raise Gone(_("The survey of the plan has been deleted since. Choose another one, and plan it anew."))
-        if not ContactList.objects.filter(pk=kept["contact_list_id"]).exists():
-            kept["contact_list_id"] = None
+        as_planned([row])
+        if row.survey_id is None:
+            raise Gone(without_survey())
+        kept = {name: getattr(row, name) for name in (*OF_THE_FORM, *OF_ITS_STATE)}
         now = timezone.now()
         if not kept["held_at"] and not kept["paused_at"] and kept["send_at"] <= now:
             kept["held_at"] = now
             kept["problem"] = _("Its time passed while it was being changed. Decide whether it is still to be sent.")
         Distribution.objects.filter(pk=row.pk).update(state=State.SCHEDULED, plan=None, edited_at=None, **kept)
         audit.record(KEPT, organization=distribution.organization, actor=user, target=distribution)
+
+
+def as_planned(rows: Iterable[Distribution]) -> None:
+    """Have these be, in memory, what was planned: that is what they are if they are kept as they were.
+
+    What was deleted since is None, the survey included.
+    """
+    plans = [(row, row.plan) for row in rows if row.plan is not None]
+    there: dict[str, set[int]] = {}
+    for name, model in (("contact_list_id", ContactList), ("survey_id", Survey)):
+        keys = {plan[name] for _row, plan in plans} - {None}
+        there[name] = set(model._default_manager.filter(pk__in=keys).values_list("pk", flat=True))
+    for row, plan in plans:
+        for name in (*OF_THE_FORM, *OF_ITS_STATE):
+            value = _as_value(name, plan[name])
+            setattr(row, name, None if name in there and value not in there[name] else value)
+
+
+def without_survey() -> str:
+    """What to say of a plan whose survey is not there any more."""
+    return _("The survey of the plan has been deleted since. Choose another one, and plan it anew.")
 
 
 def _as_text(value: Any) -> Any:

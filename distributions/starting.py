@@ -22,6 +22,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from distributions import editing
 from distributions.models import Distribution
 from distributions.review import Facts, FactsOfMany, Obstacle, people_of, ready
 from extensions.routing import NoRoute
@@ -78,8 +79,9 @@ def start(distribution: Distribution) -> None:
 def look_ahead(organization_id: int | None = None) -> list[Plan]:
     """Say of planned distributions what would keep them from beginning, as `start` would find it if it were now.
 
-    For one organisation: all of them, because something has just changed there. For all: those with an alarm, and those
-    at which nobody has looked for a while; at most so many at once, in a few statements.
+    For one organisation: all of them, because something has just changed there; those that are being changed as they
+    were planned. For all: those with an alarm, and those at which nobody has looked for a while; at most so many at
+    once, in a few statements.
 
     Returns those of which nothing of the kind was known before, the first to come first.
     """
@@ -87,6 +89,7 @@ def look_ahead(organization_id: int | None = None) -> list[Plan]:
     rows = Distribution.objects.filter(state=State.SCHEDULED, held_at=None)
     rows = rows.filter(Q(send_at__gt=now) | Q(paused_at__isnull=False))  # the others begin in this moment
     if organization_id is not None:
+        rows |= Distribution.objects.filter(state=State.DRAFT, plan__isnull=False)
         rows = rows.filter(organization=organization_id)
     else:
         rows = rows.filter(Q(looked_at=None) | Q(looked_at__lt=now - LOOK_EVERY) | ~Q(problem=""))
@@ -94,16 +97,19 @@ def look_ahead(organization_id: int | None = None) -> list[Plan]:
     rows = rows.select_related("organization__licence", "survey__organization", *planner)
     rows = rows.prefetch_related("launched_by__groups", "survey__questions")
     by_language: dict[str, list[Distribution]] = defaultdict(list)
-    for row in rows.order_by(F("looked_at").asc(nulls_first=True), "pk")[:LOOKED_AT_ONCE]:
-        by_language[row.organization.language].append(row)
-    found: dict[str, list[int]] = defaultdict(list)
+    looked_at = list(rows.order_by(F("looked_at").asc(nulls_first=True), "pk")[:LOOKED_AT_ONCE])
+    editing.as_planned(looked_at)
+    for row in looked_at:
+        if row.held_at is None:
+            by_language[row.organization.language].append(row)
+    found: dict[str, list[Distribution]] = defaultdict(list)
     fresh: list[Plan] = []
     for language, distributions in by_language.items():
         with translation.override(language):
             facts = FactsOfMany(distributions)
             for row in distributions:
                 problem = _would_hold(row, facts)[:300]
-                found[problem].append(row.pk)
+                found[problem].append(row)
                 if problem and not row.problem:
                     fresh.append(plan_of(row, problem))
     _note(found)
@@ -113,12 +119,14 @@ def look_ahead(organization_id: int | None = None) -> list[Plan]:
 def plan_of(distribution: Distribution, problem: str = "") -> Plan:
     """A planned distribution as other apps know it."""
     link = reverse("admin:distributions_distribution_change", args=[distribution.pk])
-    assert distribution.send_at is not None  # it is planned
-    return Plan(distribution.name, link, distribution.send_at, problem)
+    assert distribution.due_at is not None  # it is planned
+    return Plan(distribution.name, link, distribution.due_at, problem, distribution.plan is not None)
 
 
 def _would_hold(distribution: Distribution, facts: Facts) -> str:
     """Why it would not begin, "" if it would."""
+    if distribution.survey_id is None:
+        return editing.without_survey()
     try:
         ready(distribution, _launcher(distribution), facts)
         return many_more(distribution, facts.people(distribution))
@@ -131,15 +139,21 @@ def _would_hold(distribution: Distribution, facts: Facts) -> str:
         return distribution.problem
 
 
-def _note(found: dict[str, list[int]]) -> None:
+def _note(found: dict[str, list[Distribution]]) -> None:
     """Write down what was found. Rows that somebody is at work on are left to the next look: nobody waits for it."""
     planned = Distribution.objects.filter(state=State.SCHEDULED, held_at=None)
+    being_changed = Distribution.objects.filter(state=State.DRAFT, plan__isnull=False)
     with transaction.atomic():
-        looked_at = planned.filter(pk__in=chain.from_iterable(found.values())).order_by("pk")
-        keys = set(looked_at.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+        looked_at = (planned | being_changed).filter(pk__in=[row.pk for row in chain.from_iterable(found.values())])
+        locked = looked_at.order_by("pk").select_for_update(no_key=True, skip_locked=True)
+        keys = set(locked.values_list("pk", flat=True))
         for problem, rows in found.items():
-            mine = planned.filter(pk__in=keys.intersection(rows))
+            mine = planned.filter(pk__in=keys.intersection(row.pk for row in rows))
             mine.exclude(problem=problem).update(problem=problem)
+            for row in rows:
+                if row.pk in keys and row.plan is not None and row.problem != problem:
+                    same = being_changed.filter(pk=row.pk, edited_at=row.edited_at)
+                    same.update(plan={**row.plan, "problem": problem})
         planned.filter(pk__in=keys).update(looked_at=timezone.now())
 
 

@@ -29,18 +29,27 @@ NAMED = 5  # plans; of the others it is said how many
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A planned distribution; `problem` says why it cannot begin as things stand, "" if it can."""
+    """A planned distribution; `problem` says why it cannot begin as things stand, "" if it can.
+
+    While somebody is changing it, it is as it was planned: it may be kept so.
+    """
 
     name: str
     link: str
     due_at: datetime | None
     problem: str = ""
+    is_being_changed: bool = False
 
     def __str__(self) -> str:
         if self.due_at is None:
             return self.name
         moment = date_format(timezone.localtime(self.due_at), "SHORT_DATETIME_FORMAT")
-        return _("%(name)s (%(moment)s)") % {"name": self.name, "moment": moment}
+        names = {"name": self.name, "moment": moment}
+        return (
+            _("%(name)s (%(moment)s, being changed)") % names
+            if self.is_being_changed
+            else _("%(name)s (%(moment)s)") % names
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from contacts import importing
 from contacts.models import Contact, ContactList, OptOut
-from distributions import services, starting, sweeping
+from distributions import editing, services, starting, sweeping
 from distributions.models import Distribution
 from extensions import services as accounts
 from extensions.models import EnabledExtension, ProviderAccount
@@ -788,6 +788,139 @@ def test_the_page_of_an_account_names_them_if_it_is_the_one_in_use(house: House)
     ProviderAccount.objects.filter(pk=second.pk).update(granted_at=None)
     page = unescape(house.client.get(address).content.decode()).partition('id="depending"')[2]
     assert "It will not begin until an account is in use." in page
+
+
+# --- what is being changed may be kept as it was planned --------------------------------------------------------------
+
+
+def begin_to_change(house: House) -> None:
+    """A colleague has chosen another list and another survey, and no time, but has not planned it anew."""
+    editing.begin(house.planned, house.colleague)
+    other, survey = factories.contact_list(house.clinic, 2, phone="+4477009{:05d}"), factories.survey(house.clinic)
+    Distribution.objects.filter(pk=house.planned.pk).update(contact_list=other, survey=survey, send_at=None)
+    house.planned.refresh_from_db()
+
+
+@pytest.mark.parametrize("rows_of", ROWS, ids=lambda rows: rows.__name__)
+def test_what_is_being_changed_is_named_before_too(
+    house: House, neighbour: House, rows_of: Callable[[House], tuple[str, Any]]
+) -> None:
+    rows_of(neighbour)
+    for each in (house, neighbour):
+        begin_to_change(each)
+    house.plan("Later")
+    Distribution.objects.filter(name="Later").update(send_at=timezone.now() + timedelta(days=8))
+
+    for remark in asked(house, *rows_of(house)):
+        assert "2 planned distributions depend on this." in remark
+        assert ", being changed)" in remark
+        assert remark.index("Spring at Riverside (") < remark.index(", being changed)") < remark.index("Later (")
+        assert f'href="/admin/distributions/distribution/{house.planned.pk}/change/"' in remark
+        for other in ("draft at", "finished at", "cancelled at", "Hillside"):
+            assert other not in remark
+
+
+def test_the_list_that_is_chosen_for_what_is_being_changed_is_relied_on_as_well(house: House) -> None:
+    begin_to_change(house)
+    assert house.planned.contact_list is not None
+
+    for remark in asked(house, "contacts/contactlist", ContactList.objects.filter(pk=house.planned.contact_list.pk)):
+        assert "Spring at Riverside (" in remark
+    others = factories.contact_list(house.clinic, 1)
+    assert asked(house, "contacts/contactlist", ContactList.objects.filter(pk=others.pk)) == ["", ""]
+
+
+def test_the_last_people_of_what_is_being_changed_are_remarked_on(house: House) -> None:
+    begin_to_change(house)
+
+    one, many = asked(house, "contacts/contact", Contact.objects.filter(contact_list=house.people).order_by("pk"))
+
+    assert one == ""
+    assert "Spring at Riverside (" in many
+    assert ", being changed)" in many
+
+
+def test_the_survey_of_the_plan_is_named_when_another_has_been_chosen_since(house: House) -> None:
+    house.survey = factories.survey(house.clinic)
+    plan = house.plan("Only one with this survey")
+    editing.begin(plan, house.colleague)
+    Distribution.objects.filter(pk=plan.pk).update(survey=factories.survey(house.clinic))
+
+    for remark in asked(house, "surveys/survey", Survey.objects.filter(pk=house.survey.pk)):
+        assert "Only one with this survey (" in remark
+        assert "It cannot be kept as it was planned any more." in remark
+    said = said_after(house, delete(house, "surveys/survey", house.survey.pk))
+    assert "The survey of the plan has been deleted since." in said
+
+
+def test_the_pages_of_an_account_and_of_an_extension_name_what_is_being_changed(house: House) -> None:
+    begin_to_change(house)
+    switches = EnabledExtension.objects.filter(organization=house.clinic, provider="twilio")
+
+    for name in ("delete", "withdraw"):
+        page = unescape(house.client.get(f"/admin/extensions/account/{house.account.public_id}/{name}/").text)
+        assert ", being changed)" in page.partition('id="depending"')[2]
+    for remark in asked(house, "extensions/enabledextension", switches, factories.operator()):
+        assert "1 planned distribution depends on this." in remark
+        assert "Spring" not in remark
+
+
+@pytest.mark.parametrize("goes", WAYS, ids=lambda way: way.__name__)
+def test_whoever_changes_something_is_told_what_could_not_be_kept_as_it_was(
+    house: House, neighbour: House, goes: Callable[[House], Any]
+) -> None:
+    """And who keeps it so, sees it."""
+    begin_to_change(house)
+
+    answer = goes(house)
+
+    if goes in OF_THE_ROUTE:
+        by_operator = "1 planned distribution of the organisation cannot begin as things stand."
+        said = unescape(answer.client.get("/admin/", follow=True).text)
+        assert goes is delete_the_account or by_operator in said
+    else:
+        said = said_after(house, answer)
+        assert "This planned distribution cannot begin as things stand:" in said
+        assert ">Spring at Riverside (" in said
+        assert ", being changed)" in said
+        assert "Hillside" not in said
+    house.planned.refresh_from_db()
+    assert (house.planned.state, house.planned.problem) == (State.DRAFT, "")
+    assert house.planned.plan["problem"]
+    if goes is not licence_ends:
+        editing.keep(house.planned, house.colleague)
+        problem = house.problem()
+        assert problem
+        assert house.planned.state == State.SCHEDULED
+        sweeping.look_ahead()
+        assert house.problem() == problem
+
+
+@pytest.mark.parametrize("goes", THERE_AND_BACK, ids=lambda way: way.__name__)
+def test_what_has_been_put_right_meanwhile_is_no_problem_of_what_is_kept(
+    house: House, goes: Callable[[House], Callable[[], Any]]
+) -> None:
+    begin_to_change(house)
+    come_back = goes(house)
+    starting.look_ahead(house.clinic.pk)
+    house.planned.refresh_from_db()
+    assert house.planned.plan["problem"]
+
+    come_back()
+    starting.look_ahead(house.clinic.pk)
+    editing.keep(house.planned, house.colleague)
+
+    assert house.problem() == ""
+
+
+def test_why_something_is_held_is_not_forgotten_while_it_is_being_changed(house: House) -> None:
+    Distribution.objects.filter(pk=house.planned.pk).update(held_at=timezone.now(), problem="Why.")
+    begin_to_change(house)
+    delete_the_list(house)
+
+    editing.keep(house.planned, house.colleague)
+
+    assert house.problem() == "Why."
 
 
 # --- and what is said after a change, for which nobody asks before ----------------------------------------------------

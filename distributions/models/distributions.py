@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import cached_property
@@ -53,6 +55,23 @@ class DistributionQuerySet(OwnedQuerySet):
         """Those that do not go on, or will not begin, before somebody has done something."""
         running = (Distribution.State.SCHEDULED, Distribution.State.LAUNCHING, Distribution.State.SENDING)
         return self.filter(~models.Q(problem="") & models.Q(state__in=running) | models.Q(edited_at__isnull=False))
+
+    def planned(self) -> DistributionQuerySet:
+        """Those with a plan, the first to come first: waiting for their time, or being changed (`editing.py`).
+
+        `planned_list` and `planned_survey` are what the plan of one that is being changed has, None for the others.
+        """
+        waiting, changing = Q(state=Distribution.State.SCHEDULED), Q(state=Distribution.State.DRAFT, plan__isnull=False)
+        moment = models.DateTimeField()
+        return (
+            self.filter(waiting | changing)
+            .alias(
+                planned_list=Cast(KT("plan__contact_list_id"), models.BigIntegerField()),
+                planned_survey=Cast(KT("plan__survey_id"), models.BigIntegerField()),
+                begins=Coalesce(Cast(KT("plan__send_at"), moment), F("send_at"), output_field=moment),
+            )
+            .order_by("begins", "pk")
+        )
 
     def with_answers(self) -> DistributionQuerySet:
         """With what `answers_until` reads, in the same query: a list would otherwise ask once for every row."""
@@ -182,11 +201,16 @@ class Distribution(Owned):
         return in_zone(self.send_at, self.time_zone) if self.send_at else ""
 
     @property
+    def due_at(self) -> datetime | None:
+        """When it is to begin; while it is being changed, when it was to before."""
+        if self.plan is None:
+            return self.send_at
+        return datetime.fromisoformat(self.plan["send_at"]) if self.plan["send_at"] else None
+
+    @property
     def planned_before(self) -> str:
         """When it was to begin before somebody began to change it."""
-        if not self.plan or not self.plan["send_at"]:
-            return ""
-        return in_zone(datetime.fromisoformat(self.plan["send_at"]), self.plan["time_zone"])
+        return in_zone(self.due_at, self.plan["time_zone"]) if self.plan and self.due_at else ""
 
     @property
     def is_interactive(self) -> bool:
