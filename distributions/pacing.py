@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -50,16 +52,24 @@ def _reserve_optimistically(account_id: int, length: float) -> float:
             return (start - now).total_seconds()
 
 
+@dataclass
+class Block:
+    """Slots that were reserved together: how many are left, and when the first of them begins (monotonic seconds)."""
+
+    left: int
+    begins_at: float
+
+
 class Pace:
-    """One pump's share of the rate: blocks of slots reserved ahead, used evenly.
+    """One pump's share of the rate: blocks of slots reserved ahead, used evenly and to the last.
 
     `reserve` is called with a number of segments and returns the seconds until their first slot.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._left = 0
-        self._slot_at = 0.0
+        self._blocks: deque[Block] = deque()
+        self._free_at = 0.0  # the end of the slot that was used last
 
     @property
     def block(self) -> int:
@@ -67,25 +77,38 @@ class Pace:
         return max(1, min(500, int(self.rate * BLOCK)))
 
     def needs(self, segments: int) -> int:
-        """How many segments must be reserved before this many can be sent; 0 if enough are in hand."""
+        """How many more segments must be reserved before this many can be sent; 0 if enough are in hand."""
         if self.rate >= UNPACED:
             return 0
-        if self._left and time.monotonic() > self._slot_at + LATE + self._left / self.rate:
-            self._left = 0  # the block is in the past: using it now would be a burst
-        return 0 if self._left >= segments else max(self.block, segments)
+        now = time.monotonic()
+        while self._blocks and now > self._blocks[0].begins_at + LATE + self._blocks[0].left / self.rate:
+            self._blocks.popleft()  # it is in the past: using it now would be a burst
+        missing = segments - sum(block.left for block in self._blocks)
+        return max(self.block, missing) if missing > 0 else 0
 
     def grant(self, segments: int, begins_in: float) -> None:
         """A reservation was made."""
-        self._left = segments
-        self._slot_at = time.monotonic() + begins_in
+        self._blocks.append(Block(segments, time.monotonic() + begins_in))
+
+    def starts_in(self) -> float:
+        """Seconds until the next message may leave, as far as slots are in hand."""
+        if self.rate >= UNPACED or not self._blocks:
+            return 0.0
+        return max(0.0, max(self._blocks[0].begins_at, self._free_at) - time.monotonic())
 
     def take(self, segments: int) -> float:
         """Use slots for one message; returns the seconds to wait before it may leave."""
         if self.rate >= UNPACED:
             return 0.0
         now = time.monotonic()
-        wait = self._slot_at - now
-        self._left -= segments
-        # A pump that is late goes on from now at the same rate instead of catching up all at once.
-        self._slot_at = max(self._slot_at, now - LATE) + segments / self.rate
-        return max(0.0, wait)
+        leaves_in = self.starts_in()
+        while segments > 0 and self._blocks:
+            block = self._blocks[0]
+            used = min(segments, block.left)
+            # A pump that is late goes on from now at the same rate instead of catching up all at once.
+            block.begins_at = self._free_at = max(block.begins_at, self._free_at, now - LATE) + used / self.rate
+            block.left -= used
+            segments -= used
+            if not block.left:
+                self._blocks.popleft()
+        return leaves_in

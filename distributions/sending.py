@@ -156,13 +156,14 @@ class Crew:
     async def run(self, account_id: int) -> list[int]:
         self.start(account_id)
         first = self.lanes[account_id]
+        pause = LOOK_EVERY / 2  # whoever was rung for at the same time waits behind this task
         while self.lanes:
-            # One account alone mostly sends as fast as it can, and every statement is counted there.
-            pause = LOOK_EVERY if len(self.lanes) > 1 else 2 * LOOK_EVERY
             await asyncio.wait(self.lanes.values(), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             self.collect()
             if self.lanes and len(self.lanes) < LANES and time.monotonic() < self.ends_at and not stopping.value:
                 await self.look()
+            # One account alone mostly sends as fast as it can, and every statement is counted there.
+            pause = LOOK_EVERY if len(self.lanes) > 1 else 2 * LOOK_EVERY
         if error := first.exception():
             raise error
         return sorted(self.more)
@@ -366,7 +367,10 @@ class Pump:
                 self.works += claimed
                 await self.settle_works()
                 if not claimed:
-                    if not any(work.held or (work.in_flight and self.met_a_limit) for work in self.works):
+                    # What is given back in a moment is claimed again at once.
+                    if not any(
+                        work.held or (work.in_flight and (work.unfinished or self.met_a_limit)) for work in self.works
+                    ):
                         return False
                     await self.wait(LOOK_EVERY / 4)
                 continue
@@ -410,8 +414,8 @@ class Pump:
             if needed := self.pace.needs(sum(segments.values())):
                 begins_in = await self.db(lambda: reserve(self.account_id, needed, self.pace.rate))
                 self.pace.grant(needed, begins_in)
-                if begins_in > LEAD:
-                    await self.wait(begins_in - LEAD)  # marked only when they may leave: what waits is not at risk
+            if (early := self.pace.starts_in() - LEAD) > 0:
+                await self.wait(early)  # marked only when they may leave: what waits is not at risk
             if stopping.value:
                 work.queued.extendleft(reversed(group))
                 work.in_flight -= len(group)

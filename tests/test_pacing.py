@@ -37,12 +37,16 @@ class Row:
     def __init__(self, clock, rate):
         self.clock, self.rate, self.next_slot_at = clock, rate, 0.0
 
+    def reserve(self, segments):
+        """In how many seconds the first of so many places begins."""
+        begins_at = max(self.next_slot_at, self.clock.now)
+        self.next_slot_at = begins_at + segments / self.rate
+        return begins_at - self.clock.now
+
     def leave(self, pace, segments=1):
         """When a message leaves that is asked for now."""
         if needed := pace.needs(segments):
-            begins_at = max(self.next_slot_at, self.clock.now)
-            self.next_slot_at = begins_at + needed / self.rate
-            pace.grant(needed, begins_at - self.clock.now)
+            pace.grant(needed, self.reserve(needed))
         self.clock.now += pace.take(segments)
         return self.clock.now
 
@@ -140,6 +144,36 @@ def test_in_no_second_more_leaves_than_the_rate_allows(rate, asked):
         within = [segments for at, segments in left if start <= at < start + 1]
         # The last message may be longer than the second is, and a moment may be made up for at both ends.
         assert sum(within[:-1]) <= rate * (1 + 2 * LATE) + 1
+
+
+@given(st.floats(2, 500), st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=9), min_size=5, max_size=40))
+def test_every_place_that_was_reserved_is_used(rate, groups):
+    """Messages are marked in groups of any size and length, each as soon as the group before it has left."""
+    clock, pace = Clock(), Pace(rate)
+    began = clock.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pacing.time, "monotonic", clock.monotonic)
+        row = Row(clock, rate)
+        for group in groups:
+            if needed := pace.needs(sum(group)):
+                pace.grant(needed, row.reserve(needed))
+            leaves_in = [pace.take(segments) for segments in group]
+            clock.now += leaves_in[-1]
+    before_the_last = sum(map(sum, groups)) - groups[-1][-1]
+    assert clock.now - began <= before_the_last / rate + 1e-6
+    assert row.next_slot_at - began <= (before_the_last + groups[-1][-1] + pace.block) / rate + 1e-6
+
+
+def test_what_is_left_of_a_reservation_is_used_before_the_next(clock):
+    pace = Pace(10.0)
+    pace.grant(5, 0.0)
+    first = [pace.take(1) for _number in range(4)]
+
+    assert pace.needs(4) == pace.block  # one is in hand
+    pace.grant(5, 0.5)
+
+    assert pace.starts_in() == pytest.approx(0.4)
+    assert first + [pace.take(1) for _number in range(6)] == pytest.approx([number / 10 for number in range(10)])
 
 
 # --- all pumps of an account -----------------------------------------------------------------------------------------
