@@ -133,8 +133,8 @@ class DistributionAdmin(OwnedAdmin):
         return super().has_add_permission(request) and not missing_right(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What was sent stays; a draft may go."""
-        if missing_right(request) or (isinstance(obj, Distribution) and obj.state != State.DRAFT):
+        """What was sent or planned stays, also while it is being changed; a draft may go."""
+        if missing_right(request) or (isinstance(obj, Distribution) and (obj.state != State.DRAFT or obj.plan)):
             return False
         return super().has_delete_permission(request, obj)
 

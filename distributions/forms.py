@@ -23,7 +23,18 @@ LOCAL = "%Y-%m-%dT%H:%M"  # what a browser's date and time field sends
 
 
 class MomentField(forms.DateTimeField):
-    """A local date and time. What the clocks pass over or show twice when they are changed is refused in our words."""
+    """A local date and time. What the clocks pass over or show twice when they are changed is refused in our words.
+
+    `kept` is what is stored. Whoever leaves it as it is shown means it, seconds and a time that comes twice included.
+    """
+
+    kept: datetime | None = None
+
+    def clean(self, value: Any) -> datetime | None:
+        if self.kept is not None and value == timezone.localtime(self.kept).strftime(LOCAL):
+            return self.kept
+        cleaned: datetime | None = super().clean(value)
+        return cleaned
 
     def to_python(self, value: Any) -> datetime | None:
         try:
@@ -37,7 +48,7 @@ class MomentField(forms.DateTimeField):
             raise forms.ValidationError(sentence, code=error.code) from error
 
 
-def _moment(label: Any, help_text: Any) -> forms.DateTimeField:
+def _moment(label: Any, help_text: Any) -> MomentField:
     return MomentField(
         label=label,
         required=False,
@@ -105,6 +116,10 @@ class ComposeForm(forms.ModelForm):
         }
         if self.instance.pk and self.instance.send_at:
             self.fields["when"].initial = self.LATER
+        for name in ("send_at", "link_expires_at"):
+            moment = self.fields[name]
+            assert isinstance(moment, MomentField)
+            moment.kept = getattr(self.instance, name)
 
     def clean_message_text(self) -> str:
         text: str = self.cleaned_data["message_text"].replace("\r\n", "\n").replace("\r", "\n")

@@ -73,16 +73,30 @@ def launch(distribution: Distribution, user: User, reviewed: Fingerprint | None 
 def write(written: Distribution, fields: Sequence[str], user: User) -> bool:
     """Keep what was written of a draft; False if it is none any more, and then it stays as it was launched."""
     require_sms(user)
-    written.time_zone = timezone.get_current_timezone_name() if written.send_at else ""
     if written.pk is None:
+        written.time_zone = _zone_of(written)
         written.created_by = user
         written.save()
         return True
     with transaction.atomic():
-        if draft(written.pk) is None:
+        stored = draft(written.pk)
+        if stored is None:
             return False
+        written.time_zone = _zone_of(written, stored)
         written.save(update_fields=[*fields, "time_zone"])
     return True
+
+
+def _zone_of(written: Distribution, stored: Distribution | None = None) -> str:
+    """By whose clocks it is planned: the reader's, unless its time is as it was, or as it was planned."""
+    if written.send_at is None:
+        return ""
+    if stored is not None:
+        if stored.send_at == written.send_at and stored.time_zone:
+            return stored.time_zone
+        if stored.plan and stored.plan["time_zone"] and stored.due_at == written.send_at:
+            return str(stored.plan["time_zone"])
+    return timezone.get_current_timezone_name()
 
 
 def draft(pk: int) -> Distribution | None:

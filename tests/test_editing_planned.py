@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from html.parser import HTMLParser
 
 import pytest
 from django.db import connection
@@ -346,6 +347,139 @@ def test_home_list_page_and_review_show_the_same_time_in_the_zone_it_was_planned
         assert "1 Jul 2035, 09:30 (Europe/Berlin)" in site.get(address).text, address
     begin(site, planned)
     assert "1 Jul 2035, 09:30 (Europe/Berlin)" in site.get(f"{BASE}/{planned.pk}/review/").text
+
+
+class _Written(HTMLParser):
+    """What the form holds as it is shown, which is what a browser sends if nobody touches it."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.fields, self._select, self._area = {}, None, None
+        self.feed(page.partition('id="compose"')[2].partition("</form>")[0])
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        name = found.get("name")
+        if tag == "input" and name and (found.get("type") != "radio" or "checked" in found):
+            self.fields[name] = found.get("value", "")
+        elif tag == "option" and "selected" in found and self._select:
+            self.fields[self._select] = found["value"]
+        elif tag == "textarea":
+            self._area, self.fields[name] = name, ""
+        self._select = name if tag == "select" else self._select
+
+    def handle_endtag(self, tag):
+        self._area = None if tag == "textarea" else self._area
+
+    def handle_data(self, data):
+        if self._area:
+            self.fields[self._area] += data.removeprefix("\n") if not self.fields[self._area] else data
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu", "Europe/Berlin", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2035-07-01T07:30:00+00:00",
+        "2035-07-01T07:30:15.250000+00:00",  # by a program, to the second
+        "2035-10-28T00:30:00+00:00",  # half past two in Berlin, which comes twice that night
+        "2035-11-04T06:30:00+00:00",  # and half past one in New York
+    ],
+)
+def test_who_does_not_touch_the_time_keeps_it_and_its_zone(site, clinic, planned, zone, moment):
+    moment = datetime.fromisoformat(moment)
+    expires = moment + timedelta(days=364)  # the clocks go back that night too, or not
+    Distribution.objects.filter(pk=planned.pk).update(send_at=moment, link_expires_at=expires)
+    clinic.time_zone = zone
+    clinic.save()
+    begin(site, planned)
+
+    for text in ("Hi ${l://SurveyURL}", "Hello again ${l://SurveyURL}"):
+        written = _Written(site.get(f"{BASE}/{planned.pk}/edit/").text).fields
+        saved = site.post(f"{BASE}/{planned.pk}/edit/", written | {"message_text": text})
+        assert saved.status_code == 302, saved.text
+
+    planned.refresh_from_db()
+    assert planned.message_text == "Hello again ${l://SurveyURL}"
+    assert (planned.send_at, planned.time_zone) == (moment, "Europe/Berlin")
+    assert planned.link_expires_at == expires
+    send(site, planned.pk)
+    planned.refresh_from_db()
+    assert (planned.send_at, planned.time_zone, planned.state) == (moment, "Europe/Berlin", State.SCHEDULED)
+
+
+def test_who_changes_the_time_plans_by_their_own_clocks(site, clinic, planned):
+    clinic.time_zone = "America/New_York"
+    clinic.save()
+    begin(site, planned)
+    written = _Written(site.get(f"{BASE}/{planned.pk}/edit/").text).fields
+    assert written["send_at"] == "2035-07-01T03:30"
+
+    site.post(f"{BASE}/{planned.pk}/edit/", written | {"send_at": "2035-07-01T03:31"})
+
+    planned.refresh_from_db()
+    assert planned.send_at == datetime.fromisoformat("2035-07-01T07:31:00+00:00")
+    assert planned.time_zone == "America/New_York"
+
+
+def test_who_goes_back_to_the_planned_time_goes_back_to_its_zone(site, clinic, planned):
+    clinic.time_zone = "America/New_York"
+    clinic.save()
+    begin(site, planned)
+    address = f"{BASE}/{planned.pk}/edit/"
+    site.post(address, fields(planned, when="now", send_at=""))
+    planned.refresh_from_db()
+    assert (planned.send_at, planned.time_zone) == (None, "")
+
+    site.post(address, fields(planned, send_at="2035-07-01T03:30"))
+
+    planned.refresh_from_db()
+    assert planned.time_zone == "Europe/Berlin"
+
+
+def test_a_time_that_comes_twice_is_still_refused_where_somebody_chooses_it(site, planned):
+    begin(site, planned)
+
+    refused = site.post(f"{BASE}/{planned.pk}/edit/", fields(planned, send_at="2035-10-28T02:30"))
+
+    assert refused.status_code == 422
+    assert "comes twice or not at all" in refused.text
+
+
+# --- what is being changed is no mere draft ---------------------------------------------------------------------------
+
+
+def test_it_goes_back_to_the_plan_or_is_cancelled_and_is_never_deleted_as_a_draft(site, clinic, planned):
+    begin(site, planned)
+
+    for name in ("edit", "review"):
+        page = site.get(f"{BASE}/{planned.pk}/{name}/").text
+        assert "Back to the plan as it was" in page
+        assert f'action="{BASE}/{planned.pk}/cancel/"' in page
+        assert "Nothing of it is sent then, neither as it was planned nor as it stands now." in page
+        assert "Delete this draft" not in page
+        assert f"{BASE}/{planned.pk}/delete/" not in page
+    assert site.post(f"{BASE}/{planned.pk}/delete/", {"post": "yes"}).status_code == 403
+    site.post(f"{BASE}/{planned.pk}/cancel/")
+
+    planned.refresh_from_db()
+    assert (planned.state, planned.plan) == (State.CANCELLED, None)
+    assert AuditEvent.objects.filter(action="cancelled", object_id=planned.public_id).exists()
+    assert "being changed" not in home(factories.administrator(clinic))
+
+
+def test_a_draft_that_was_never_planned_can_be_deleted(site, clinic, account):
+    draft = factories.distribution(clinic)
+    page = site.get(f"{BASE}/{draft.pk}/edit/").text
+    assert "Delete this draft" in page
+    assert "/cancel/" not in page
+
+    site.post(f"{BASE}/{draft.pk}/delete/", {"post": "yes"})
+
+    assert not Distribution.objects.filter(pk=draft.pk).exists()
+
+
+# --- the same time everywhere, by a program ---------------------------------------------------------------------------
 
 
 def test_what_a_program_plans_is_shown_by_the_clocks_of_its_organisation(site, clinic, account, member):
