@@ -7,13 +7,14 @@ No transaction is open while a provider is being called.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import phonenumbers
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,6 +25,7 @@ from extensions import client, health, panels, rights, selftest, tokens
 from extensions.contract import (
     Check,
     Delivery,
+    DeliveryReport,
     Kind,
     NotTaken,
     OutboundSms,
@@ -446,6 +448,23 @@ def send_test(
 
 # What a report may still change: a later word never takes back an earlier final one.
 _OPEN = (Delivery.UNKNOWN, Delivery.QUEUED, Delivery.SENT)
+
+
+def record_test_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -> list[bool]:
+    """Note what became of the test messages that reports of `account` speak of; for each, whether it is about one.
+
+    One look for all of them, and none is found where nobody has tested.
+    """
+    references = {report.reference for report in reports if report.reference}
+    message_ids = {report.message_id for report in reports if report.message_id}
+    named = Q(reference__in=references) | Q(provider_message_id__in=message_ids)
+    tests = TestMessage.objects.filter(named, account=account)
+    known = {name for pair in tests.values_list("reference", "provider_message_id") for name in pair if name}
+    return [
+        not known.isdisjoint((report.reference, report.message_id))
+        and record_test_report(account, report.reference, report.status, report.error, message_id=report.message_id)
+        for report in reports
+    ]
 
 
 def record_test_report(

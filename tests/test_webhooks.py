@@ -18,7 +18,7 @@ from distributions.models import Distribution, InboundMessage, MessageEvent
 from distributions.references import reference
 from distributions.states import Status
 from extensions import panels, registry
-from extensions.models import AccountState, ProviderAccount
+from extensions.models import AccountState, ProviderAccount, TestMessage
 from tests import factories
 from webhooks import applying, inbox
 from webhooks.models import Callback, RefusedCallback
@@ -28,6 +28,11 @@ pytestmark = pytest.mark.django_db
 PUBLIC_URL = "https://surveys.example.com"
 PATH = "/distribution-providers/v1/receive/distribution/{}/twilio-sms/{}"
 FORM = "application/x-www-form-urlencoded"
+STRANGER = {  # a report about a message that is not ours
+    "MessageSid": "SM9",
+    "MessageStatus": "sent",
+    "AccountSid": factories.CREDENTIALS["twilio"]["account_sid"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -300,11 +305,7 @@ def test_a_report_that_comes_before_its_message_is_known_waits_for_it(account, m
 
 
 def test_a_report_about_nobody_is_given_up_after_some_days(account):
-    call(
-        "status",
-        "ORG42",
-        {"MessageSid": "SM9", "MessageStatus": "sent", "AccountSid": factories.CREDENTIALS["twilio"]["account_sid"]},
-    )
+    call("status", "ORG42", STRANGER)
     Callback.objects.update(received_at=timezone.now() - applying.PARKED_FOR * 2)
 
     applying.apply_due()
@@ -340,6 +341,21 @@ def test_a_thousand_callbacks_are_applied_in_a_handful_of_statements(account, dj
         assert applying.apply_due() == 300
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.DELIVERED}
+
+
+@pytest.mark.postgresql
+def test_reports_about_nobody_cost_no_statement_each(account, django_assert_max_num_queries):
+    for number in range(200):
+        call("status", "ORG42", {**STRANGER, "MessageSid": f"SM{number}"})
+    test = TestMessage.objects.create(account=account, reference="t1", provider_message_id="SM7", status="queued")
+
+    with django_assert_max_num_queries(25):
+        assert applying.apply_due() == 200
+
+    test.refresh_from_db()
+    assert test.status == "sent"
+    assert Callback.objects.filter(state=Callback.State.APPLIED).count() == 1
+    assert Callback.objects.filter(state=Callback.State.PARKED).count() == 199
 
 
 def test_old_callbacks_are_forgotten(account, message, settings):

@@ -164,9 +164,10 @@ def _due(account_id: int, limit: int) -> list[Callback]:
 def _read(account: ProviderAccount, callbacks: list[Callback], ends_at: float) -> list[Parsed]:
     """What the callbacks say: as many as can be read until `ends_at`, but at least one. No transaction is open."""
     parsed: list[Parsed] = []
+    replies = 0
     provider: Provider | None = None
     for callback in callbacks:
-        if parsed and (time.monotonic() > ends_at or sum(bool(one.inbound) for one in parsed) >= REPLIES):
+        if parsed and (time.monotonic() > ends_at or replies >= REPLIES):
             break
         one = Parsed(callback)
         try:
@@ -179,6 +180,7 @@ def _read(account: ProviderAccount, callbacks: list[Callback], ends_at: float) -
             one.problem = reason(error)
             logger.warning("Callback %s of %s cannot be read: %s", callback.pk, account.provider, described(error))
         parsed.append(one)
+        replies += bool(one.inbound)
     return parsed
 
 
@@ -344,15 +346,14 @@ def _apply_reports(account: ProviderAccount, parsed: list[Parsed]) -> None:
     places = [(one, position) for one in parsed for position in one.waiting]
     if not places:
         return
-    known = reports.apply_reports(account, [one.reports[position] for one, position in places])
+    said = [one.reports[position] for one, position in places]
+    known = reports.apply_reports(account, said)
+    unknown = [place for place, is_known in zip(places, known, strict=True) if not is_known]
+    tests = services.record_test_reports(account, [one.reports[position] for one, position in unknown])
     for one in parsed:
         one.waiting = []
-    for (one, position), is_known in zip(places, known, strict=True):
-        report = one.reports[position]
-        is_known = is_known or services.record_test_report(
-            account, report.reference, report.status, report.error, message_id=report.message_id
-        )
-        if not is_known:
+    for (one, position), is_test in zip(unknown, tests, strict=True):
+        if not is_test:
             one.waiting.append(position)
 
 
