@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -115,6 +115,20 @@ def _made(
 def differences(before: Fingerprint, after: Fingerprint, now: datetime | None = None) -> list[Difference]:
     """What goes otherwise than was reviewed, in the order of the review."""
     return list(_differences(before, after, now or timezone.now()))
+
+
+def reviewed(distribution: Distribution) -> Fingerprint | None:
+    """What whoever answers for it has reviewed; None where that was not kept, or in an older version's way."""
+    kept = distribution.reviewed
+    if not isinstance(kept, dict) or kept.keys() != {field.name for field in fields(Fingerprint)}:
+        return None
+    return Fingerprint(**kept)
+
+
+def since_reviewed(distribution: Distribution, now: Fingerprint) -> list[Difference]:
+    """What is otherwise than it was reviewed by whoever answers for it. A time that has come is no difference."""
+    before = reviewed(distribution)
+    return differences(before, now if now.begins else replace(now, begins=before.begins)) if before else []
 
 
 def sign(fingerprint: Fingerprint) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
 from distributions import editing, fingerprint, leaving, segments, services, wording
-from distributions.fingerprint import Fingerprint
+from distributions.fingerprint import Difference, Fingerprint
 from distributions.forms import ComposeForm
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
@@ -258,6 +258,7 @@ def _review_page(
         "review",
         status=status,
         title=_("Review"),
+        address=reverse("admin:distributions_distribution_review", args=[distribution.pk]),
         distribution=distribution,
         review=looked_at,
         fingerprint=fingerprint.sign(seen),
@@ -344,10 +345,25 @@ def launch(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def take_over(request: HttpRequest, pk: int) -> HttpResponse:
-    """Answer for a held distribution and let it begin. Raises MissingRight."""
+    """Answer for a held distribution and let it begin, as it was looked at. Raises MissingRight.
+
+    From the home page it is one click that knows of the problem alone: where more has changed, it is looked at first.
+    """
+    user = current_user(request)
+    require_sms(user)
     distribution = distribution_of(request, pk)
+    people = _number(request.POST.get("people", ""))
+    reviewed = fingerprint.read(request.POST.get("fingerprint", ""))
+    if reviewed is None and distribution.needs_somebody and not services.says_everything(distribution):
+        messages.warning(request, _("More has changed than that. Look at it first: this is what would go now."))
+        return redirect("admin:distributions_distribution_change", pk)
     try:
-        services.take_over(distribution, current_user(request), seen=_number(request.POST.get("people", "")))
+        services.take_over(distribution, user, people, reviewed)
+    except services.Changed as refusal:
+        request._distribution = None  # type: ignore[attr-defined]  # it is read anew
+        distribution = distribution_of(request, pk)
+        if distribution.needs_somebody:
+            return _progress_page(request, distribution, changed=refusal.differences, status=409)
     except LaunchRefused as refusal:
         messages.error(request, refusal.sentence)
     return redirect("admin:distributions_distribution_change", pk)
@@ -428,7 +444,33 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         if missing_sms(current_user(request)):
             return redirect("admin:distributions_distribution_review", pk)
         return redirect("admin:distributions_distribution_edit", pk)
-    return page(request, "progress", title=distribution.name, **_progress(request, distribution))
+    return _progress_page(request, distribution)
+
+
+def _progress_page(
+    request: HttpRequest, distribution: Distribution, changed: Sequence[Difference] = (), *, status: int = 200
+) -> HttpResponse:
+    """With `changed`, what differs from what somebody has looked at who wanted to take it over."""
+    context = _progress(request, distribution)
+    return page(
+        request,
+        "progress",
+        status=status,
+        title=distribution.name,
+        address=reverse("admin:distributions_distribution_change", args=[distribution.pk]),
+        **context,
+        **_to_take_over(distribution, context),
+        changed=changed,
+    )
+
+
+def _to_take_over(distribution: Distribution, context: dict[str, Any]) -> dict[str, Any]:
+    """What would go if it were taken over now, and what of it is otherwise than it was planned."""
+    if not context["takes_over"]:
+        return {}
+    now = fingerprint.of(distribution)
+    differing = fingerprint.since_reviewed(distribution, now)
+    return {"would_go": now, "fingerprint": fingerprint.sign(now), "differences": differing}
 
 
 @require_GET
@@ -437,6 +479,8 @@ def show_progress(request: HttpRequest, pk: int) -> HttpResponse:
     distribution = distribution_of(request, pk)
     context = _progress(request, distribution)
     context["controls_changed"] = request.GET.get("phase") != context["phase"]
+    if context["controls_changed"]:
+        context |= _to_take_over(distribution, context)
     return page(request, "_progress", **context)
 
 

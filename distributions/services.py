@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -37,7 +37,7 @@ class LaunchRefused(Exception):
 
 
 class Changed(LaunchRefused):
-    """Nothing was launched, because it is not what was reviewed: `differences` says in what it differs."""
+    """Nothing was launched or taken over, because it is not what was reviewed; `differences` says why."""
 
     def __init__(self, found: Sequence[Difference]) -> None:
         listed = "; ".join(map(str, found))
@@ -101,7 +101,11 @@ def _zone_of(written: Distribution, stored: Distribution | None = None) -> str:
 
 def draft(pk: int) -> Distribution | None:
     """The draft with this key, locked: nobody edits or launches it while the transaction lasts. None if it is none."""
-    locked = Distribution.objects.select_for_update(no_key=True).filter(pk=pk, state=State.DRAFT)
+    return _locked(pk, State.DRAFT)
+
+
+def _locked(pk: int, state: State) -> Distribution | None:
+    locked = Distribution.objects.select_for_update(no_key=True).filter(pk=pk, state=state)
     if not locked.values_list("pk"):
         return None
     return Distribution.objects.select_related("organization__licence", "survey__organization", "contact_list").get(
@@ -110,17 +114,19 @@ def draft(pk: int) -> Distribution | None:
 
 
 def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None) -> None:
-    if reviewed is not None and (found := fingerprint.differences(reviewed, fingerprint.of(distribution))):
-        raise Changed(found)
-    route = _ready(distribution, user)
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
+    seen = fingerprint.of(distribution) if later or reviewed is not None else None
+    if reviewed is not None and seen is not None and (found := fingerprint.differences(reviewed, seen)):
+        raise Changed(found)
+    route = _ready(distribution, user)
     Distribution.objects.filter(pk=distribution.pk).update(
         state=State.SCHEDULED if later else State.LAUNCHING,
         account=route.account,
         launched_at=now,
         launched_by=user,
         planned_people=people_of(distribution),
+        reviewed=seen and asdict(seen),
         plan=None,
         edited_at=None,
         problem="",
@@ -143,43 +149,60 @@ def _ready(distribution: Distribution, user: User) -> Route:
         raise LaunchRefused(refusal.reason) from refusal
 
 
-def take_over(distribution: Distribution, user: User, seen: int | None = None) -> Distribution:
+def take_over(
+    distribution: Distribution, user: User, seen: int | None = None, reviewed: Fingerprint | None = None
+) -> Distribution:
     """Answer for a held distribution from now on, with the people who are on its list now, and let it begin.
 
     One of which it is known before its time that it would be held can be taken over, too, and begins as planned.
 
-    `seen` is how many people the user was told of. Taking over twice does it once. Raises MissingRight, and
-    LaunchRefused if what held it is still in the way.
+    `reviewed` is what the user has looked at, `seen` how many people they were told of. Taking over twice does it once.
+    Raises MissingRight, Changed if something else would go, and LaunchRefused if what held it is still in the way.
     """
     require_sms(user)
-    if not distribution.needs_somebody:
-        return distribution
+    with transaction.atomic():
+        stored = _locked(distribution.pk, State.SCHEDULED)
+        if stored is not None and stored.needs_somebody:
+            _take_over(stored, user, seen, reviewed)
+    distribution.refresh_from_db()
+    return distribution
+
+
+def _take_over(distribution: Distribution, user: User, seen: int | None, reviewed: Fingerprint | None) -> None:
+    found = fingerprint.of(distribution)
+    if reviewed is not None and (differing := fingerprint.differences(reviewed, found)):
+        raise Changed(differing)
     route = _ready(distribution, user)
-    people = people_of(distribution)
-    if seen is not None and starting.has_grown(seen, people):
+    if seen is not None and starting.has_grown(seen, found.people):
         raise LaunchRefused(
-            _("The list has just grown to %(people)s people. Look at it once more.") % {"people": people}
+            _("The list has just grown to %(people)s people. Look at it once more.") % {"people": found.people}
         )
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
-    waiting = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED)
-    with transaction.atomic():
-        taken = waiting.filter(Q(held_at__isnull=False) | ~Q(problem="")).update(
-            state=State.SCHEDULED if later else State.LAUNCHING,
-            account=route.account,
-            launched_by=user,
-            planned_people=people,
-            confirmed_at=now,
-            held_at=None,
-            problem="",
-            **({} if later else {"paused_at": None}),
-        )
-        if taken:
-            audit.record(TAKEN_OVER, organization=distribution.organization, actor=user, target=distribution)
-            if not later:
-                ring(lambda: tasks.expand.delay(distribution.pk))
-    distribution.refresh_from_db()
-    return distribution
+    Distribution.objects.filter(pk=distribution.pk).update(
+        state=State.SCHEDULED if later else State.LAUNCHING,
+        account=route.account,
+        launched_by=user,
+        planned_people=found.people,
+        reviewed=asdict(found),
+        confirmed_at=now,
+        held_at=None,
+        problem="",
+        **({} if later else {"paused_at": None}),
+    )
+    audit.record(TAKEN_OVER, organization=distribution.organization, actor=user, target=distribution)
+    if not later:
+        ring(lambda: tasks.expand.delay(distribution.pk))
+
+
+def says_everything(distribution: Distribution) -> bool:
+    """Whether its problem is all that whoever takes it over has to know: nothing else is otherwise than reviewed."""
+    with translation.override(distribution.organization.language):
+        grown = starting.many_more(distribution)[:300]
+    before, now = fingerprint.reviewed(distribution), fingerprint.of(distribution)
+    if before is not None:  # a few people more or less are no matter, nor is it another day
+        now = replace(now, people=before.people, list_version=before.list_version)
+    return grown in ("", distribution.problem) and not fingerprint.since_reviewed(distribution, now)
 
 
 def _lock_questions(survey_id: int) -> None:

@@ -133,6 +133,8 @@ class Distribution(Owned):
     edited_at = models.DateTimeField(_("being changed since"), null=True, editable=False)
     plan = models.JSONField(null=True, editable=False)
     planned_people = models.PositiveIntegerField(null=True, editable=False)  # who could be texted when it was planned
+    # What whoever answers for it has reviewed (distributions/fingerprint.py): who takes it over is told what differs.
+    reviewed = models.JSONField(null=True, editable=False)
     confirmed_at = models.DateTimeField(null=True, editable=False)  # when a person last said that it may begin
     idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 (null: no key, not unique)
     cursor = models.BigIntegerField(default=0, editable=False)  # the last contact whose message is written
