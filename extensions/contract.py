@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from django import forms
@@ -27,6 +27,8 @@ from django.utils.translation import gettext_lazy as _
 from extensions.strength import weakness
 from intake.data import NotReadable, read_json
 from intake.text import fitted, fitted_id, storable
+
+T = TypeVar("T")
 
 Text = str | Promise  # a translatable sentence
 Kind = Literal["status", "message"]  # the route of a callback: delivery reports or inbound messages
@@ -195,6 +197,14 @@ class WebhookRequest:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # what was read once
+
+    def _once(self, name: str, read: Callable[[], T]) -> T:
+        """Verifying, telling repetitions and reading all look at the same fields."""
+        if name not in self._known:
+            self._known[name] = read()
+        found: T = self._known[name]
+        return found
 
     def header(self, name: str) -> str:
         """The header's value, whatever its case; "" if it is missing."""
@@ -207,7 +217,8 @@ class WebhookRequest:
     @property
     def query(self) -> dict[str, str]:
         """The query's parameters, decoded; the last of a repeated name wins."""
-        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+        pairs = self._once("query", lambda: parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+        return dict(pairs)
 
     @property
     def content_type(self) -> str:
@@ -250,6 +261,9 @@ class WebhookRequest:
 
     def form_pairs(self) -> list[tuple[str, str]]:
         """The body as a form, blank values and repetitions included, in order. Raises Unreadable."""
+        return list(self._once("form", self._form_pairs))
+
+    def _form_pairs(self) -> list[tuple[str, str]]:
         try:
             text = self.body.decode()
             return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
@@ -257,7 +271,13 @@ class WebhookRequest:
             raise Unreadable("The body is not a form in UTF-8.") from error
 
     def json(self) -> Any:
-        """The body as JSON. Raises Unreadable if it is not, is nested too deeply or has numbers that are too long."""
+        """The body as JSON, the same objects each time. Raises Unreadable.
+
+        Where it is not JSON, is nested too deeply or has numbers that are too long.
+        """
+        return self._once("json", self._json)
+
+    def _json(self) -> Any:
         try:
             return read_json(self.body)
         except NotReadable as error:

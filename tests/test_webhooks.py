@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from distributions.models import Distribution, InboundMessage, MessageEvent
 from distributions.references import reference
@@ -229,6 +229,38 @@ def test_nobody_learns_whether_an_organization_exists_beyond_404(account):
         == 404
     )
     assert not RefusedCallback.objects.exists()
+
+
+def test_the_door_has_the_policies_of_every_answer_and_no_session(account, message):
+    answer = call("status", "ORG42", status_of(message))
+
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+    assert answer.headers["Content-Length"] == str(len(answer.content))
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert not answer.cookies
+    assert "Cookie" not in answer.headers.get("Vary", "")
+
+
+def test_a_host_that_is_not_ours_is_refused_at_the_door(account, message, settings):
+    settings.ALLOWED_HOSTS = ["surveys.example.com"]
+
+    answer = call("status", "ORG42", status_of(message), SERVER_NAME="elsewhere.example.com")
+
+    assert answer.status_code == 400
+    assert not Callback.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/distribution-providers/", "/distribution-providers/v2/receive/x", PATH[:-5]])
+def test_beside_the_door_there_is_nothing(db, path):
+    assert Client().post(path.format("status", "ORG42"), b"a=b", FORM).status_code == 404
+
+
+def test_the_door_speaks_no_language_of_an_earlier_page(account):
+    with translation.override("de"):  # as a page has left it in this thread
+        answer = Client().post(PATH.format("status", "ORG42"), b"x" * 300_000, FORM)
+
+    assert "too large" in answer.content.decode()
 
 
 def test_an_oversized_body_is_refused_before_it_is_read(account):
