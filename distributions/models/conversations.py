@@ -57,7 +57,7 @@ class Conversation(Owned):
         verbose_name_plural = _("conversations")
         ordering: ClassVar = ["-id"]
         indexes: ClassVar = [
-            models.Index(fields=["expires_at"], name="conversations_by_expiry"),
+            models.Index(fields=["expires_at"], condition=models.Q(state="open"), name="open_conversations_by_expiry"),
             models.Index(fields=["organization", "phone"], name="conversations_by_number"),
         ]
 

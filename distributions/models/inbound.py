@@ -54,7 +54,10 @@ class InboundMessage(Owned):
                 fields=["provider_identity", "recipient", "provider_message_id"], name="one_inbound_per_provider_id"
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["organization", "sender"], name="inbound_by_sender")]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "sender"], name="inbound_by_sender"),
+            models.Index(fields=["organization", "-received_at", "-id"], name="inbound_latest_first"),  # as pages list
+        ]
 
     def __str__(self) -> str:
         return str(self.pk)
