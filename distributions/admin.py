@@ -175,6 +175,7 @@ class DistributionAdmin(OwnedAdmin):
         pages_and_rights: tuple[tuple[str, View, str, str], ...] = (
             ("add/", pages.compose, "add", "send"),
             ("preview/", pages.show_preview, "preview", "send"),
+            ("night/", pages.show_night, "night", "send"),
             ("<int:pk>/change/", pages.show, "change", "view"),
             ("<int:pk>/history/", pages.show, "history", "view"),
             ("<int:pk>/edit/", pages.compose, "edit", "send"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -46,6 +46,20 @@ class MomentField(forms.DateTimeField):
                 "The clocks are changed at this time, so that it comes twice or not at all. Choose another one."
             )
             raise forms.ValidationError(sentence, code=error.code) from error
+
+
+def time_in(written: Mapping[str, str]) -> datetime | None:
+    """When the texts are to leave, of a form that is being filled in; None for at once, and for what is no time."""
+    if written.get("when") == ComposeForm.NOW:
+        return None
+    field = ComposeForm.base_fields["send_at"]
+    try:
+        moment: datetime | None = field.clean(written.get("send_at", ""))
+        if moment:
+            times.check_send_at(moment, timezone.now())
+    except (forms.ValidationError, times.Unusable):
+        return None
+    return moment
 
 
 def _moment(label: Any, help_text: Any) -> MomentField:

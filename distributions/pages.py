@@ -26,13 +26,15 @@ from contacts.exports import download
 from contacts.models import Contact, ContactList
 from distributions import editing, fingerprint, leaving, segments, services, wording
 from distributions.fingerprint import Difference, Fingerprint
-from distributions.forms import ComposeForm
+from distributions.forms import ComposeForm, time_in
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
 from distributions.references import SALT, reference
 from distributions.remaining import remaining
 from distributions.review import (
     Obstacle,
+    areas_of,
+    at_night,
     cautions,
     interactive_obstacle,
     other_columns,
@@ -137,6 +139,7 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         title=_("Edit distribution") if pk else _("New distribution"),
         form=form,
         distribution=distribution if pk else None,
+        night=_night_as_written(request) if request.method == "POST" else _at_night(distribution),
         **_what_exists(user),
         no_route=_account_of(user)[1] if not_by_text else "",  # what carries a survey by text carries a link too
         not_by_text=not_by_text,
@@ -193,6 +196,28 @@ def show_preview(request: HttpRequest) -> HttpResponse:
         placeholders=[(name, f"${{m://{name}}}") for name in CONTACT_FIELDS[2:]]
         + [(name, f"${{e://Field/{name}}}") for name in columns if not set(name) & set("{}|")][:40],
     )
+
+
+@require_POST
+def show_night(request: HttpRequest) -> HttpResponse:
+    """While somebody chooses a time: what the review would say of it. Raises MissingRight."""
+    require_sms(current_user(request))
+    return page(request, "_night", night=_night_as_written(request))
+
+
+def _night_as_written(request: HttpRequest) -> list[str]:
+    user = current_user(request)
+    contact_list = _chosen(ContactList, request, user, "contact_list")
+    send_at = time_in(request.POST)
+    return _at_night(Distribution(organization=user.organization, contact_list=contact_list, send_at=send_at))
+
+
+def _at_night(distribution: Distribution) -> list[str]:
+    """What to say about the time of a draft; nothing where it has none that is still to come, or no list."""
+    send_at, contact_list = distribution.send_at, distribution.contact_list
+    if contact_list is None or send_at is None or send_at <= timezone.now():
+        return []
+    return list(at_night(distribution.organization, areas_of(contact_list), send_at))
 
 
 def _chosen(model: type[Owned], request: HttpRequest, user: User, name: str) -> Any:

@@ -6,7 +6,7 @@ Everything is computed from the real rows in one pass over the list, a few thous
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -14,8 +14,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
@@ -134,24 +134,35 @@ def review(distribution: Distribution) -> Review:
         found.rate = rate_of(found.account)
         found.starts_at = max(timezone.now(), distribution.send_at or timezone.now())
         found.finishes_at = finish(found.starts_at, found.segments / found.rate, distribution.organization)
-        found.warnings.extend(_at_night(found, found.starts_at))
+        found.warnings.extend(at_night(distribution.organization, found.areas.values(), found.starts_at))
     return found
 
 
-def _at_night(found: Review, starts_at: datetime) -> Iterator[str]:
-    """What to say if the first texts wait for the end of the quiet hours, or if they leave in people's night."""
-    organization = found.distribution.organization
+def areas_of(contact_list: ContactList) -> list[tuple[str, int]]:
+    """Where those of its people are who could be texted now: of each area one number, and how many people."""
+    people = reachable(Contact.objects.filter(contact_list=contact_list)).order_by()
+    areas = (
+        people.annotate(area=Left("phone", AREA)).values("area").annotate(phone_there=Min("phone"), number=Count("pk"))
+    )
+    return list(areas.values_list("phone_there", "number"))
+
+
+def at_night(organization: Organization, areas: Iterable[Sequence[Any]], starts_at: datetime) -> Iterator[str]:
+    """What to say if the first texts wait for the end of the quiet hours, or if they leave in people's night.
+
+    `areas` has a number and how many people for each, as `areas_of` gives them.
+    """
     own = organization.time_zone
     leaves_at = quiet.ends_at(starts_at, organization.quiet_from, organization.quiet_until, own) or starts_at
     if leaves_at != starts_at:
         yield _("Your quiet hours hold the texts back: the first leave on %(moment)s.") % {"moment": _shown(leaves_at)}
     sleeping: Counter[str] = Counter()
-    for phone, people in found.areas.values():
+    for phone, people in areas:
         there = numbers.zones_of(phone) or (own,)
         if all(quiet.is_night(leaves_at, zone) for zone in there):
             sleeping[own if own in there else there[0]] += people
     if sleeping:
-        zone, _people = sleeping.most_common(1)[0]
+        zone = max(sleeping, key=lambda zone: (sleeping[zone], zone))  # the same in whichever order they come
         yield ngettext(
             "When the texts begin to leave it is night for %(people)s person: %(clock)s in %(zone)s. Perhaps choose "
             "another time.",
@@ -368,7 +379,8 @@ def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str],
     text = carried(written)
     length = segments.count(text)
     found.sendable += 1
-    found.areas.setdefault(contact.phone[:AREA], [contact.phone, 0])[1] += 1
+    area = found.areas.setdefault(contact.phone[:AREA], [contact.phone, 0])
+    area[:] = min(area[0], contact.phone), area[1] + 1
     found.segments += length.segments
     found.least = min(found.least or length.segments, length.segments)
     if length.segments > found.most:

@@ -204,6 +204,8 @@ def own_pages(crowd: Crowd, role: str) -> Iterator[tuple[str, str, dict[str, Any
     yield "review of a survey by text", by_text, None
     written = {"message_text": "Hello ${m://FirstName}", "contact_list": crowd.patients.pk, "survey": crowd.survey.pk}
     yield "preview of a text", reverse("admin:distributions_distribution_preview"), written
+    at_night = {"contact_list": crowd.patients.pk, "send_at": "2035-07-02T23:00"}
+    yield "remark on a time", reverse("admin:distributions_distribution_night"), at_night
     if role == "administrator":
         selected = {"action": "delete_selected", "_selected_action": groups[:50]}  # as many as a page of the list shows
         yield "deletion of groups", reverse("admin:organizations_usergroup_changelist"), selected

@@ -158,6 +158,7 @@ ROWS: dict[str, Row] = {
     "admin/distributions/doubt/<int:doubt>/decide/": Row("Deciding about one", NOBODY, SENDERS),
     f"{_DISTRIBUTION}add/": Row("Writing one", SENDERS, SENDERS),
     f"{_DISTRIBUTION}preview/": Row("What people would get", NOBODY, SENDERS),
+    f"{_DISTRIBUTION}night/": Row("Whether they would get it at night", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/change/": Row("What is becoming of one", ORGANISATION),
     f"{_DISTRIBUTION}<int:pk>/history/": Row("The same, at Django's address", ORGANISATION),
     f"{_DISTRIBUTION}<path:object_id>/history/": Row("The same, at Django's address", ORGANISATION),
