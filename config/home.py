@@ -176,9 +176,9 @@ def _provider_name(slug: str) -> str:
 def _connection(place: Place) -> Connection:
     state = getattr(place.account, "state", None)
     if state is not None and state.stopped_at is not None:
-        return Connection(place, _("Stopped"), "bad", state.stopped_reason)
+        return Connection(place, _("Stopped"), "bad", state.why_stopped)
     if place.account.check_ok is False:
-        return Connection(place, _("Credentials refused"), "bad", place.account.check_detail or place.reason)
+        return Connection(place, _("Credentials refused"), "bad", place.account.answer or place.reason)
     if place.standing is Standing.IN_USE:
         if state is not None and state.open_until is not None and state.open_until > timezone.now():
             return Connection(place, _("Pausing"), "warning", _("The provider does not answer; we try again shortly."))

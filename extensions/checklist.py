@@ -96,10 +96,10 @@ def _verified(account: ProviderAccount) -> Step:
             "verify", title, Mark.OPEN, _("Nobody has asked the provider yet whether the credentials are good.")
         )
     mark = {True: Mark.DONE, False: Mark.FAILED, None: Mark.OPEN}[account.check_ok]
-    detail = account.check_detail
+    detail = account.answer
     if account.check_ok is None:
         unproved = _("So it is not proved that the credentials work.")
-        detail = f"{detail.rstrip('.')}. {unproved}"
+        detail = f"{detail} {unproved}"
     return Step("verify", title, mark, detail, account.checked_at)
 
 

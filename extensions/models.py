@@ -214,6 +214,11 @@ class ProviderAccount(models.Model):
         return self.check_ok is False
 
     @property
+    def answer(self) -> str:
+        """What the provider said of the credentials, as a sentence that ours can follow."""
+        return ended(self.check_detail)
+
+    @property
     def is_unanswered(self) -> bool:
         """Whether the provider was asked about the credentials and has never said anything."""
         return self.check_ok is None and self.checked_at is not None
@@ -236,6 +241,12 @@ class ProviderAccount(models.Model):
         return self.provider_class.capabilities(SenderKind(self.sender_kind))
 
 
+def ended(said: str) -> str:
+    """What a provider said, with a full stop where it has none: providers write as they like."""
+    said = said.rstrip()
+    return said if not said or said[-1] in ".!?…" else f"{said}."
+
+
 class AccountState(models.Model):
     """What changes while an account sends: its place in the rate limit, its breaker, its sightings of callbacks."""
 
@@ -255,6 +266,11 @@ class AccountState(models.Model):
 
     def __str__(self) -> str:
         return str(self.account_id)
+
+    @property
+    def why_stopped(self) -> str:
+        """`stopped_reason`, as a sentence that ours can follow."""
+        return ended(self.stopped_reason)
 
 
 class PumpSeat(models.Model):

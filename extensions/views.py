@@ -406,7 +406,7 @@ def grant_account(request: HttpRequest, public_id: str) -> HttpResponse:
     unproved = "unproved" in request.POST
     if services.grant_if_proven(account, current_user(request), unproved=unproved, request=request):
         return _done(request, account, "grant")
-    said = {"why": account.check_detail}
+    said = {"why": account.answer}
     if account.is_refused:
         remark = _("Access has not been granted, because the provider refused the credentials. %(why)s") % said
     else:

@@ -857,3 +857,17 @@ def test_whatever_is_done_to_accounts_one_is_in_use_and_no_text_changes_its_numb
         type("AccountLife", (AccountLife,), {"acme": staticmethod(acme)}),
         settings=settings(max_examples=20, stateful_step_count=16, deadline=None, database=None),
     )
+
+
+@pytest.mark.parametrize("said", ["20003: invalid username", "20003: invalid username.", "Who are you?", "Forbidden! "])
+def test_what_a_provider_says_is_a_sentence_before_ours_follows(site, clinic, said):
+    account = line(clinic, "Old", 1)
+    ProviderAccount.objects.filter(pk=account.pk).update(check_ok=False, checked_at=timezone.now(), check_detail=said)
+    ended = said.strip() if said.strip()[-1] in ".?!" else f"{said}."
+
+    refused = text_of(site.get(page("account", account)))
+    AccountState.objects.filter(account=account).update(stopped_at=timezone.now(), stopped_reason=said)
+    stopped = text_of(site.get(page("account", account)))
+
+    assert f"</strong> {ended} If they are mistyped" in refused
+    assert f"Sending has stopped.</strong> {ended} Put it right" in stopped
