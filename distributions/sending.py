@@ -558,8 +558,6 @@ class Pump:
         """
         outcome = result.outcome
         result.segments = self.segments.pop(result.message.id, 1)
-        if outcome.kind is Kind.UNCLEAR or (outcome.kind is Kind.NOT_TAKEN and not outcome.too_many):
-            return
         now = time.monotonic()
         asked = outcome.retry_after or NO_TIME_NAMED
         if outcome.too_many:

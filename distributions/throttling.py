@@ -1,19 +1,21 @@
 """How fast a provider takes texts at present, learned from its answers.
 
 A text that is answered "too many requests" is held by itself; what it says about the account is worked out here. The
-rate falls when more than a tenth of the latest answers were such, to seven tenths of what was taken, and returns: first
+rate falls when clearly more than a tenth of the latest answers were such, to seven tenths of what was taken. It returns
 by even steps to where it was, then carefully beyond, as TCP does (RFC 5681), and never above the account's own rate.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 WINDOW = 1.0  # seconds of answers that are looked at
 BRIEF = 0.25  # seconds of answers that say that there is a limit, but not where
 FEW = 3  # refusals that may be chance, whatever their share
 MANY = 0.10  # of the answers: more is a limit that has been reached
-SOME = 0.03  # of the answers: with more than these the rate does not rise
+CHANCE = 1.5  # standard deviations by which more may be chance, where few answers have come
+SOME = 0.03  # of the answers: with more than these the rate rises by small steps only
 FALL = 0.7
 STEPS = 5  # seconds in which the rate returns to where it was
 PROBE = 0.05  # of the rate: the first step beyond; each further one is twice as large
@@ -52,7 +54,8 @@ class Throttle:
         if not too_many or now < self._deaf_until:
             return False
         refused = sum(is_refusal for _at, _segments, is_refusal in self._answers)
-        if refused < FEW or refused <= MANY * len(self._answers):
+        count = len(self._answers)
+        if refused < FEW or refused <= MANY * count + CHANCE * math.sqrt(count * MANY * (1 - MANY)):
             return False
         self._fall(now)
         return True
@@ -70,8 +73,9 @@ class Throttle:
         self._forget(now)
         self._rises_at = now + WINDOW
         refused = sum(too_many for _at, _segments, too_many in self._answers)
-        if not self._answers or refused > SOME * len(self._answers):
+        if refused > SOME * len(self._answers):
             self._probe = PROBE
+        if not self._answers or refused > MANY * len(self._answers):
             return
         if self.rate < self.good:
             self.rate = min(self.good, self.rate + self.good * (1 - FALL) / STEPS)

@@ -135,6 +135,14 @@ def test_refusals_by_chance_cost_little():
     assert all(rate == 10_000 for _at, rate in disturbed.rates)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
+@pytest.mark.parametrize("ceiling", [10.0, 50.0, 200.0])
+def test_chance_is_no_limit_however_few_answers_a_second_there_are(ceiling, share):
+    run = Run(Chance(share), ceiling, texts=int(ceiling * 60))
+
+    assert len(run.taken_at) / run.seconds >= 0.8 * ceiling * (1 - share)
+
+
 def test_a_limit_that_falls_and_comes_back_is_followed_within_ten_seconds():
     run = Run(Bucket(lambda now: 5 if 10 <= now < 40 else 100), 1_000.0, texts=10_000, within=60.0)
 
