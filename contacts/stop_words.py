@@ -22,6 +22,9 @@ _NO_SIGNS = dict.fromkeys(map(ord, "'’‘ʼʹ`´ˈ＇\u0640\u02bb\u2032"))  # 
 _INVISIBLE = frozenset({"Mn", "Me", "Cf"})  # accents, keycaps, marks of direction and of no width
 _WORD = re.compile(r"[^\W_]+")
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")  # "stoooop"
+_DISGUISED = re.compile(r"(?=.*[0-9])(?=.*[a-z])[0-9a-z]+")  # "st0p"
+_DIGITS_FOR_LETTERS = str.maketrans("013457", "oieast")
+_STOP_SIGNS = frozenset("🛑⛔🚫🔕")
 
 
 def folded(text: str) -> str:
@@ -159,14 +162,14 @@ def is_taken(text: str, stop_words: str = "") -> bool:
 def is_near_miss(text: str, stop_words: str = "") -> bool:
     """Whether a short text may mean that the person wants no more texts, although it is no command.
 
-    At most SHORT words with a stop word among them, or with a phrase such as "remove me".
+    At most SHORT words with a stop word among them, or with a phrase such as "remove me"; or a sign that says so.
     """
     said = words(text)[: 10 * SHORT]
-    if not 0 < len(said) <= SHORT or is_taken(text, stop_words):
+    if len(said) > SHORT or is_taken(text, stop_words):
         return False
-    if _is_alone(said):
+    if _is_alone(said) or not _STOP_SIGNS.isdisjoint(text):
         return True
-    said = [_DRAWN_OUT.sub(r"\1", word) for word in said]
+    said = [_meant(_DRAWN_OUT.sub(r"\1", word)) for word in said]
     found = list(_doubts(said, stop_words))
     return Role.STOP in found or Role.PHRASE in found or (Role.EVERYDAY in found and _leads(said))
 
@@ -186,6 +189,11 @@ def _doubts(said: Sequence[str], stop_words: str) -> Iterator[Role]:
         if found is not None:
             yield found[0]
         position += found[1] if found else 1
+
+
+def _meant(word: str) -> str:
+    """A word with the letters that digits stand for: "st0p" -> "stop"."""
+    return word.translate(_DIGITS_FOR_LETTERS) if _DISGUISED.fullmatch(word) else word
 
 
 def _is_alone(said: Sequence[str]) -> bool:

@@ -64,7 +64,7 @@ LANGUAGES: dict[str, Words] = {
         ),
         alone=_split(
             "not interested, im not interested, remove, delete, spam, go away, no more, fuck off, piss off, get "
-            "lost, shut up, sotp, stpo, tsop, unsubcribe, unsuscribe, unsubscibe, stop1, sstop"
+            "lost, shut up, unsub, cease, desist, sotp, stpo, tsop, unsubcribe, unsuscribe, unsubscibe, stop1, sstop"
         ),
         harmless=_split(
             "bus stop, bus stops, tram stop, train stop, metro stop, first stop, last stop, next stop, one stop, "
@@ -118,7 +118,9 @@ LANGUAGES: dict[str, Words] = {
             "numéro, laissez moi tranquille, laissez moi en paix, mauvais numéro, faux numéro, qui êtes vous, me "
             "désabonner, me désinscrire, ne me dérangez plus, n'envoyez plus"
         ),
-        alone=_split("pas intéressé, pas intéressée, arrêtez, arrête, ça suffit, spam, supprimer, foutez moi la paix"),
+        alone=_split(
+            "fin, pas intéressé, pas intéressée, arrêtez, arrête, ça suffit, spam, supprimer, foutez moi la paix"
+        ),
         harmless=_split("arrêt de bus, arrêt de tram, arrêt maladie, arrêt de travail, sans arrêt, non stop"),
     ),
     "es": Words(
@@ -143,7 +145,8 @@ LANGUAGES: dict[str, Words] = {
             "recibir, déjenme en paz, déjeme en paz, déjame en paz"
         ),
         alone=_split(
-            "no me interesa, no estoy interesado, no estoy interesada, basta, basta ya, paren, pare, para ya, spam"
+            "no me interesa, no estoy interesado, no estoy interesada, basta, basta ya, paren, pare, para ya, "
+            "bórrenme, bórrame, eliminar, no molestar, no molesten, spam"
         ),
         harmless=_split("dado de baja, de baja calidad"),
     ),
@@ -168,7 +171,8 @@ LANGUAGES: dict[str, Words] = {
             "voglio ricevere, lasciatemi in pace, lasciami in pace, non disturbatemi, basta scrivere"
         ),
         alone=_split(
-            "non mi interessa, non sono interessato, non sono interessata, basta, basta così, basta basta, spam"
+            "non mi interessa, non sono interessato, non sono interessata, basta, basta così, basta basta, fermati, "
+            "fermatevi, disdici, disdire, non voglio sms, spam"
         ),
     ),
     "nl": Words(
@@ -263,7 +267,10 @@ LANGUAGES: dict[str, Words] = {
             "kimsiniz, rahatsız etmeyin, beni rahat bırakın, rahat bırakın, mesajları durdurun, göndermeyi "
             "bırakın, yazmayı bırakın, göndermeyi kesin, listeden çıkar"
         ),
-        alone=_split("ilgilenmiyorum, dur, durun, yeter, yeter artık, istemiyorum, bırakın, çık, çıkış, spam"),
+        alone=_split(
+            "ilgilenmiyorum, dur, durun, yeter, yeter artık, istemiyorum, gönderme, göndermeyin, bırakın, çık, çıkış, "
+            "spam"
+        ),
     ),
     "uk": Words(
         stop=_split("стоп, відписатися, відписатись, відпишіть, відписка, відпишіть мене, відписати"),
@@ -282,7 +289,10 @@ LANGUAGES: dict[str, Words] = {
             "номер, неправильний номер, помилилися номером, хто це, хто ви, не хочу повідомлень, не хочу "
             "отримувати, не хочу більше, дайте спокій, дайте мені спокій, залиште мене, ніяких повідомлень"
         ),
-        alone=_split("не цікаво, мені не цікаво, не цікавить, годі, вистачить, кінець, спам, stop sms"),
+        alone=_split(
+            "не цікаво, мені не цікаво, не цікавить, зупинити, зупиніть, зупини, досить, годі, вистачить, кінець, "
+            "спам, stop sms"
+        ),
         harmless=_split("стоп сигнал, нон стоп"),
     ),
     "ro": Words(
