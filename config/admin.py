@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -150,7 +151,11 @@ class SwitchboardAdminSite(UnfoldAdminSite):
         return views.ChangePasswordView.as_view(extra_context=extra_context)(request)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**super().each_context(request), "languages_action": reverse("admin:set_language")}
+        return {
+            **super().each_context(request),
+            "languages_action": reverse("admin:set_language"),
+            "is_simulated": bool(settings.PROVIDER_BASE_URLS),
+        }
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The menu this user sees. A group without entries is left out."""

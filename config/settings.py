@@ -49,6 +49,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 
 # Provider key -> base URL of a simulator; the deploy check refuses it. The one door to loopback (extensions/client.py).
 PROVIDER_BASE_URLS: dict[str, str] = env.json("PROVIDER_BASE_URLS", default={})
+# Provider key -> values that fill in its account form, where it is simulated.
+EXAMPLE_ACCOUNTS: dict[str, dict[str, str]] = env.json("EXAMPLE_ACCOUNTS", default={})
 # The installation's own account, for organisations whose set-up is not finished:
 # {"provider": its key, "sender": "…", "credentials": {…}}; empty = none.
 DEFAULT_PROVIDER: dict[str, Any] = env.json("DEFAULT_PROVIDER", default={})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import secrets
+import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +21,15 @@ from distributions.references import message_id_of_reference
 from distributions.states import FINAL, Status
 from extensions import registry
 from extensions import services as accounts
-from extensions.models import AccountState
+from extensions.models import AccountState, ProviderAccount
 from extensions.provisioning import new_password, provision
 from extensions.urls_public import webhook_url
 from organizations.models import Organization, User, UserType
 from organizations.permissions import Setting
 from surveys.conversation import Kind
 from surveys.models import Question, Survey
+
+logger = logging.getLogger(__name__)
 
 PROVIDER = "twilio"
 SENDER = "15005550006"
@@ -186,6 +190,37 @@ def _register(simulator_url: str, account: dict[str, Any]) -> None:
     request = urllib.request.Request(f"{simulator_url}/_/accounts", json.dumps(account).encode())  # noqa: S310
     with urllib.request.urlopen(request, timeout=10):  # noqa: S310 (our own simulator)
         pass
+
+
+def enter_addresses(simulator_url: str, known: Collection[int]) -> set[int]:
+    """Tell the simulated providers where each new account's callbacks go, as one does in their consoles.
+
+    `known` are the keys of accounts of which they have been told; returns those of the others. What a provider would
+    never have given out is passed over: its owner reads that the credentials are wrong.
+    """
+    found = ProviderAccount.objects.exclude(pk__in=known).exclude(organization=None).select_related("organization")
+    told: set[int] = set()
+    for account in found:
+        told.add(account.pk)
+        addresses = {
+            f"{name}_url": webhook_url(kind, account.provider_class, account.organization)
+            for name, kind in (("reports", "status"), ("inbound", "message"))
+        }
+        try:
+            _register(simulator_url, {"provider": account.provider, "credentials": account.secrets(), **addresses})
+        except urllib.error.HTTPError as refusal:
+            logger.info("the simulator knows no such account: %s", refusal)
+    return told
+
+
+def example_accounts(simulator_url: str) -> dict[str, dict[str, str]]:
+    """For each simulated provider what fills in its account form, the key included that it publishes."""
+    with urllib.request.urlopen(f"{simulator_url}/_/", timeout=10) as answer:  # noqa: S310 (our own simulator)
+        providers: dict[str, dict[str, Any]] = json.load(answer)["providers"]
+    published = {
+        key: {"webhook_public_key": one["public_key"]} for key, one in providers.items() if "public_key" in one
+    }
+    return {key: one["example"] | published.get(key, {}) for key, one in providers.items()}
 
 
 def _contacts(organization: Organization, count: int) -> ContactList:

@@ -289,9 +289,16 @@ def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
         under_way=panels.under_way(replaces) if replaces else 0,
         failed=request.method == "POST",
         preview=preview(provider, form.common["sender"].value() or "", form.common["confirm_one_way"]),
+        example=example_of(provider),
         status=422 if request.method == "POST" else 200,
         **set_up(provider, organization),
     )
+
+
+def example_of(provider: type[Provider]) -> dict[str, str]:
+    """What fills in the form where the provider is simulated; {} where it is not."""
+    example = settings.EXAMPLE_ACCOUNTS.get(provider.key) if provider.key in settings.PROVIDER_BASE_URLS else None
+    return {"name": str(provider.name), **example} if example else {}
 
 
 @require_POST

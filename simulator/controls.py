@@ -63,7 +63,11 @@ class Controls:
             200,
             {
                 "providers": {
-                    key: {"credentials": list(provider.credential_fields), **provider.published()}
+                    key: {
+                        "credentials": list(provider.credential_fields),
+                        "example": dict(provider.example),
+                        **provider.published(),
+                    }
                     for key, provider in self.providers.items()
                 },
                 "ledger": str(self.world.ledger.path),

@@ -55,6 +55,7 @@ def environment() -> dict[str, str]:
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PROVIDER_BASE_URLS": json.dumps(settings.PROVIDER_BASE_URLS),
+        "EXAMPLE_ACCOUNTS": json.dumps(settings.EXAMPLE_ACCOUNTS),
         "PYTHONUNBUFFERED": "1",
     }
 

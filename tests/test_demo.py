@@ -1,5 +1,6 @@
 """The demo's judge: it must see what is lost, doubled or sent to nobody, or its last line is worth nothing."""
 
+import json
 import os
 
 import pytest
@@ -9,7 +10,11 @@ from distributions.management.commands import demo
 from distributions.models import Message
 from distributions.references import reference
 from distributions.states import FINAL, Status
+from extensions import registry, services
+from extensions.forms import AccountForm
+from extensions.models import ProviderAccount
 from tests import factories
+from tests.chaos.judge import call
 
 
 @pytest.fixture
@@ -100,5 +105,45 @@ def test_the_demo_never_touches_a_real_installation(monkeypatch, tmp_path):
     assert seen["VAR_DIR"] == str(tmp_path / "demo")
     assert seen["ENV_FILE"] == str(tmp_path / "demo" / ".env")
     assert seen["PUBLIC_URL"].startswith("http://127.0.0.1:")
+    assert json.loads(seen["PROVIDER_BASE_URLS"]).keys() == {provider.key for provider in registry.all()}
     assert "production" not in (tmp_path / "demo" / ".env").read_text()
     assert not (tmp_path / "demo" / "switchboard.sqlite3").exists()
+
+
+# --- every provider is simulated --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("provider", registry.all(), ids=lambda provider: provider.key)
+def test_the_sample_values_of_each_provider_are_an_account_that_works(db, simulator, provider):
+    """As the page's button fills them in; then its addresses are known there, as if somebody had entered them."""
+    clinic = factories.organization()
+    example = sample.example_accounts(simulator.url)[provider.key]
+    form = AccountForm(provider, {"name": "Simulated", **example})
+    assert form.is_valid(), form.errors
+
+    account = services.add_account(
+        clinic,
+        factories.administrator(clinic),
+        provider,
+        name=form.name,
+        sender=form.sender,
+        sender_kind=form.sender_kind,
+        values=form.values,
+    )
+    check = services.verify(account, None)
+    told = sample.enter_addresses(simulator.url, set())
+
+    assert check.ok is not False, check
+    assert told == {account.pk}
+    assert sample.enter_addresses(simulator.url, told) == set()
+    known = [one for one in call(simulator, "GET", "accounts")["accounts"] if one["provider"] == provider.key]
+    assert [clinic.public_id in one["inbound_url"] for one in known] == [True]
+
+
+def test_credentials_that_no_provider_gives_out_do_not_end_the_demo(db, simulator):
+    clinic = factories.organization()
+    factories.account(clinic, "twilio", credentials={"account_sid": "tok", "auth_token": ""})
+    good = factories.account(clinic, "infobip")
+
+    assert sample.enter_addresses(simulator.url, set()) == set(ProviderAccount.objects.values_list("pk", flat=True))
+    assert good.pk in sample.enter_addresses(simulator.url, set())

@@ -72,6 +72,36 @@ def add(portal: Client, provider: str = "acme", **changes: str) -> Any:
     return portal.post(url("add_account", provider), {**FIELDS, **changes})
 
 
+# --- the demonstration -----------------------------------------------------------------------------------------------
+
+EXAMPLE = {"account": "AC123456", "api_key": "sandbox-key</script>", "sender": "13531234567"}
+
+
+@pytest.mark.parametrize(
+    ("simulated", "known", "offered"),
+    [("acme", "acme", True), ("acme", "plain", False), ("plain", "acme", False), (None, "acme", False)],
+)
+def test_sample_values_are_offered_only_where_the_provider_is_simulated(
+    portal: Client, settings: Any, simulated: str | None, known: str, offered: bool
+) -> None:
+    settings.PROVIDER_BASE_URLS = {simulated: "http://127.0.0.1:9"} if simulated else {}
+    settings.EXAMPLE_ACCOUNTS = {known: EXAMPLE}
+
+    page = text_of(portal.get(url("add_account", "acme")))
+
+    assert ("Fill in sample values" in page) is offered
+    assert ("sandbox-key" in page) is offered
+    assert "sandbox-key</script>" not in page
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_every_page_says_when_no_text_reaches_a_phone(portal: Client, settings: Any, simulated: bool) -> None:
+    settings.PROVIDER_BASE_URLS = {"acme": "http://127.0.0.1:9"} if simulated else {}
+
+    for path in ("/admin/", url("add_account", "acme"), "/admin/contacts/contactlist/"):
+        assert ("Demonstration: the providers are simulated." in text_of(portal.get(path))) is simulated, path
+
+
 # --- who comes in ----------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import hmac
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from simulator.callbacks import Plan, doubling
@@ -32,6 +32,7 @@ class Provider:
     tells_wait: ClassVar[bool] = False  # its 429 carries Retry-After
     handles_stop: ClassVar[bool] = False  # a STOP makes it refuse further texts to the person
     credential_fields: ClassVar[Sequence[str]] = ()  # what POST /_/accounts must name
+    example: ClassVar[Mapping[str, str]] = {}  # an account form's values that are served here, the sender among them
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from simulator import segments
 from simulator.callbacks import Plan
@@ -74,6 +75,13 @@ class Infobip(Provider):
     key = "infobip"
     tells_wait = True
     credential_fields = ("api_key", "webhook_username", "webhook_password", "base_url")
+    example: ClassVar[Mapping[str, str]] = {
+        "api_key": "sandbox-key-0123456789abcdef",
+        "webhook_username": "clinic42",
+        "webhook_password": "sandbox-webhook-password-7301",
+        "base_url": "abc123.api.infobip.com",
+        "sender": "35312345678",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from simulator import segments
 from simulator.callbacks import Plan, doubling
@@ -44,6 +45,15 @@ THROTTLED = 3
 class LinkMobility(Provider):
     key = "link_mobility"
     credential_fields = ("username", "password", "platform_id", "platform_partner_id", "endpoint_host", "gate_id")
+    example: ClassVar[Mapping[str, str]] = {
+        "username": "linkuser",
+        "password": "sandbox-link-password",
+        "platform_id": "COMMON_API",
+        "platform_partner_id": "23456",
+        "endpoint_host": "wsx.sp247.net",
+        "gate_id": "p3TfV6nE",
+        "sender": "+353861000000",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from simulator import segments
@@ -42,6 +43,11 @@ class MessageBird(Provider):
     key = "messagebird"
     success_status = 201
     credential_fields = ("signing_key", "access_token")
+    example: ClassVar[Mapping[str, str]] = {
+        "signing_key": "PlLrKaqvZNRR5zAjm42ZT6q1SQxgbbGe",
+        "access_token": "live_sandbox0accesskey000",
+        "sender": "13531234567",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

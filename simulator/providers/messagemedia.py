@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import re
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -53,6 +54,11 @@ class MessageMedia(Provider):
     success_status = 202
     handles_stop = True
     credential_fields = ("username", "password")
+    example: ClassVar[Mapping[str, str]] = {
+        "username": "Xy7sandboxKey",
+        "password": "sandbox-api-secret",
+        "sender": "353861000000",
+    }
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -6,7 +6,8 @@ import base64
 import hmac
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from simulator import segments
 from simulator.callbacks import Plan, doubling
@@ -49,6 +50,15 @@ class Sinch(Provider):
     key = "sinch"
     tells_wait = True
     credential_fields = ("client_id", "client_secret", "region", "project_id", "app_id", "webhook_secret")
+    example: ClassVar[Mapping[str, str]] = {
+        "client_id": "f3a1c9d0-7b52-4e1a-9c66-0d5b8e2f4a17",
+        "client_secret": "sandbox-client-secret",
+        "region": "eu",
+        "project_id": "11111111-2222-3333-4444-555555555555",
+        "app_id": "01K9XW0000AAAAAAAAAAAAAAAA",
+        "webhook_secret": "sandbox-webhook-secret-7301",
+        "sender": "353861000000",
+    }
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

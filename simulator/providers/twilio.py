@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import ClassVar
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from simulator import segments
@@ -79,6 +81,11 @@ class Twilio(Provider):
     success_status = 201
     handles_stop = True
     credential_fields = ("account_sid", "auth_token")
+    example: ClassVar[Mapping[str, str]] = {
+        "account_sid": "AC0123456789abcdef0123456789abcdef",
+        "auth_token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        "sender": "15005550006",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ import hmac
 import json
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from simulator import segments
@@ -64,6 +65,13 @@ def signature(secret: str, parameters: dict[str, str], method: str) -> str:
 class Vonage(Provider):
     key = "vonage"
     credential_fields = ("account_sid", "auth_token", "signature_secret")
+    example: ClassVar[Mapping[str, str]] = {
+        "account_sid": "a1b2c3d4",
+        "auth_token": "sandbox-api-secret",
+        "signature_secret": "ThisIsTheSignatureSecretOf32Chars",
+        "signature_method": "auto",
+        "sender": "13531234567",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

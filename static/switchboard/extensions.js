@@ -25,6 +25,25 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// <div data-example-for="account-form">: its button fills in the values that a simulated provider takes.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-example-for]").forEach((offer) => {
+    offer.hidden = false;
+    offer.querySelector("button").addEventListener("click", () => {
+      const form = document.getElementById(offer.dataset.exampleFor);
+      const values = JSON.parse(document.getElementById("example-account").textContent);
+      for (const [name, value] of Object.entries(values)) {
+        const field = form.elements.namedItem(name);
+        if (field && (name !== "name" || !field.value)) {
+          field.value = value;
+          field.dispatchEvent(new Event("input", { bubbles: true }));
+        }
+      }
+      form.querySelector("[type=submit]").focus();
+    });
+  });
+});
+
 // <button data-generate="20" data-for="id_webhook_password">: fills in that many random letters and digits, and shows them
 // once, since they have to be entered at the provider too.
 const LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"; // none that look alike

@@ -17,6 +17,7 @@ import pytest
 from django.test import override_settings
 from playwright.sync_api import Page, expect
 
+from distributions import sample
 from distributions.models import InboundMessage, Message
 from distributions.states import FINAL, Status
 from distributions.wording import explain
@@ -85,8 +86,10 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: Any) -> Iterator[SimulatorProcess]:
     options = {"latency_ms": 0, "report_delay_ms": 20, "state_dir": tmp_path_factory.mktemp("simulator")}
-    with simulator_process.start(**options) as running, override_settings(PROVIDER_BASE_URLS=running.base_urls()):
-        yield running
+    with simulator_process.start(**options) as running:
+        examples = sample.example_accounts(running.url)
+        with override_settings(PROVIDER_BASE_URLS=running.base_urls(), EXAMPLE_ACCOUNTS=examples):
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +225,22 @@ def test_from_the_empty_form_to_the_last_answer(
     taken = Counter(entry["to"] for entry in ask(simulator, "ledger")["entries"] if entry["provider"] == key)
     refused = set() if key in TAKES_ANY_NUMBER else {numbers[INVALID]}
     assert taken == dict.fromkeys(set(numbers.values()) - refused, 1), "every text once, and none that was refused"
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("key", sorted(EXAMPLES))
+def test_sample_values_lead_to_an_account_in_use(
+    administrator: User, page: Page, web: Web, key: str, width: int
+) -> None:
+    """From the home page, as `make demo` leaves one there: in at most ten clicks, and nothing is typed."""
+    page.set_viewport_size({"width": width, "height": 900})
+    expect(page.get_by_text("Demonstration: the providers are simulated.")).to_be_visible()
+    if width < 1000:
+        page.get_by_role("button", name="Menu").click()
+    page.get_by_role("link", name="Extensions").first.click()
+    page.get_by_role("link", name=registry.get(key).name, exact=True).click()
+    page.get_by_role("link", name="Add account").first.click()
+    page.get_by_role("button", name="Fill in sample values").click()
+    expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
+    page.get_by_role("button", name="Add account").click()
+    verify_and_grant(page)

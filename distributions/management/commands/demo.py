@@ -22,6 +22,7 @@ from config.supervisor import NotReady, Supervisor, take_lock
 from distributions import sample
 from distributions.models import Message, Tally
 from distributions.states import FINAL
+from extensions import registry
 
 FOLDER = settings.BASE_DIR / "var" / "demo"  # of its own: a real installation is never touched
 RECIPIENTS, RECIPIENTS_ONCE = 600, 200
@@ -52,7 +53,7 @@ class Command(BaseCommand):
                 environment = programs.environment()
                 with Supervisor(environment=environment, folder=settings.BASE_DIR, output=output) as supervisor:
                     self._say(f"starting web, worker, beat, broker and simulator; their output is in {_shown(log)}")
-                    self._start(supervisor, simulator_url)
+                    self._start(supervisor, simulator_url, environment)
                     if once:
                         clean = self._run_once(supervisor, simulator_url)
                     else:
@@ -61,6 +62,8 @@ class Command(BaseCommand):
             raise CommandError(str(problem)) from problem
         finally:
             lock.close()
+        if not once:
+            self._say("stopped")
         if not clean:
             sys.exit(1)
 
@@ -80,7 +83,9 @@ class Command(BaseCommand):
             "ENV_FILE": str(FOLDER / ".env"),
             "VAR_DIR": str(FOLDER),
             "PUBLIC_URL": f"http://127.0.0.1:{port or _free_port(PORT)}",
-            "PROVIDER_BASE_URLS": json.dumps({sample.PROVIDER: f"{simulator_url}/{sample.PROVIDER}"}),
+            "PROVIDER_BASE_URLS": json.dumps(
+                {provider.key: f"{simulator_url}/{provider.key}" for provider in registry.all()}
+            ),
             "SEND_TIMEOUT": "10",
             "LOOKUP_AFTER": "5",
             "SWEEP_EVERY": "1",
@@ -88,9 +93,10 @@ class Command(BaseCommand):
         sys.stdout.flush()
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606 (this very command again)
 
-    def _start(self, supervisor: Supervisor, simulator_url: str) -> None:
+    def _start(self, supervisor: Supervisor, simulator_url: str, environment: dict[str, str]) -> None:
         supervisor.start(programs.embedded_broker(settings.BROKER_SOCKET))
         supervisor.start(programs.simulator(simulator_url, FOLDER / "simulator"))
+        environment["EXAMPLE_ACCOUNTS"] = json.dumps(sample.example_accounts(simulator_url))  # of all that start now
         call_command("migrate", interactive=False, verbosity=0)
         for worker in programs.workers(2):
             supervisor.start(worker)
@@ -106,9 +112,12 @@ class Command(BaseCommand):
             self._say(f"  {who:<18} {email:<24} {password}")
         self._say(f"“{made.distribution.name}” is being sent to {RECIPIENTS} contacts while you look")
         self._say(f"“{made.conversation.name}” is a survey by text: simulated people are answering it")
+        self._say("every provider is simulated: add an account at any of them with “Fill in sample values”")
         self._say("Ctrl-C stops everything; the next start begins anew")
+        known: set[int] = set()
         while True:
             supervisor.watch()
+            known |= sample.enter_addresses(simulator_url, known)
 
     def _run_once(self, supervisor: Supervisor, simulator_url: str) -> bool:
         made = sample.make(RECIPIENTS_ONCE, simulator_url, messages_per_second=PACE_ONCE)
