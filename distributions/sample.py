@@ -201,10 +201,12 @@ def enter_addresses(simulator_url: str, known: Collection[int]) -> set[int]:
     found = ProviderAccount.objects.exclude(pk__in=known).exclude(organization=None).select_related("organization")
     told: set[int] = set()
     for account in found:
+        organization, provider = account.organization, account.provider_class
+        assert organization is not None  # it is no account of the installation
         told.add(account.pk)
         addresses = {
-            f"{name}_url": webhook_url(kind, account.provider_class, account.organization)
-            for name, kind in (("reports", "status"), ("inbound", "message"))
+            "reports_url": webhook_url("status", provider, organization),
+            "inbound_url": webhook_url("message", provider, organization),
         }
         try:
             _register(simulator_url, {"provider": account.provider, "credentials": account.secrets(), **addresses})
