@@ -151,6 +151,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.door.CallbackMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
