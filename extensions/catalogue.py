@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from django.utils.translation import gettext_lazy
 from extensions.contract import Provider, SenderKind, WebhookCheck
 from extensions.routing import Badge, Place, Standing
 
+TWO_WAY = ("two-way", "2-way", "zwei-wege", "2-wege")  # as people write it in either language
+LIKE = 0.75  # of difflib's ratio: "twillio" and "Mesage Media" are, "voice" and "Vonage" are not
 KIND = gettext_lazy("Text messages (SMS)")  # what each of them is an extension for
 
 
@@ -28,13 +31,37 @@ class Card:
     enabled: bool
 
 
+def search(providers: Sequence[type[Provider]], query: str) -> list[type[Provider]]:
+    """Those that people may mean by `query` (R18): where no name has its words, those with words that are like them."""
+    exact = [provider for provider in providers if matches(provider, query)]
+    return exact or [provider for provider in providers if _is_like(provider, _words(query))]
+
+
 def matches(provider: type[Provider], query: str) -> bool:
-    """Whether every word of `query` is in what people may know the provider by (R18)."""
-    known = _plain(" ".join([provider.name, provider.key, provider.slug, *provider.keywords, str(provider.coverage)]))
+    """Whether every word of `query` is in what people may know the provider by."""
+    known = _known(provider)
+    return all(word in known for word in _words(query))
+
+
+def _words(query: str) -> list[str]:
     asked = _plain(query)
     for kind in {_plain(str(KIND)), "text messages (sms)"}:  # as an extension is called in full
         asked = re.sub(rf"{re.escape(kind)}\s*(?:via|über|per)\b", " ", asked)
-    return all(word in known for word in re.findall(r"\w+", asked))
+    return re.findall(r"\w+", asked)
+
+
+def _known(provider: type[Provider]) -> str:
+    """What people may know the provider by, and what they may look for in it."""
+    names = [provider.name, provider.key, provider.slug, *provider.keywords, provider.coverage, KIND]
+    two_way = TWO_WAY if provider.capabilities(SenderKind.NUMBER).two_way else ()
+    return _plain(" ".join(map(str, [*names, *two_way])))
+
+
+def _is_like(provider: type[Provider], words: Sequence[str]) -> bool:
+    """Whether each word is one of the provider's names, or two of them written as one, but for a slip or two."""
+    names = [_plain(name) for name in (provider.name, *provider.keywords)]
+    known = {word for name in names for word in (*name.split(), "".join(name.split()))}
+    return all(difflib.get_close_matches(word, known, n=1, cutoff=LIKE) for word in words)
 
 
 def _plain(text: str) -> str:

@@ -161,9 +161,8 @@ def show_catalogue(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:100]
     enabled = rights.enabled_keys(organization)
     places = routing.places(organization, enabled)
-    cards = [
-        catalogue.card(provider, places, enabled) for provider in registry.all() if catalogue.matches(provider, query)
-    ]
+    found = catalogue.search(registry.all(), query)
+    cards = [catalogue.card(provider, places, enabled) for provider in found]
     fragment = request.headers.get("HX-Target") == "extension-cards"
     return page(
         request,

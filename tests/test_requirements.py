@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from config import checks
 from extensions import registry, routing
-from extensions.catalogue import matches
+from extensions.catalogue import matches, search
 from extensions.forms import AccountForm
 from extensions.urls_public import webhook_url
 from tests import factories
@@ -106,6 +106,35 @@ def test_a_provider_is_found_by_every_name_of_it(query, key):
     found = [provider.key for provider in registry.all() if matches(provider, query)]
 
     assert found == [key]
+
+
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [
+        *(("twillio", "twilio"), ("Twlio", "twilio"), ("infobib", "infobip"), ("info bip", "infobip")),
+        *(
+            ("vonnage", "vonage"),
+            ("nexmoo", "vonage"),
+            ("mesage media", "messagemedia"),
+            ("massage bird", "messagebird"),
+        ),
+        *(("Link Mobilty", "link_mobility"), ("linkmobilty", "link_mobility"), ("Linc Mobility", "link_mobility")),
+        *(("Mobilitaet verknuepfen", "link_mobility"), ("Nachrichtenmedium", "messagemedia"), ("live link", "sinch")),
+    ],
+)
+def test_a_slip_of_the_pen_finds_a_provider_too(query, key):
+    """R18."""
+    assert [provider.key for provider in search(registry.all(), query)] == [key]
+
+
+@pytest.mark.parametrize("query", ["voice", "email", "whatsapp", "zzz", "Twilio Infobip", "tw", "12345", "🙂🙂"])
+def test_what_is_like_no_name_finds_nothing_but_what_has_no_words(query):
+    assert bool(search(registry.all(), query)) is (query == "🙂🙂" or query == "tw")
+
+
+@pytest.mark.parametrize("query", ["2-Wege", "two-way", "Zwei-Wege", "SMS", "text messages"])
+def test_what_they_can_do_finds_all_that_can(query):
+    assert search(registry.all(), query) == registry.all()
 
 
 def test_what_is_no_name_of_a_provider_finds_none():
