@@ -55,7 +55,7 @@ up: .venv/runtime .env
 # --- Checking ----------------------------------------------------------------------------------------------------------
 
 # Tests of one group (chaos, browser) stay in one process, and the browser comes last: see tests/conftest.py.
-PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations 12
 
 test: test-sqlite test-postgresql
 
