@@ -74,7 +74,7 @@ def run(callbacks: int = 5_000) -> bool:
     return all(
         [
             verdict("rate against the ORM view", inbox.rate / orm.rate, 3),
-            verdict("rate against an empty Django view", inbox.rate / empty.rate, 0.2),
+            verdict("rate against an empty Django view", inbox.rate / empty.rate, 0.35),
             verdict("p99 against the ORM view", _p99(best["inbox"][1]) / _p99(best["orm"][1]), 1, at_most=True),
         ]
     )
