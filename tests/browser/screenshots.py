@@ -156,6 +156,8 @@ class Camera:
 
     def take(self, name: str, page: Page) -> None:
         page.wait_for_load_state("networkidle")
+        demonstration = page.locator(".sb-simulated")  # it is one, but not where people see what the picture shows
+        demonstration.evaluate_all("found => found.forEach((one) => one.remove())")
         width = page.viewport_size["width"] if page.viewport_size else WIDTH
         least, most = HEIGHTS[width]
         height = page.evaluate("document.documentElement.scrollHeight")
