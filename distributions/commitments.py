@@ -67,7 +67,8 @@ def _planned() -> QuerySet[Distribution]:
 
 
 def _to(lists: QuerySet[ContactList]) -> QuerySet[Distribution]:
-    keys = lists.order_by().values("pk")
+    """Those to one of these lists, which are found first: asked for within, they may be looked for at every plan."""
+    keys = list(lists.order_by().values_list("pk", flat=True))
     return _planned().filter(Q(contact_list__in=keys) | Q(planned_list__in=keys))
 
 

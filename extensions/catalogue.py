@@ -16,7 +16,7 @@ from extensions.contract import Provider, SenderKind, WebhookCheck
 from extensions.routing import Badge, Place, Standing
 
 TWO_WAY = ("two-way", "2-way", "zwei-wege", "2-wege")  # as people write it in either language
-LIKE = 0.75  # of difflib's ratio: "twillio" and "Mesage Media" are, "voice" and "Vonage" are not
+LIKE = 0.75  # of difflib's ratio: one or two slips in a name, but not another word
 KIND = gettext_lazy("Text messages (SMS)")  # what each of them is an extension for
 
 
