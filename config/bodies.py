@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+from config.middleware import API, CALLBACKS
 from contacts.importing import MAX_BYTES as LARGEST_FILE
 from organizations import api_base
 from webhooks import views as webhooks
@@ -35,8 +36,8 @@ class Limit:
 
 # The first that fits counts.
 LIMITS = (
-    Limit(re.compile(r"/distribution-providers/"), webhooks.MAX_BODY, webhooks.MAX_BODY),
-    Limit(re.compile(r"/API/"), api_base.MAX_BODY, api_base.MAX_BODY),
+    Limit(re.compile(CALLBACKS), webhooks.MAX_BODY, webhooks.MAX_BODY),
+    Limit(re.compile(API), api_base.MAX_BODY, api_base.MAX_BODY),
     Limit(re.compile(r"/admin/(login|logout|language|invitation|password_change)/"), SMALL),
     Limit(re.compile(r"/admin/contacts/contactlist/\d+/import/"), LARGEST_FILE + 64 * KB),  # the form around the file
     Limit(re.compile(r"/admin/"), settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
@@ -119,9 +120,9 @@ def _read(request: HttpRequest, *, in_chunks: bool) -> None:
 
 def refuse(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
     """The refusal as whoever calls there can read it: a program or a person."""
-    if request.path_info.startswith("/distribution-providers/"):
+    if request.path_info.startswith(CALLBACKS):
         return webhooks.said("too large" if status == 413 else "cut short", sentence, status)
-    if request.path_info.startswith("/API/"):
+    if request.path_info.startswith(API):
         return api_base.refusal(status, sentence)
     context = {"title": _("Not accepted"), "sentence": sentence}
     return HttpResponse(render_to_string("413.html", context, request), status=status)

@@ -10,9 +10,7 @@ from django.urls import Resolver404, resolve
 from django.utils import translation
 
 from config.bodies import BodyLimitMiddleware
-from config.middleware import ClientAddressMiddleware
-
-CALLBACKS = "/distribution-providers/"
+from config.middleware import CALLBACKS, ClientAddressMiddleware
 
 
 class CallbackMiddleware:

@@ -67,6 +67,7 @@ def read_address(text: str) -> str:
 
 
 API = "/API/"
+CALLBACKS = "/distribution-providers/"  # typed into the consoles of providers: it never changes
 SLASHES = re.compile("/{2,}")
 
 

@@ -12,14 +12,14 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from config.errors import bad_request, page_not_found
-from config.middleware import API
+from config.middleware import API, CALLBACKS
 from intake.text import storable
 
 logger = logging.getLogger(__name__)
 
 # They answer for themselves: the API names the field in its own form, a NUL is no reason to refuse a provider's
 # callback (extensions/contract.py makes it storable), and of a respondent's link only letters and digits are read.
-ANSWER_THEMSELVES = (API, "/distribution-providers/", "/s/", "/o/")
+ANSWER_THEMSELVES = (API, CALLBACKS, "/s/", "/o/")
 
 
 class StorableRequestMiddleware:
