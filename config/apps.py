@@ -8,7 +8,7 @@ from config import logs, private
 class SwitchboardAdminConfig(AdminConfig):
     """The one admin site is ours, so that `@admin.register` and autodiscovery work as everywhere in Django."""
 
-    default_site = "config.admin.SwitchboardAdminSite"
+    default_site = "config.portal.site.SwitchboardAdminSite"
 
     def ready(self) -> None:
         super().ready()

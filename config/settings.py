@@ -232,7 +232,7 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# The look of the admin site; its menu is in config/admin.py. Petrol for what can be clicked, brass for the cord.
+# The look of the admin site; its menu is in config/portal/site.py. Petrol for what can be clicked, brass for the cord.
 UNFOLD = {
     "SITE_TITLE": "Switchboard",
     "SITE_HEADER": "Switchboard",
@@ -284,7 +284,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 
-# The description of the API (config/openapi.py).
+# The description of the API (config/portal/openapi.py).
 SPECTACULAR_SETTINGS = {
     "TITLE": "Switchboard API",
     "VERSION": "3",
@@ -293,8 +293,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/API/v3",
-    "PREPROCESSING_HOOKS": ["config.openapi.api_only"],
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.openapi.introduce"],
+    "PREPROCESSING_HOOKS": ["config.portal.openapi.api_only"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.portal.openapi.introduce"],
     "ENUM_NAME_OVERRIDES": {"Kind": ["Invite"]},
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -11,8 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from config.errors import bad_request, page_not_found
 from config.middleware import API, CALLBACKS
+from config.portal.errors import bad_request, page_not_found
 from intake.text import storable
 
 logger = logging.getLogger(__name__)

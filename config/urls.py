@@ -5,7 +5,7 @@ from django.urls import include, path, re_path, register_converter, reverse_lazy
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
-from config.openapi import DocsView, SchemaView
+from config.portal.openapi import DocsView, SchemaView
 from contacts.api import MailingListsView
 from distributions.api import DistributionsView, DistributionView, HistoryView
 from distributions.views import follow_link, opt_out
@@ -43,6 +43,6 @@ urlpatterns = [
     path("o/<tail:token>", opt_out, name="opt_out"),
 ]
 
-handler400 = "config.errors.bad_request"
-handler403 = "config.errors.permission_denied"
-handler404 = "config.errors.page_not_found"
+handler400 = "config.portal.errors.bad_request"
+handler403 = "config.portal.errors.permission_denied"
+handler404 = "config.portal.errors.page_not_found"

@@ -217,7 +217,7 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         return declared(self.get_urls())
 
     def get_site_urls(self) -> list[URLPattern]:
-        """Addresses beside the model's own folder, gathered by the site (config/admin.py)."""
+        """Addresses beside the model's own folder, gathered by the site (config/portal/site.py)."""
         return []
 
     def get_action(self, action: Any) -> Any:

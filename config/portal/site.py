@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.sites import UnfoldAdminSite
 
-from config import home
+from config.portal import home
 from organizations import throttle, views
 from organizations.admin_base import OwnedAdmin, declared
 from organizations.forms import LoginForm
