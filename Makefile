@@ -39,7 +39,7 @@ help:
 sdk-venv: .venv-sdk/ready
 
 .env: | .venv/runtime
-	@$(BIN)/python -m config.first_run
+	@$(BIN)/python -m config.ops.first_run
 
 translations: .venv/runtime .env
 	@$(BIN)/python manage.py compile_translations

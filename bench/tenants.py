@@ -20,8 +20,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from bench.rig import row, verdict, wait_for
-from config import programs
 from config.celery import app
+from config.ops import programs
 from contacts.models import OptOut
 from distributions import launching, tasks
 from distributions.models import Distribution, Message

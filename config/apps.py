@@ -2,7 +2,8 @@ import importlib
 
 from django.contrib.admin.apps import AdminConfig
 
-from config import logs, private
+from config import logs
+from config.ops import private
 
 
 class SwitchboardAdminConfig(AdminConfig):
@@ -14,4 +15,4 @@ class SwitchboardAdminConfig(AdminConfig):
         super().ready()
         private.keep_private()
         logs.mask_uncaught()
-        importlib.import_module("config.checks")  # registers the checks; settings are complete only now
+        importlib.import_module("config.ops.checks")  # registers the checks; settings are complete only now

@@ -11,7 +11,7 @@ from celery import Celery, signals
 from django.conf import settings
 from django.db import connections
 
-from config import private
+from config.ops import private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

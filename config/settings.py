@@ -89,7 +89,7 @@ CACHES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# An embedded Valkey on a unix socket serves where REDIS_URL is empty (config/broker.py starts it).
+# An embedded Valkey on a unix socket serves where REDIS_URL is empty (config/ops/broker.py starts it).
 BROKER_SOCKET = VAR_DIR / "valkey.sock"
 REDIS_URL = env.str("REDIS_URL", default="")
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
@@ -151,7 +151,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.probes.ProbeMiddleware",
+    "config.ops.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.door.CallbackMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -4,7 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config import logs, private
+from config import logs
+from config.ops import private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

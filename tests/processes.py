@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connection
 
 from config.celery import app
-from config.supervisor import die_with_parent
+from config.ops.supervisor import die_with_parent
 from tests.services import NOBODY
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from config import broker, translations
-from config.supervisor import die_with_parent
+from config.ops import broker, translations
+from config.ops.supervisor import die_with_parent
 
 PUBLIC_URL = "https://surveys.example.com"
 SECRET_KEY = "planted-secret-key-of-the-test-run-2b1f9c"

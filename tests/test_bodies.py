@@ -12,7 +12,7 @@ import pytest
 from django.test import Client, RequestFactory
 
 from config.bodies import LIMITS, MOST_CHUNKED, NotReadable, TooLarge, measure
-from config.supervisor import die_with_parent
+from config.ops.supervisor import die_with_parent
 from extensions.contract import basic_authorization
 from organizations.models import AuditEvent
 from tests import factories

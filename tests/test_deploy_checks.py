@@ -15,9 +15,9 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import private
-from config.checks import weakness_of
-from config.first_run import ensure_env_file
+from config.ops import private
+from config.ops.checks import weakness_of
+from config.ops.first_run import ensure_env_file
 from tests.processes import ROOT
 
 
@@ -154,7 +154,7 @@ def test_whatever_is_written_is_for_its_owner_only_whatever_the_umask(tmp_path):
         "from pathlib import Path\n"
         "from django.core.management import call_command\n"
         "from django.conf import settings\n"
-        "from config import private\n"
+        "from config.ops import private\n"
         "private.narrow()\n"
         "call_command('migrate', verbosity=0)\n"
         "(settings.VAR_DIR / 'folder').mkdir()\n"

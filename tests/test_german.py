@@ -15,7 +15,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils import translation
 
-from config import translations
+from config.ops import translations
 from config.portal import borrowed_strings
 from contacts.models import OptOut
 from distributions.models import Message

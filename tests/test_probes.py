@@ -7,7 +7,7 @@ from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from config.probes import ALIVE, READY
+from config.ops.probes import ALIVE, READY
 
 
 @pytest.fixture(autouse=True)

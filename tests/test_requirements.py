@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from config import checks
+from config.ops import checks
 from extensions import registry, routing
 from extensions.catalogue import matches, search
 from extensions.forms import AccountForm

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from config import programs
 from config.celery import app
-from config.supervisor import NotReady, Program, Supervisor
+from config.ops import programs
+from config.ops.supervisor import NotReady, Program, Supervisor
 from tests.processes import ROOT, free_port
 
 FOREVER = "import time; time.sleep(600)"
@@ -217,7 +217,7 @@ def test_killing_the_supervisor_leaves_no_orphan(tmp_path):
     """Not even SIGKILL does, of which the supervisor learns nothing."""
     script = f"""
         import os, pathlib, sys
-        from config.supervisor import Program, Supervisor
+        from config.ops.supervisor import Program, Supervisor
         with Supervisor(environment=dict(os.environ), folder=pathlib.Path.cwd()) as supervisor:
             for name in ("a", "b"):
                 code = f"import os, time; open('{tmp_path}/{{name}}.pid', 'w').write(str(os.getpid())); time.sleep(600)"

@@ -9,8 +9,8 @@ import signal
 import pytest
 from django.utils import timezone
 
-from config import programs
-from config.supervisor import Supervisor
+from config.ops import programs
+from config.ops.supervisor import Supervisor
 from distributions import tasks
 from distributions.models import Distribution
 from distributions.states import Status

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from config import first_run, private, programs, translations
-from config.broker import BrokerMissing
-from config.supervisor import NotReady, Supervisor, take_lock
+from config.ops import first_run, private, programs, translations
+from config.ops.broker import BrokerMissing
+from config.ops.supervisor import NotReady, Supervisor, take_lock
 from distributions import sample
 from distributions.models import Message, Tally
 from distributions.states import FINAL

@@ -14,7 +14,7 @@ from typing import Any
 import polib
 from django.core.management.base import BaseCommand, CommandError
 
-from config import translations
+from config.ops import translations
 
 LEFT_OUT = (".*", "var", "tests", "bench", "docs", "test-results", "node_modules", "__pycache__", "*.mo")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w*\}")

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config import translations
+from config.ops import translations
 
 
 class Command(BaseCommand):

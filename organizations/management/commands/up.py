@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from config import private, programs, translations
-from config.broker import BrokerMissing
-from config.supervisor import AlreadyRunning, NotReady, Supervisor, take_lock
+from config.ops import private, programs, translations
+from config.ops.broker import BrokerMissing
+from config.ops.supervisor import AlreadyRunning, NotReady, Supervisor, take_lock
 
 
 class Command(BaseCommand):

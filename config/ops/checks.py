@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connection
 
-from config import private
+from config.ops import private
 from distributions import identity
 from distributions.models import KnownDatabase
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polib
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def catalogues() -> list[Path]:
@@ -21,7 +21,7 @@ def compile_stale() -> list[Path]:
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
             unfinished = target.with_suffix(".mo.new")  # a process that is starting must not read half a file
             polib.pofile(str(source)).save_as_mofile(str(unfinished))
-            unfinished.chmod(0o644)  # no secret, and whoever installs need not be who runs it (config/private.py)
+            unfinished.chmod(0o644)  # no secret, and whoever installs need not be who runs it (config/ops/private.py)
             unfinished.replace(target)
             compiled.append(source)
     return compiled

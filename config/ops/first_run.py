@@ -1,4 +1,4 @@
-"""`python -m config.first_run`: fresh secrets for a new installation, in `.env`, and never again."""
+"""`python -m config.ops.first_run`: fresh secrets for a new installation, in `.env`, and never again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import sys
 from pathlib import Path
 
-ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
+ENV_FILE = Path(__file__).resolve().parents[2] / ".env"
 
 
 def ensure_env_file(path: Path = ENV_FILE) -> bool:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from config import broker
-from config.supervisor import Program
+from config.ops import broker
+from config.ops.supervisor import Program
 
 # Seconds to end, in the order of the stop; each ends sooner if it has nothing to do.
 WEB_GRACE = BEAT_GRACE = 1.0
