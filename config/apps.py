@@ -2,8 +2,7 @@ import importlib
 
 from django.contrib.admin.apps import AdminConfig
 
-from config import logs
-from config.ops import private
+from config.ops import logs, private
 
 
 class SwitchboardAdminConfig(AdminConfig):

@@ -304,7 +304,7 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "config.logs.MaskingFormatter"}},
+    "formatters": {"line": {"()": "config.ops.logs.MaskingFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"django": {}, "django.server": {}},  # no handlers of their own: all is written by the one above

@@ -4,8 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config import logs
-from config.ops import private
+from config.ops import logs, private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -20,10 +20,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, ngettext
 
-from config.logs import mask_number
 from contacts import numbers, opt_outs, pages
 from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
+from intake.masking import mask_number
 from organizations import audit, commitments
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_organization, current_user
 from organizations.models import User

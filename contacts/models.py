@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from config.logs import mask_number
+from intake.masking import mask_number
 from organizations.ids import new_id
 from organizations.models import Owned, OwnedQuerySet, User
 

@@ -14,11 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
-from config.logs import mask_number
 from contacts import importing, numbers
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport, ContactList, OptOut
+from intake.masking import mask_number
 from organizations import audit, commitments
 from organizations.admin_base import current_user
 from organizations.models import User

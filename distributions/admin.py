@@ -13,11 +13,11 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from config.logs import mask_number
 from contacts.models import Contact
 from distributions import doubt_pages, pages, wording
 from distributions.models import Distribution, InboundMessage
 from distributions.sums import Sums
+from intake.masking import mask_number
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, View, current_user
 from organizations.permissions import MissingRight, missing_sms
 

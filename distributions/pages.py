@@ -20,7 +20,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from config.logs import mask_number, mask_numbers
 from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
@@ -50,6 +49,7 @@ from distributions.states import NOT_LEFT, WAITING, Status
 from distributions.sums import Sums, segments_sent
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, Route, route_for
+from intake.masking import mask_number, mask_numbers
 from organizations import audit
 from organizations.admin_base import current_user
 from organizations.models import Organization, Owned, User

@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.logs import mask_number, mask_numbers
 from contacts.models import Contact
 from distributions import wording
 from distributions.models import Conversation, Distribution, Message, Tally
@@ -17,6 +16,7 @@ from distributions.pages import Carrier
 from distributions.references import reference
 from distributions.states import Status
 from distributions.sums import Sums
+from intake.masking import mask_number, mask_numbers
 from organizations.api_base import Moment, PageQuery, PublicId, StrictSerializer
 from surveys.models import Answer
 

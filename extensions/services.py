@@ -20,7 +20,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from config.logs import mask_number
 from extensions import client, health, panels, rights, selftest, tokens
 from extensions.contract import (
     Check,
@@ -36,6 +35,7 @@ from extensions.contract import (
 )
 from extensions.models import AccountState, ProviderAccount, PumpSeat, TestMessage
 from extensions.urls_public import webhook_url
+from intake.masking import mask_number
 from organizations import audit
 from organizations.ids import new_id
 from organizations.models import Organization, User

@@ -1,1 +1,1 @@
-"""What strangers write, made fit to be read and kept. Pure: values in, values out; everybody may import it."""
+"""What strangers write, made fit to be read, kept and shown. Pure: values in, values out; everybody may import it."""

@@ -19,7 +19,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
-from config.logs import mask_number
+from intake.masking import mask_number
 from organizations import audit, commitments
 from organizations.models import Organization, Owned, User
 from organizations.permissions import MissingRight, may_see_recipients, whom_to_ask

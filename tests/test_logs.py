@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.logs import MaskingFormatter, mask_numbers
+from config.ops.logs import MaskingFormatter
+from intake.masking import mask_numbers
 from organizations.ids import new_id, new_organization_id
 from tests.processes import ROOT, environment
 
@@ -146,7 +147,7 @@ def output_of(*command):
 
 def test_the_console_masks(settings):
     assert settings.LOGGING["handlers"]["console"]["formatter"] == "line"
-    assert settings.LOGGING["formatters"]["line"]["()"] == "config.logs.MaskingFormatter"
+    assert settings.LOGGING["formatters"]["line"]["()"] == "config.ops.logs.MaskingFormatter"
 
 
 @pytest.mark.parametrize(
