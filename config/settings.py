@@ -130,8 +130,9 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
 # --- Django ----------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "config.ops",  # first: from then on nothing is written that others may read
     "unfold.apps.BasicAppConfig",  # the other one would replace our admin site by its own
-    "config.apps.SwitchboardAdminConfig",
+    "config.portal.apps.SwitchboardAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -7,8 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from config.ops.management.commands import check_translations
 from extensions.models import AccessToken, EnabledExtension, ProviderAccount
-from organizations.management.commands import check_translations
 from organizations.models import Organization, User, UserType
 from tests import factories, secrets
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from config.ops.management.commands import demo
 from distributions import sample
-from distributions.management.commands import demo
 from distributions.models import Message
 from distributions.references import reference
 from distributions.states import FINAL, Status
