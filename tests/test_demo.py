@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from config.ops import demo_organization, demo_verdict
 from config.ops.management.commands import demo
-from distributions import sample
 from distributions.models import Message
 from distributions.references import reference
 from distributions.states import FINAL, Status
@@ -35,21 +35,21 @@ def book(distribution):
 
 
 def test_when_the_books_agree_nothing_is_lost_or_duplicated(distribution, book):
-    verdict = sample.judge(distribution, book)
+    verdict = demo_verdict.judge(distribution, book)
 
     assert str(verdict) == "4 recipients, 2 delivered, 1 failed, 1 skipped, 0 lost, 0 duplicated"
     assert verdict.is_clean
 
 
 def test_a_text_that_the_provider_has_twice_is_duplicated(distribution, book):
-    verdict = sample.judge(distribution, [*book, book[0], book[0]])
+    verdict = demo_verdict.judge(distribution, [*book, book[0], book[0]])
 
     assert verdict.duplicated == 2
     assert not verdict.is_clean
 
 
 def test_a_delivered_text_that_the_provider_never_had_is_lost(distribution, book):
-    verdict = sample.judge(distribution, book[1:])
+    verdict = demo_verdict.judge(distribution, book[1:])
 
     assert verdict.lost == 1
     assert not verdict.is_clean
@@ -59,32 +59,32 @@ def test_a_delivered_text_that_the_provider_never_had_is_lost(distribution, book
 def test_a_message_without_an_end_is_lost(distribution, book, status):
     Message.objects.filter(status=Status.FAILED).update(status=status)
 
-    assert sample.judge(distribution, book).lost == 1
+    assert demo_verdict.judge(distribution, book).lost == 1
 
 
 def test_a_recipient_without_a_message_is_lost(distribution, book):
     Message.objects.filter(status=Status.SKIPPED).delete()
 
-    assert sample.judge(distribution, book).lost == 1
+    assert demo_verdict.judge(distribution, book).lost == 1
 
 
 def test_a_text_that_should_never_have_gone_out_is_seen(distribution, book):
     skipped = Message.objects.get(status=Status.SKIPPED)
 
-    verdict = sample.judge(distribution, [*book, {"reference": reference(skipped.pk)}, {"reference": "nobody's"}])
+    verdict = demo_verdict.judge(distribution, [*book, {"reference": reference(skipped.pk)}, {"reference": "nobody's"}])
 
     assert verdict.unknown == 2
     assert not verdict.is_clean
 
 
 def test_the_sample_contacts_meet_every_fate_in_its_share(db):
-    people = sample._contacts(factories.organization(), 200)
+    people = demo_organization._contacts(factories.organization(), 200)
 
     phones = list(people.contacts.values_list("phone", flat=True))
     assert len(phones) == 200
-    assert phones.count("") == sample.SPECIAL[sample.NO_NUMBER]
-    assert sum(phone.endswith("9904") for phone in phones) == sample.SPECIAL["9904"]
-    assert people.contacts.exclude(opted_out_at=None).count() == sample.SPECIAL[sample.OPTED_OUT]
+    assert phones.count("") == demo_organization.SPECIAL[demo_organization.NO_NUMBER]
+    assert sum(phone.endswith("9904") for phone in phones) == demo_organization.SPECIAL["9904"]
+    assert people.contacts.exclude(opted_out_at=None).count() == demo_organization.SPECIAL[demo_organization.OPTED_OUT]
     assert all(phone.startswith("+1555") for phone in phones if phone)  # no such area code: nobody's number
 
 
@@ -117,7 +117,7 @@ def test_the_demo_never_touches_a_real_installation(monkeypatch, tmp_path):
 def test_the_sample_values_of_each_provider_are_an_account_that_works(db, simulator, provider):
     """As the page's button fills them in; then its addresses are known there, as if somebody had entered them."""
     clinic = factories.organization()
-    example = sample.example_accounts(simulator.url)[provider.key]
+    example = demo_organization.example_accounts(simulator.url)[provider.key]
     form = AccountForm(provider, {"name": "Simulated", **example})
     assert form.is_valid(), form.errors
 
@@ -131,11 +131,11 @@ def test_the_sample_values_of_each_provider_are_an_account_that_works(db, simula
         values=form.values,
     )
     check = services.verify(account, None)
-    told = sample.enter_addresses(simulator.url, set())
+    told = demo_organization.enter_addresses(simulator.url, set())
 
     assert check.ok is not False, check
     assert told == {account.pk}
-    assert sample.enter_addresses(simulator.url, told) == set()
+    assert demo_organization.enter_addresses(simulator.url, told) == set()
     known = [one for one in call(simulator, "GET", "accounts")["accounts"] if one["provider"] == provider.key]
     assert [clinic.public_id in one["inbound_url"] for one in known] == [True]
 
@@ -145,5 +145,7 @@ def test_credentials_that_no_provider_gives_out_do_not_end_the_demo(db, simulato
     factories.account(clinic, "twilio", credentials={"account_sid": "tok", "auth_token": ""})
     good = factories.account(clinic, "infobip")
 
-    assert sample.enter_addresses(simulator.url, set()) == set(ProviderAccount.objects.values_list("pk", flat=True))
-    assert good.pk in sample.enter_addresses(simulator.url, set())
+    assert demo_organization.enter_addresses(simulator.url, set()) == set(
+        ProviderAccount.objects.values_list("pk", flat=True)
+    )
+    assert good.pk in demo_organization.enter_addresses(simulator.url, set())

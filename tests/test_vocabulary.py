@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 THEIR_PLACE = ("extensions/providers/", "simulator/", "tests/", "bench/", "locale/", "var/", "requirements-sdk.")
 BINARY = {".gz", ".ico", ".jpg", ".mo", ".png", ".pyc", ".woff", ".woff2"}
 # The demo has to demonstrate one of them. This line names it, and nothing else does.
-DEMONSTRATED = {"distributions/sample.py": 'PROVIDER = "twilio"'}
+DEMONSTRATED = {"config/ops/demo_organization.py": 'PROVIDER = "twilio"'}
 
 EVERYDAY = {"sms", "short code", "messaging service"}  # what people search for, and no provider's own
 OTHER_WORDS = (

@@ -22,8 +22,8 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from config.ops import demo_organization
 from contacts.models import ContactList
-from distributions import sample
 from distributions.models import Conversation, Message, Tally
 from distributions.references import opt_out_token
 from distributions.states import FINAL, Status
@@ -61,9 +61,9 @@ def quick(settings: Any) -> None:
 
 
 @pytest.fixture
-def made(quick: None, simulator: Any, web: Web, beat: Any) -> sample.Sample:
+def made(quick: None, simulator: Any, web: Web, beat: Any) -> demo_organization.Demo:
     """The demo's organisation, with people, a history, and a second account that waits."""
-    made = sample.make(RECIPIENTS, simulator.url, messages_per_second=PACE)
+    made = demo_organization.make(RECIPIENTS, simulator.url, messages_per_second=PACE)
     clinic, ada = made.organization, made.administrator
     Organization.objects.filter(pk=clinic.pk).update(time_zone="Europe/London", default_region="GB")
     User.objects.filter(pk=ada.pk).update(name="Ada Lovelace", phone="+447700900123")
@@ -83,7 +83,7 @@ def made(quick: None, simulator: Any, web: Web, beat: Any) -> sample.Sample:
         ("Physiotherapy follow-up", 12, {"delivered": 96, "failed": 1, "skipped": 4, "clicked": 51}),
     ):
         when = timezone.now() - timedelta(days=days)
-        account = ProviderAccount.objects.get(organization=clinic, provider=sample.PROVIDER)
+        account = ProviderAccount.objects.get(organization=clinic, provider=demo_organization.PROVIDER)
         old = factories.distribution(
             clinic,
             name=name,
@@ -178,7 +178,7 @@ class Camera:
 
 
 @pytest.fixture
-def camera(made: sample.Sample, start: Any, browser: Browser) -> Iterator[Camera]:
+def camera(made: demo_organization.Demo, start: Any, browser: Browser) -> Iterator[Camera]:
     outside = start(Web, PUBLIC_URL=PUBLIC_URL, BEHIND_TLS_PROXY="true")
     camera = Camera(browser, outside, made.administrator)
     yield camera
@@ -193,10 +193,10 @@ def wait_for(messages: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize("simulator", [{"report_delay_ms": 900}], indirect=True)
-def test_take_the_pictures(made: sample.Sample, camera: Camera, web: Web) -> None:
+def test_take_the_pictures(made: demo_organization.Demo, camera: Camera, web: Web) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     clinic, ada, distribution = made.organization, made.administrator, made.distribution
-    account = ProviderAccount.objects.get(organization=clinic, provider=sample.PROVIDER)
+    account = ProviderAccount.objects.get(organization=clinic, provider=demo_organization.PROVIDER)
     list_, one = "/admin/distributions/distribution/", f"/admin/distributions/distribution/{distribution.pk}/"
 
     compose = camera.open(f"{one}edit/")
@@ -273,7 +273,7 @@ def test_take_the_pictures(made: sample.Sample, camera: Camera, web: Web) -> Non
     assert {name: size for name, size in camera.taken.items() if size > MOST_BYTES} == {}
 
 
-def two_way(made: sample.Sample, camera: Camera) -> None:
+def two_way(made: demo_organization.Demo, camera: Camera) -> None:
     """A survey by text, from its questions to the transcript of a conversation."""
     asked = made.conversation
     one = f"/admin/distributions/distribution/{asked.pk}/"

@@ -17,7 +17,7 @@ import pytest
 from django.test import override_settings
 from playwright.sync_api import Page, expect
 
-from distributions import sample
+from config.ops import demo_organization
 from distributions.models import InboundMessage, Message
 from distributions.states import FINAL, Status
 from distributions.wording import explain
@@ -87,7 +87,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 def simulator(tmp_path_factory: Any) -> Iterator[SimulatorProcess]:
     options = {"latency_ms": 0, "report_delay_ms": 20, "state_dir": tmp_path_factory.mktemp("simulator")}
     with simulator_process.start(**options) as running:
-        examples = sample.example_accounts(running.url)
+        examples = demo_organization.example_accounts(running.url)
         with override_settings(PROVIDER_BASE_URLS=running.base_urls(), EXAMPLE_ACCOUNTS=examples):
             yield running
 

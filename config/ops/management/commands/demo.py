@@ -16,10 +16,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from config.ops import first_run, private, programs, translations
+from config.ops import demo_organization, demo_verdict, first_run, private, programs, translations
 from config.ops.broker import BrokerMissing
 from config.ops.supervisor import NotReady, Supervisor, take_lock
-from distributions import sample
 from distributions.models import Message, Tally
 from distributions.states import FINAL
 from extensions import registry
@@ -45,7 +44,7 @@ class Command(BaseCommand):
         lock = take_lock(FOLDER)
         translations.compile_stale()
         log = FOLDER / "demo.log"
-        simulator_url = settings.PROVIDER_BASE_URLS[sample.PROVIDER].rpartition("/")[0]
+        simulator_url = settings.PROVIDER_BASE_URLS[demo_organization.PROVIDER].rpartition("/")[0]
         clean = True
         try:
             with log.open("w") as output:
@@ -96,7 +95,8 @@ class Command(BaseCommand):
     def _start(self, supervisor: Supervisor, simulator_url: str, environment: dict[str, str]) -> None:
         supervisor.start(programs.embedded_broker(settings.BROKER_SOCKET))
         supervisor.start(programs.simulator(simulator_url, FOLDER / "simulator"))
-        environment["EXAMPLE_ACCOUNTS"] = json.dumps(sample.example_accounts(simulator_url))  # of all that start now
+        examples = demo_organization.example_accounts(simulator_url)
+        environment["EXAMPLE_ACCOUNTS"] = json.dumps(examples)  # of all that start now
         call_command("migrate", interactive=False, verbosity=0)
         for worker in programs.workers(2):
             supervisor.start(worker)
@@ -104,9 +104,9 @@ class Command(BaseCommand):
         supervisor.start(programs.web(settings.PUBLIC_URL))
 
     def _run(self, supervisor: Supervisor, simulator_url: str) -> None:
-        made = sample.make(RECIPIENTS, simulator_url)
-        sample.launch_conversation(made)
-        sample.launch(made)
+        made = demo_organization.make(RECIPIENTS, simulator_url)
+        demo_organization.launch_conversation(made)
+        demo_organization.launch(made)
         self._say(f"ready: {settings.PUBLIC_URL}/admin/")
         for who, email, password in made.log_ins:
             self._say(f"  {who:<18} {email:<24} {password}")
@@ -117,11 +117,11 @@ class Command(BaseCommand):
         known: set[int] = set()
         while True:
             supervisor.watch()
-            known |= sample.enter_addresses(simulator_url, known)
+            known |= demo_organization.enter_addresses(simulator_url, known)
 
     def _run_once(self, supervisor: Supervisor, simulator_url: str) -> bool:
-        made = sample.make(RECIPIENTS_ONCE, simulator_url, messages_per_second=PACE_ONCE)
-        sample.launch(made)
+        made = demo_organization.make(RECIPIENTS_ONCE, simulator_url, messages_per_second=PACE_ONCE)
+        demo_organization.launch(made)
         began = time.monotonic()
         self._say(f"launched to {RECIPIENTS_ONCE} contacts")
         messages = Message.objects.filter(distribution=made.distribution)
@@ -130,7 +130,7 @@ class Command(BaseCommand):
             supervisor.watch()
             final = messages.filter(status__in=FINAL).count()
         self._say(f"{final} of {RECIPIENTS_ONCE} in a final state after {time.monotonic() - began:.0f} s")
-        verdict = sample.judge(made.distribution, sample.ledger(simulator_url))
+        verdict = demo_verdict.judge(made.distribution, demo_verdict.ledger(simulator_url))
         for status in Tally.COLUMNS:
             if verdict.states.get(status):
                 self.stdout.write(f"  {status:<12} {verdict.states[status]:>5}")

@@ -1,4 +1,4 @@
-"""The demo's sample organisation, its distribution, and the judge that compares the simulator's book with ours."""
+"""The demo's organisation: its people, its account at a simulated provider, its contacts and its distributions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import random
 import secrets
 import urllib.error
 import urllib.request
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from contacts import opt_outs
 from contacts.models import Contact, ContactList, OptOut
 from distributions import services
-from distributions.models import Distribution, Message
-from distributions.references import message_id_of_reference
-from distributions.states import FINAL, Status
+from distributions.models import Distribution
 from extensions import registry
 from extensions import services as accounts
 from extensions.models import AccountState, ProviderAccount
@@ -86,7 +83,7 @@ INTRODUCTION = "Hello ${m://FirstName|there}, three short questions about your v
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Demo:
     """What the demo works with. The passwords are known nowhere else."""
 
     organization: Organization
@@ -96,7 +93,7 @@ class Sample:
     log_ins: list[tuple[str, str, str]]  # who, e-mail, password
 
 
-def make(recipients: int, simulator_url: str, *, messages_per_second: float | None = None) -> Sample:
+def make(recipients: int, simulator_url: str, *, messages_per_second: float | None = None) -> Demo:
     """An organisation with its people, an account at the simulated provider, contacts, and a draft to them.
 
     Made through the functions that the pages call. `messages_per_second` overrides the provider's own pace.
@@ -151,7 +148,7 @@ def make(recipients: int, simulator_url: str, *, messages_per_second: float | No
         ("platform operator", "operator@demo.example", operator_password),
     ]
     conversation = _conversation(organization, administrator, recipients // 10)
-    return Sample(organization, administrator, distribution, conversation, log_ins)
+    return Demo(organization, administrator, distribution, conversation, log_ins)
 
 
 def _conversation(organization: Organization, administrator: User, count: int) -> Distribution:
@@ -249,79 +246,11 @@ def _contacts(organization: Organization, count: int) -> ContactList:
     return people
 
 
-def launch(sample: Sample) -> None:
+def launch(demo: Demo) -> None:
     """Send the link."""
-    services.launch(sample.distribution, sample.administrator)
+    services.launch(demo.distribution, demo.administrator)
 
 
-def launch_conversation(sample: Sample) -> None:
+def launch_conversation(demo: Demo) -> None:
     """Send the survey by text."""
-    services.launch(sample.conversation, sample.administrator)
-
-
-# --- The judge --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a distribution, by our rows and by the provider's book."""
-
-    recipients: int
-    states: Mapping[str, int]
-    lost: int
-    duplicated: int
-    unknown: int  # texts that none of our messages stands for
-
-    @property
-    def delivered(self) -> int:
-        return self.states.get(Status.DELIVERED, 0)
-
-    @property
-    def failed(self) -> int:
-        return sum(self.states.get(state, 0) for state in (Status.UNDELIVERED, Status.FAILED, Status.EXPIRED))
-
-    @property
-    def skipped(self) -> int:
-        return self.states.get(Status.SKIPPED, 0)
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.lost or self.duplicated or self.unknown)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.recipients} recipients, {self.delivered} delivered, {self.failed} failed, {self.skipped} skipped, "
-            f"{self.lost} lost, {self.duplicated} duplicated"
-        )
-
-
-# States that say the provider has taken the text: its book must have it. A refused one is in none.
-TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})
-
-
-def judge(distribution: Distribution, ledger: Iterable[Mapping[str, Any]]) -> Verdict:
-    """Compare: lost are contacts without a message, messages without an end, and taken ones that no book knows."""
-    statuses = dict(Message.objects.filter(distribution=distribution).values_list("pk", "status"))
-    recipients = Contact.objects.filter(contact_list_id=distribution.contact_list_id).count()
-    texts = Counter(message_id_of_reference(str(entry["reference"])) for entry in ledger)
-    lost = (
-        recipients
-        - len(statuses)
-        + sum(status not in FINAL or (status in TAKEN and not texts[key]) for key, status in statuses.items())
-    )
-    return Verdict(
-        recipients=recipients,
-        states=Counter(statuses.values()),
-        lost=lost,
-        duplicated=sum(max(0, texts[key] - 1) for key in statuses),
-        unknown=sum(
-            often for key, often in texts.items() if key is None or statuses.get(key, Status.SKIPPED) == Status.SKIPPED
-        ),
-    )
-
-
-def ledger(simulator_url: str) -> list[dict[str, Any]]:
-    """Every text the simulated providers have accepted."""
-    with urllib.request.urlopen(f"{simulator_url}/_/ledger", timeout=30) as answer:  # noqa: S310 (our own simulator)
-        entries: list[dict[str, Any]] = json.load(answer)["entries"]
-    return entries
+    services.launch(demo.conversation, demo.administrator)

@@ -1,0 +1,80 @@
+"""The demo's verdict: the simulated providers' book beside our rows. Was a text lost, or sent twice?"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contacts.models import Contact
+from distributions.models import Distribution, Message
+from distributions.references import message_id_of_reference
+from distributions.states import FINAL, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a distribution, by our rows and by the provider's book."""
+
+    recipients: int
+    states: Mapping[str, int]
+    lost: int
+    duplicated: int
+    unknown: int  # texts that none of our messages stands for
+
+    @property
+    def delivered(self) -> int:
+        return self.states.get(Status.DELIVERED, 0)
+
+    @property
+    def failed(self) -> int:
+        return sum(self.states.get(state, 0) for state in (Status.UNDELIVERED, Status.FAILED, Status.EXPIRED))
+
+    @property
+    def skipped(self) -> int:
+        return self.states.get(Status.SKIPPED, 0)
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.lost or self.duplicated or self.unknown)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.recipients} recipients, {self.delivered} delivered, {self.failed} failed, {self.skipped} skipped, "
+            f"{self.lost} lost, {self.duplicated} duplicated"
+        )
+
+
+# States that say the provider has taken the text: its book must have it. A refused one is in none.
+TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})
+
+
+def judge(distribution: Distribution, ledger: Iterable[Mapping[str, Any]]) -> Verdict:
+    """Compare: lost are contacts without a message, messages without an end, and taken ones that no book knows."""
+    statuses = dict(Message.objects.filter(distribution=distribution).values_list("pk", "status"))
+    recipients = Contact.objects.filter(contact_list_id=distribution.contact_list_id).count()
+    texts = Counter(message_id_of_reference(str(entry["reference"])) for entry in ledger)
+    lost = (
+        recipients
+        - len(statuses)
+        + sum(status not in FINAL or (status in TAKEN and not texts[key]) for key, status in statuses.items())
+    )
+    return Verdict(
+        recipients=recipients,
+        states=Counter(statuses.values()),
+        lost=lost,
+        duplicated=sum(max(0, texts[key] - 1) for key in statuses),
+        unknown=sum(
+            often for key, often in texts.items() if key is None or statuses.get(key, Status.SKIPPED) == Status.SKIPPED
+        ),
+    )
+
+
+def ledger(simulator_url: str) -> list[dict[str, Any]]:
+    """Every text the simulated providers have accepted."""
+    with urllib.request.urlopen(f"{simulator_url}/_/ledger", timeout=30) as answer:  # noqa: S310 (our own simulator)
+        entries: list[dict[str, Any]] = json.load(answer)["entries"]
+    return entries
