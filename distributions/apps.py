@@ -13,8 +13,8 @@ class DistributionsConfig(AppConfig):
         )
         from distributions.conversations import under_way
         from distributions.services import Traffic
-        from extensions import panels
+        from extensions import traffic
 
-        panels.register_under_way(under_way)
+        traffic.register_under_way(under_way)
         commitments.register()
-        panels.register_traffic(Traffic())
+        traffic.register_traffic(Traffic())

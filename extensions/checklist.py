@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from extensions.contract import Delivery
 from extensions.diagnosis import summarise
 from extensions.models import AccountState, ProviderAccount, TestMessage
-from extensions.panels import Refusal
+from extensions.traffic import Refusal
 
 # How far a test message has come, as a sentence.
 TEST_WORDS = {

@@ -23,7 +23,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from extensions import client, panels
+from extensions import client, traffic
 from extensions.client import NoAnswer, Trouble
 from extensions.contract import ApiResponse, InvalidSignature, Kind, Provider, Unreadable, WebhookRequest
 from extensions.diagnosis import Fault, explain, fault_of
@@ -143,7 +143,7 @@ def _detail(answer: ApiResponse, milliseconds: int) -> str:
 def _newest_reason(account: ProviderAccount, kind: Kind, since: datetime) -> str:
     """For which the call was refused, where a proxy took our header away: then it was counted like any other."""
     assert account.organization is not None
-    refusals = panels.refusals(account.organization, account.provider_class)
+    refusals = traffic.refusals(account.organization, account.provider_class)
     return next((row["reason"] for row in refusals if row["kind"] == kind and row["last_at"] >= since), "")
 
 

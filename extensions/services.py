@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from extensions import client, health, panels, rights, selftest, tokens
+from extensions import client, health, rights, selftest, tokens, traffic
 from extensions.contract import (
     Check,
     Delivery,
@@ -266,9 +266,9 @@ def take_over(
 
 def _settle_rest(account: ProviderAccount, user: User, rest: Rest | None, to: ProviderAccount | None) -> None:
     if rest is Rest.STOP:
-        panels.stop(account, user)
+        traffic.stop(account, user)
     elif rest is Rest.HAND_OVER and to is not None:
-        panels.hand_over(account, to, user)
+        traffic.hand_over(account, to, user)
 
 
 def delete(

@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.widgets import INPUT_CLASSES
 
-from extensions import catalogue, checklist, panels, registry, rights, routing, services
+from extensions import catalogue, checklist, registry, rights, routing, services, traffic
 from extensions.contract import Capabilities, Provider, SenderKind
 from extensions.diagnosis import explain, summarise
 from extensions.forms import KINDS, AccountForm
@@ -194,8 +194,8 @@ def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpRespon
         listed=len(places),
         finishing=finishing_at(organization, provider),
         elsewhere=next((p.account for p in places if p.in_use and p.account.provider != provider.key), None),
-        refusals=explained(panels.refusals(organization, provider), provider),
-        set_aside=panels.set_aside(organization, provider),
+        refusals=explained(traffic.refusals(organization, provider), provider),
+        set_aside=traffic.set_aside(organization, provider),
         **set_up(provider, organization),
     )
 
@@ -205,10 +205,10 @@ def finishing_at(organization: Organization, provider: type[Provider]) -> list[t
     accounts = ProviderAccount.objects.filter(
         organization=organization, provider=provider.key, retiring_at__isnull=False, deleted_at=None
     )
-    return [(account, panels.waiting(account)) for account in accounts.defer("credentials")]
+    return [(account, traffic.waiting(account)) for account in accounts.defer("credentials")]
 
 
-def explained(refusals: Sequence[panels.Refusal], provider: type[Provider]) -> list[dict[str, Any]]:
+def explained(refusals: Sequence[traffic.Refusal], provider: type[Provider]) -> list[dict[str, Any]]:
     """The latest refused calls, each with what is likely wrong."""
     return [
         {
@@ -285,7 +285,7 @@ def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
         form=form,
         replaces=replaces,
         grace_days=settings.CALLBACK_GRACE_DAYS,
-        under_way=panels.under_way(replaces) if replaces else 0,
+        under_way=traffic.under_way(replaces) if replaces else 0,
         failed=request.method == "POST",
         preview=preview(provider, form.common["sender"].value() or "", form.common["confirm_one_way"]),
         example=example_of(provider),
@@ -359,7 +359,7 @@ def _account_page(
     test = account.test_messages.first()
     places = routing.places(organization)
     place = next(place for place in places if place.account.pk == account.pk)
-    refusals = panels.refusals(organization, provider)
+    refusals = traffic.refusals(organization, provider)
     steps = checklist.steps(account, state, refusals, test)
     successors = account.replaced_by.alive().defer("credentials")
     return page(
@@ -375,7 +375,7 @@ def _account_page(
         news=next((step for step in steps if step.key == news), None),
         listening=any(step.mark is checklist.Mark.UNDER_WAY for step in steps),
         refusals=explained(refusals, provider),
-        set_aside=panels.set_aside(organization, provider),
+        set_aside=traffic.set_aside(organization, provider),
         self_tests=self_tests,
         former=former_of(account),
         successors=successors,
@@ -492,7 +492,7 @@ def take_over(request: HttpRequest, public_id: str) -> HttpResponse:
         return redirect("admin:extensions_account", account.public_id)
     ways = (Rest.HAND_OVER, Rest.STOP) if account.ends_former else (Rest.HAND_OVER, Rest.FINISH, Rest.STOP)
     same_number = account.has_number_of(former)
-    waiting = panels.waiting(former)
+    waiting = traffic.waiting(former)
     asks = waiting and not same_number
     form = RestForm(former, ways, account, request.POST if request.method == "POST" else None)
     tried = False
@@ -514,7 +514,7 @@ def take_over(request: HttpRequest, public_id: str) -> HttpResponse:
         same_number=same_number,
         on_their_own=waiting if same_number else 0,
         waiting=waiting if asks else 0,
-        under_way=panels.under_way(former),
+        under_way=traffic.under_way(former),
         grace_days=settings.CALLBACK_GRACE_DAYS,
         form=form,
         tried=tried,
@@ -568,8 +568,8 @@ def _what_follows(request: HttpRequest, account: ProviderAccount, ways: Sequence
         "place": place,
         "next_in_line": successor,
         "default": routing.installation_account(),
-        "under_way": panels.under_way(account),
-        "waiting": panels.waiting(account),
+        "under_way": traffic.under_way(account),
+        "waiting": traffic.waiting(account),
         "depending": _depending(place, successor) if place else None,
         "form": RestForm(account, ways, successor, request.POST if request.method == "POST" else None),
     }

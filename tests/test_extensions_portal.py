@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from extensions import catalogue, client, panels, registry, routing, services
+from extensions import catalogue, client, registry, routing, services, traffic
 from extensions.contract import Category, Delivery, NotTaken, Refused, Unclear
 from extensions.models import AccountState, EnabledExtension, ProviderAccount, PumpSeat, TestMessage
 from organizations.models import AuditEvent, Licence, Organization, User
@@ -31,7 +31,7 @@ FIELDS = {"name": "Main", "account": "AC123456", "api_key": SECRET, "region": "e
 @pytest.fixture(autouse=True)
 def _two_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_providers", lambda: {"acme": Acme, "plain": Plain})
-    monkeypatch.setattr(panels, "_sources", [])
+    monkeypatch.setattr(traffic, "_sources", [])
 
 
 @pytest.fixture
@@ -669,7 +669,7 @@ def test_webhooks_seen_and_refused_are_shown_with_the_reason(clinic: Organizatio
     assert steps_of(portal, account)["webhooks"].mark.value == "done"
 
     later = timezone.now() + timedelta(minutes=1)
-    panels.register(
+    traffic.register(
         lambda owner, provider: [{"reason": "wrong signature", "kind": "status", "count": 3, "last_at": later}]
     )
 

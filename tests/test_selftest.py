@@ -30,7 +30,7 @@ from django.utils import timezone
 
 from contacts.models import OptOut
 from distributions.models import InboundMessage
-from extensions import client, panels, registry, selftest
+from extensions import client, registry, selftest, traffic
 from extensions.contract import ApiResponse, InvalidSignature, WebhookRequest
 from extensions.diagnosis import Fault, explain, fault_of
 from extensions.models import AccountState, ProviderAccount
@@ -739,7 +739,7 @@ def test_a_refused_call_shows_no_part_of_what_it_said(page_of: Callable[[str], s
     assert clinic is not None
 
     assert "private words" not in json.dumps(
-        [row["reason"] for row in panels.refusals(clinic, registry.get("twilio"))]
+        [row["reason"] for row in traffic.refusals(clinic, registry.get("twilio"))]
     ) + page_of("twilio")
 
 

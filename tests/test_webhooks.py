@@ -17,7 +17,7 @@ from django.utils import timezone, translation
 from distributions.models import Distribution, InboundMessage, MessageEvent
 from distributions.references import reference
 from distributions.states import Status
-from extensions import panels, registry
+from extensions import registry, traffic
 from extensions.models import AccountState, ProviderAccount, TestMessage
 from tests import factories
 from webhooks import applying, inbox
@@ -185,7 +185,7 @@ def test_a_forged_call_changes_nothing_and_is_listed_with_its_reason(account, me
     message.refresh_from_db()
     assert message.status == Status.ACCEPTED
     assert not Callback.objects.exists()
-    [refusal] = panels.refusals(account.organization, registry.get("twilio"))
+    [refusal] = traffic.refusals(account.organization, registry.get("twilio"))
     assert (refusal["count"], refusal["kind"]) == (3, "status")
     assert refusal["reason"]
     assert "failed" not in json.dumps(refusal, default=str), "no payload is shown"

@@ -7,8 +7,8 @@ class WebhooksConfig(AppConfig):
     verbose_name = _("Webhooks")
 
     def ready(self) -> None:
-        from extensions import panels
+        from extensions import traffic
         from webhooks import quarantine, refusals
 
-        panels.register(refusals.of_provider)
-        panels.register_set_aside(quarantine.of_provider)
+        traffic.register(refusals.of_provider)
+        traffic.register_set_aside(quarantine.of_provider)

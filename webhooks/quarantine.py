@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 
 from distributions.bells import ring
 from extensions.contract import Provider
-from extensions.panels import SetAside
+from extensions.traffic import SetAside
 from organizations import audit
 from organizations.models import Organization, User
 from webhooks import bell

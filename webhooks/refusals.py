@@ -8,7 +8,7 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from extensions.contract import Provider
-from extensions.panels import Refusal
+from extensions.traffic import Refusal
 from organizations.models import Organization
 from webhooks.models import RefusedCallback
 
