@@ -7,4 +7,4 @@ class ExtensionsConfig(AppConfig):
     verbose_name = _("Extensions")
 
     def ready(self) -> None:
-        from extensions import operator_inlines  # noqa: F401  (adds its field to the operators' organisation page)
+        from extensions import organization_admin  # noqa: F401  (adds its field to the operators' organisation page)

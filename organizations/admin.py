@@ -336,7 +336,7 @@ class LicenceInline(OwnedStackedInline):
 class OrganizationAdmin(OwnedAdmin):
     """Organisations and what they are licensed for. What they do with it stays theirs: no contact, no message here.
 
-    `extensions/operator_inlines.py` adds the enabled extensions, which organisations know nothing of.
+    `extensions/organization_admin.py` adds the enabled extensions, which organisations know nothing of.
     """
 
     viewers = frozenset({Role.OPERATOR})
