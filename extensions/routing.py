@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from extensions import registry, rights, services
+from extensions import entitlements, registry, services
 from extensions.forms import AccountForm
 from extensions.models import EnabledExtension, ProviderAccount
 from organizations.models import Organization
@@ -106,7 +106,7 @@ def places(organization: Organization, enabled: frozenset[str] | None = None) ->
 
     `enabled` saves a query where the caller has `enabled_keys` already. The licence is not looked at.
     """
-    enabled = rights.enabled_keys(organization) if enabled is None else enabled
+    enabled = entitlements.enabled_keys(organization) if enabled is None else enabled
     accounts = ProviderAccount.objects.alive().filter(organization=organization).select_related("state")
     return _placed(accounts.defer("credentials"), enabled)
 
@@ -151,7 +151,7 @@ def missing_step(account: ProviderAccount) -> str:
 
 def account_in_use(organization: Organization) -> ProviderAccount | None:
     """The one account that carries this organisation's messages, None if there is none (R21–R23)."""
-    if not rights.has_sms(organization):
+    if not entitlements.has_sms(organization):
         return None
     return next((place.account for place in places(organization) if place.in_use), None)
 
@@ -161,7 +161,7 @@ def route_for(organization: Organization) -> Route:
 
     Raises NoRoute, naming the unfinished step, if there is neither (R10).
     """
-    if not rights.has_sms(organization):
+    if not entitlements.has_sms(organization):
         raise NoRoute(_without_licence())
     return _first(places(organization), installation_account)
 

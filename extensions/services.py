@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from extensions import client, health, rights, selftest, tokens, traffic
+from extensions import client, entitlements, health, selftest, tokens, traffic
 from extensions.contract import (
     Check,
     Delivery,
@@ -129,9 +129,9 @@ def add_account(
 
 def require_extension(organization: Organization, provider: type[Provider]) -> None:
     """Raises PermissionDenied unless licence and vendor allow this organisation to use `provider` (R12, R14)."""
-    if not rights.has_sms(organization):
+    if not entitlements.has_sms(organization):
         raise PermissionDenied(_("SMS is an add-on, and your organisation's licence does not have it."))
-    if provider.key not in rights.enabled_keys(organization):
+    if provider.key not in entitlements.enabled_keys(organization):
         raise PermissionDenied(_("This extension is not enabled for your organisation."))
 
 

@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.widgets import INPUT_CLASSES
 
-from extensions import catalogue, checklist, registry, rights, routing, services, traffic
+from extensions import catalogue, checklist, entitlements, registry, routing, services, traffic
 from extensions.contract import Capabilities, Provider, SenderKind
 from extensions.diagnosis import explain, summarise
 from extensions.forms import KINDS, AccountForm
@@ -119,7 +119,7 @@ def for_administrators(view: View) -> View:
         user = current_user(request)
         if not user.is_administrator or user.organization is None:
             raise PermissionDenied(_("Only administrators of an organisation can set up extensions."))
-        if not rights.has_sms(user.organization):
+        if not entitlements.has_sms(user.organization):
             return page(request, "no_licence", title=_("Extensions"), status=403)
         return view(request, *args, **kwargs)
 
@@ -159,7 +159,7 @@ def account_of(request: HttpRequest, public_id: str, *, finishing: bool = False)
 def show_catalogue(request: HttpRequest) -> HttpResponse:
     organization = organization_of(request)
     query = request.GET.get("q", "").strip()[:100]
-    enabled = rights.enabled_keys(organization)
+    enabled = entitlements.enabled_keys(organization)
     places = routing.places(organization, enabled)
     found = catalogue.search(registry.all(), query)
     cards = [catalogue.card(provider, places, enabled) for provider in found]
@@ -181,7 +181,7 @@ def show_catalogue(request: HttpRequest) -> HttpResponse:
 @for_administrators
 def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
     organization = organization_of(request)
-    enabled = rights.enabled_keys(organization)
+    enabled = entitlements.enabled_keys(organization)
     places = routing.places(organization, enabled)
     mine = [place for place in places if place.account.provider == provider.key]
     return page(

@@ -18,7 +18,7 @@ from contacts.models import OptOut
 from distributions import identity
 from distributions.models import Distribution, Doubt, Tally
 from distributions.sums import Sums
-from extensions import registry, rights, routing
+from extensions import entitlements, registry, routing
 from extensions.diagnosis import summarise
 from extensions.routing import Place, Standing
 from organizations.models import Organization, User
@@ -140,7 +140,7 @@ def _recent(organization: Organization) -> QuerySet[Distribution]:
 
 def _administrator(user: User, organization: Organization) -> dict[str, Any]:
     now = timezone.now()
-    enabled = rights.enabled_keys(organization)
+    enabled = entitlements.enabled_keys(organization)
     places = routing.places(organization, enabled) if organization.has_sms else []
     connections = [_connection(place) for place in places]
     refused = list(
