@@ -50,7 +50,7 @@ from extensions.contract import (
     Unclear,
 )
 from extensions.models import ProviderAccount
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)

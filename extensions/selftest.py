@@ -28,7 +28,7 @@ from extensions.client import NoAnswer, Trouble
 from extensions.contract import ApiResponse, InvalidSignature, Kind, Provider, Unreadable, WebhookRequest
 from extensions.diagnosis import Fault, explain, fault_of
 from extensions.models import ProviderAccount
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 
 ASKING = "X-Switchboard-Self-Test"  # in the call: which account, and what was sent
 OUTCOME = "X-Switchboard"  # in every answer of the door: what became of the call

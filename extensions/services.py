@@ -34,7 +34,7 @@ from extensions.contract import (
     SenderKind,
 )
 from extensions.models import AccountState, ProviderAccount, PumpSeat, TestMessage
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from intake.masking import mask_number
 from organizations import audit
 from organizations.ids import new_id

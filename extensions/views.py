@@ -32,7 +32,7 @@ from extensions.models import AccountState, ProviderAccount
 from extensions.routing import Place
 from extensions.selftest import SelfTest
 from extensions.services import Rest
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from organizations import commitments
 from organizations.admin_base import current_user
 from organizations.commitments import Depending

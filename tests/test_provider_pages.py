@@ -15,7 +15,7 @@ from extensions import registry
 from extensions.contract import Provider, SenderKind, WebhookRequest
 from extensions.forms import AccountForm
 from extensions.models import ProviderAccount
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from organizations.models import Organization
 from tests import factories, provider_cases
 

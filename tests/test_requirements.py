@@ -13,7 +13,7 @@ from config.ops import checks
 from extensions import registry, routing
 from extensions.catalogue import matches, search
 from extensions.forms import AccountForm
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from tests import factories
 
 NAMES = ["twilio", "link_mobility", "sinch", "infobip", "messagemedia", "vonage", "messagebird"]

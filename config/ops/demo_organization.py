@@ -20,7 +20,7 @@ from extensions import registry
 from extensions import services as accounts
 from extensions.models import AccountState, ProviderAccount
 from extensions.provisioning import new_password, provision
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from organizations.models import Organization, User, UserType
 from organizations.permissions import Setting
 from surveys.conversation import Kind

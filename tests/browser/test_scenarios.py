@@ -28,7 +28,7 @@ from distributions.references import reference
 from distributions.states import Status
 from extensions import registry, routing
 from extensions.models import ProviderAccount
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from organizations import tokens
 from organizations.models import Organization, User
 from simulator import process as simulator_process

@@ -18,7 +18,7 @@ from distributions.models import Conversation, Distribution, Message
 from extensions import registry
 from extensions.contract import SenderKind
 from extensions.models import ProviderAccount
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from organizations.models import Organization
 from simulator.process import SimulatorProcess
 from surveys.models import Answer

@@ -23,7 +23,7 @@ from distributions.references import reference
 from distributions.states import Status
 from extensions import registry
 from extensions.models import AccountState
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from tests import factories
 from tests.chaos.judge import call, wait_for
 from tests.processes import Beat, Web, Worker

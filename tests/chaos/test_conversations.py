@@ -17,7 +17,7 @@ from distributions.models import Conversation, InboundMessage, Message
 from distributions.states import Status
 from extensions import registry
 from extensions.models import AccountState
-from extensions.urls_public import webhook_url
+from extensions.webhook_urls import webhook_url
 from surveys.models import Answer, Response
 from tests import factories
 from tests.chaos.judge import call, wait_for
