@@ -22,7 +22,7 @@ from django.http import HttpResponse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from extensions import senders, signed_tokens
+from extensions import json_web_tokens, senders
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
@@ -370,10 +370,10 @@ class MessageBird(Provider):
             self._verify_legacy(request, now)
 
     def _verify_token(self, token: str, request: WebhookRequest, now: datetime) -> None:
-        claims = signed_tokens.claims(token, self.credentials["signing_key"], algorithms=ALGORITHMS)
+        claims = json_web_tokens.claims(token, self.credentials["signing_key"], algorithms=ALGORITHMS)
         if claims.get("iss") != "MessageBird":
             raise InvalidSignature("the token was not issued by MessageBird")
-        not_before, expires = signed_tokens.seconds(claims.get("nbf")), signed_tokens.seconds(claims.get("exp"))
+        not_before, expires = json_web_tokens.seconds(claims.get("nbf")), json_web_tokens.seconds(claims.get("exp"))
         if not_before is None or expires is None or not _plain(claims.get("jti")):
             raise InvalidSignature("the token lacks nbf, exp or jti")
         if not_before > now.timestamp() + LEEWAY:
@@ -426,14 +426,14 @@ class MessageBird(Provider):
             "url_hash": hashlib.sha256(_bytes(called)).hexdigest(),
             **({"payload_hash": hashlib.sha256(body).hexdigest()} if body else {}),
         }
-        headers = {SIGNATURE_HEADER: signed_tokens.make(claims, self.credentials["signing_key"])}
+        headers = {SIGNATURE_HEADER: json_web_tokens.make(claims, self.credentials["signing_key"])}
         if kind == "status":
             return WebhookRequest("GET", called, headers)
         return WebhookRequest("POST", called, {**headers, "Content-Type": "application/x-www-form-urlencoded"}, body)
 
     def dedupe_key(self, request: WebhookRequest) -> str:
         """The token's id counts: the same short answer twice is two callbacks, although their bodies are equal."""
-        signed = signed_tokens.signed_part(request.header(SIGNATURE_HEADER))
+        signed = json_web_tokens.signed_part(request.header(SIGNATURE_HEADER))
         return hashlib.sha256(_bytes(f"{signed}\0{super().dedupe_key(request)}")).hexdigest()
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:

@@ -18,7 +18,7 @@ from django.core.validators import RegexValidator
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from extensions import senders, signed_tokens
+from extensions import json_web_tokens, senders
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
@@ -426,14 +426,14 @@ class Vonage(Provider):
 
     def _verify_token(self, request: WebhookRequest, now: datetime) -> None:
         """Messages API. https://developer.vonage.com/en/messages/concepts/signed-webhooks"""
-        claims = signed_tokens.claims(_token(request), self.credentials["signature_secret"], algorithms=["HS256"])
+        claims = json_web_tokens.claims(_token(request), self.credentials["signature_secret"], algorithms=["HS256"])
         if not request.body or request.query:
             raise InvalidSignature("the token signs the body only: the call must have a body and no query")
         if claims.get("iss") != "Vonage":
             raise InvalidSignature("the token was not issued by Vonage")
         if not _same(_plain(claims.get("payload_hash")), hashlib.sha256(request.body).hexdigest()):
             raise InvalidSignature("the body is not the one that was signed")
-        self._judge(_plain(claims.get("api_key")), signed_tokens.seconds(claims.get("iat")), now)
+        self._judge(_plain(claims.get("api_key")), json_web_tokens.seconds(claims.get("iat")), now)
 
     def _verify_parameters(self, request: WebhookRequest, now: datetime) -> None:
         """SMS API: the parameter `sig`, over all other parameters. Host and path are not signed."""
@@ -493,7 +493,7 @@ class Vonage(Provider):
     def dedupe_key(self, request: WebhookRequest) -> str:
         """Over what is signed, nonce or token id included, so that an unsigned change makes no new callback of it."""
         if token := _token(request):
-            return hashlib.sha256(_bytes(signed_tokens.signed_part(token)) + b"\0" + request.body).hexdigest()
+            return hashlib.sha256(_bytes(json_web_tokens.signed_part(token)) + b"\0" + request.body).hexdigest()
         try:
             return hashlib.sha256(_string_to_sign(_parameters(request))).hexdigest()
         except Unreadable:
