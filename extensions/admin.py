@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
-from extensions import registry, views
+from extensions import pages, registry
 from extensions.contract import Provider
 from extensions.models import EnabledExtension, ProviderAccount
 from organizations.admin_base import OwnedAdmin, Role, View, current_user
@@ -41,7 +41,7 @@ register_converter(ProviderConverter, "provider")
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(OwnedAdmin):
-    """The account's pages are those of `views`; the admin's own addresses lead there and take nothing."""
+    """The account's pages are those of `pages`; the admin's own addresses lead there and take nothing."""
 
     viewers = frozenset({Role.ADMINISTRATOR})
     editors: ClassVar[frozenset[str]] = frozenset()
@@ -57,20 +57,20 @@ class ProviderAccountAdmin(OwnedAdmin):
     def get_site_urls(self) -> list[URLPattern]:
         provider, account = "extensions/<provider:provider>/", "extensions/account/<slug:public_id>/"
         own_pages: tuple[tuple[str, View, str], ...] = (
-            ("extensions/", views.show_catalogue, "catalogue"),
-            (provider, views.show_extension, "extension"),
-            (f"{provider}add/", views.add_account, "add_account"),
-            (f"{provider}sender/", views.preview_sender, "sender"),
-            (account, views.show_account, "account"),
-            (f"{account}verify/", views.verify_account, "verify"),
-            (f"{account}grant/", views.grant_account, "grant"),
-            (f"{account}test/", views.test_account, "test"),
-            (f"{account}webhooks/", views.test_webhooks, "webhooks"),
-            (f"{account}replace/", views.replace_account, "replace"),
-            (f"{account}take-over/", views.take_over, "take_over"),
-            (f"{account}withdraw/", views.withdraw_account, "withdraw"),
-            (f"{account}top/", views.move_account_to_top, "top"),
-            (f"{account}delete/", views.delete_account, "delete"),
+            ("extensions/", pages.show_catalogue, "catalogue"),
+            (provider, pages.show_extension, "extension"),
+            (f"{provider}add/", pages.add_account, "add_account"),
+            (f"{provider}sender/", pages.preview_sender, "sender"),
+            (account, pages.show_account, "account"),
+            (f"{account}verify/", pages.verify_account, "verify"),
+            (f"{account}grant/", pages.grant_account, "grant"),
+            (f"{account}test/", pages.test_account, "test"),
+            (f"{account}webhooks/", pages.test_webhooks, "webhooks"),
+            (f"{account}replace/", pages.replace_account, "replace"),
+            (f"{account}take-over/", pages.take_over, "take_over"),
+            (f"{account}withdraw/", pages.withdraw_account, "withdraw"),
+            (f"{account}top/", pages.move_account_to_top, "top"),
+            (f"{account}delete/", pages.delete_account, "delete"),
         )
         return [self.page(route, view, f"extensions_{name}", right="manage") for route, view, name in own_pages]
 

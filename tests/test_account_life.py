@@ -28,8 +28,8 @@ from distributions.states import Status
 from extensions import client, registry, routing, services
 from extensions.contract import Category, NotTaken, Refused, SenderKind, Unclear
 from extensions.models import AccountState, EnabledExtension, ProviderAccount
+from extensions.pages import former_of
 from extensions.services import Rest
-from extensions.views import former_of
 from organizations.models import AuditEvent, Organization, User
 from tests import factories
 from tests.acme import Acme, Plain, answers

@@ -1,6 +1,7 @@
 """The pages behind Admin → Extensions: catalogue, extension, add account, account.
 
-They hold no rules: rights are in `services` and `rights`, the order of accounts in `routing`, the steps in `checklist`.
+They hold no rules: who may is in `services` and `entitlements`, the order of accounts in `routing`, the steps of a
+set-up in `checklist`.
 """
 
 from __future__ import annotations
