@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, ngettext
 
 from contacts import numbers, opt_outs, pages
+from contacts.columns import IN_FORM, MORE, SEARCHED
 from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
 from intake.masking import mask_number
@@ -252,21 +253,26 @@ class ContactForm(forms.ModelForm):
         return {name.strip(): "" if text is None else str(text) for name, text in value.items()}
 
 
+def _attributes(*, under_more: bool) -> list[str]:
+    """The columns of one half of the form, in their order."""
+    return [column.attribute for column in IN_FORM if (column.place >= MORE) is under_more]
+
+
 @admin.register(Contact)
 class ContactAdmin(OwnedAdmin):
     form = ContactForm
     editors = EVERYBODY
-    list_display = ("name", "phone", "email", "contact_list", "status")
+    list_display = ("name", *(column.attribute for column in IN_FORM if column.listed), "contact_list", "status")
     empty_text = _("There are no contacts yet. Open a contact list and import a file.")
     list_display_links = ("name",)
     list_select_related = ("contact_list",)
     list_filter = (("contact_list", OwnedRelatedFilter), OptedOutFilter, NumberFilter)
-    search_fields = ("phone__startswith", "last_name__istartswith", "first_name__istartswith", "=external_reference")
-    search_help_text = _("Beginning of a number (+49…) or a name, or a whole external reference")
+    search_fields = tuple(f"{column.attribute}__{column.lookup}" for column in IN_FORM if column.lookup)
+    search_help_text = SEARCHED
     readonly_fields = ("status",)
     fieldsets = (
-        (None, {"fields": ("contact_list", "first_name", "last_name", "phone", "status")}),
-        (_("More"), {"fields": ("email", "language", "external_reference", "fields")}),
+        (None, {"fields": ("contact_list", *_attributes(under_more=False), "status")}),
+        (_("More"), {"fields": (*_attributes(under_more=True), "fields")}),
     )
 
     @admin.display(description=_("name"), ordering="last_name")

@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from contacts import numbers
+from contacts.columns import BY_NAME, COLUMNS, OPTED_OUT, OPTED_OUT_AT, PHONE, bare
 from contacts.exports import is_count, unsafe_cell
 from contacts.matching import Register, Values, households, name_of
 from contacts.models import Contact, ContactImport, ContactList, OptOut
@@ -44,37 +45,13 @@ PREVIEW = 10  # rows
 STALE = timedelta(days=1)
 IMPORTED = gettext_noop("imported contacts")  # in the audit trail
 
-# Our column, the contact's attribute, and other headings people use for it (in lower case, without space - _ . /).
-COLUMNS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    ("FirstName", "first_name", frozenset({"first", "vorname", "givenname", "forename"})),
-    ("LastName", "last_name", frozenset({"last", "nachname", "surname", "familyname", "familienname"})),
-    ("Email", "email", frozenset({"emailaddress", "mail", "emailadresse"})),
-    (
-        "Phone",
-        "phone",
-        frozenset(
-            {"phonenumber", "mobile", "mobilephone", "mobilenumber", "cell", "cellphone", "cellnumber", "telephone"}
-            | {"telephonenumber", "tel", "telefon", "telefonnummer", "handy", "handynummer", "mobil", "mobilnummer"}
-            | {"mobiltelefon", "rufnummer", "msisdn"}
-        ),
-    ),
-    (
-        "ExternalDataReference",
-        "external_reference",
-        frozenset({"externalreference", "externaldataref", "extref", "externalid", "externereferenz"}),
-    ),
-    ("Language", "language", frozenset({"sprache", "lang", "locale"})),
-)
-_ATTRIBUTES = {name: attribute for name, attribute, _variants in COLUMNS}
-_LIMITS = {"first_name": 200, "last_name": 200, "email": 254, "phone": 40, "external_reference": 200, "language": 10}
+_LIMITS = {column.attribute: column.limit for column in COLUMNS}
 _DELIMITERS = (",", ";", "\t")
 _NAMES_OF_DELIMITERS = {",": gettext_lazy("comma"), ";": gettext_lazy("semicolon"), "\t": gettext_lazy("tab")}
 _CONTROL = {code: " " if code in (9, 10, 11, 12, 13, 0x85) else None for code in (*range(32), *range(127, 160))}
 _CONTROL |= dict.fromkeys((0x200B, 0x2060, 0xFEFF))  # of no width: they come along with what is copied from a page
 _SEEN = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")  # by a person
 _OTHER_FORMATS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b", b"{\\rtf")
-
-OPTED_OUT = "OptedOut"  # a column of our exports
 
 
 class UnreadableFile(Exception):
@@ -148,7 +125,7 @@ class File:
                 else _("The same number as in row %(row)s: %(phone)s. Both are imported; the number gets one text.")
             )
             earlier = same or min(home.values())
-            self.doubts.append(Problem(row, "Phone", sentence % {"row": earlier, "phone": values["phone"]}))
+            self.doubts.append(Problem(row, PHONE.name, sentence % {"row": earlier, "phone": values["phone"]}))
         home.setdefault(name, row)
 
     def _blame(self, row: int, column: str, sentence: str) -> None:
@@ -316,7 +293,7 @@ def _sniff(text: IO[str]) -> tuple[str, int]:
 
 def _familiar(line: str, delimiter: str) -> int:
     """How many of a line's cells are names of ours. Each is looked at once."""
-    ours = {name.casefold() for name in _ATTRIBUTES}
+    ours = {name.casefold() for name in BY_NAME}
     return sum(cell.strip(' \t\r\n"').casefold() in ours for cell in line.split(delimiter, MAX_COLUMNS)[:MAX_COLUMNS])
 
 
@@ -383,7 +360,10 @@ def _check_unnamed(records: Iterable[tuple[int, list[str]]], unnamed: set[int]) 
 def _columns(headings: list[str], delimiter: str) -> list[Column]:
     named = [(index, " ".join(heading.split())) for index, heading in enumerate(headings) if heading]
     if not named:
-        raise UnreadableFile(_("The first row holds no headings, such as FirstName, LastName and Phone."))
+        raise UnreadableFile(
+            _("The first row holds no headings, such as %(first)s, %(second)s and %(phone)s.")
+            % {"first": COLUMNS[0].name, "second": COLUMNS[1].name, "phone": PHONE.name}
+        )
     too_long = next((heading for _index, heading in named if len(heading) > MAX_NAME), None)
     if too_long:
         raise UnreadableFile(
@@ -396,41 +376,39 @@ def _columns(headings: list[str], delimiter: str) -> list[Column]:
             _("There are two columns with the heading “%(heading)s”. Rename or remove one.") % {"heading": repeated[0]}
         )
     recognised = _recognise([heading for _index, heading in named])
-    if "Phone" not in recognised.values():
+    if PHONE.name not in recognised.values():
         raise UnreadableFile(
-            _("There is no column “Phone”. The first row names these columns: %(headings)s.")
-            % {"headings": ", ".join(_("“%(name)s”") % {"name": heading[:40]} for _index, heading in named[:8])}
+            _("There is no column “%(phone)s”. The first row names these columns: %(headings)s.")
+            % {
+                "phone": PHONE.name,
+                "headings": ", ".join(_("“%(name)s”") % {"name": heading[:40]} for _index, heading in named[:8]),
+            }
             + ("" if len(named) > 1 else " " + _("Columns are separated by commas, semicolons or tabs."))
         )
     return [
-        Column(index, heading, recognised[heading], _ATTRIBUTES[recognised[heading]])
+        Column(index, heading, recognised[heading], BY_NAME[recognised[heading]].attribute)
         if heading in recognised
-        else Column(index, heading, OPTED_OUT, "opted_out_at")
+        else Column(index, heading, OPTED_OUT, OPTED_OUT_AT)
         if heading == OPTED_OUT
         else Column(index, heading, heading)
         for index, heading in named
     ]
 
 
-def bare(heading: str) -> str:
-    """What a heading is recognised by."""
-    return re.sub(r"[\s\-_./]", "", heading.casefold())
-
-
 def _recognise(headings: list[str]) -> dict[str, str]:
     """Which headings stand for which of our columns. A heading that is exactly ours wins over other words for it."""
     found: dict[str, str] = {}
-    for name, _attribute, variants in COLUMNS:
-        plain = {heading: bare(heading) for heading in headings}
-        exact = [heading for heading, word in plain.items() if word == name.casefold()]
-        similar = exact or [heading for heading, word in plain.items() if word in variants]
+    plain = {heading: bare(heading) for heading in headings}
+    for column in COLUMNS:
+        exact = [heading for heading, word in plain.items() if word == column.name.casefold()]
+        similar = exact or [heading for heading, word in plain.items() if word in column.others]
         if len(similar) > 1:
             raise UnreadableFile(
                 _("Both “%(first)s” and “%(second)s” could be the column %(name)s. Rename the right one to %(name)s.")
-                % {"first": similar[0], "second": similar[1], "name": name}
+                % {"first": similar[0], "second": similar[1], "name": column.name}
             )
         if similar:
-            found[similar[0]] = name
+            found[similar[0]] = column.name
     return found
 
 
@@ -610,7 +588,7 @@ def _write(register: Register, contact_list: ContactList, batch: list[Values]) -
         batch_size=BATCH,
         update_conflicts=True,
         unique_fields=["id"],
-        update_fields=["first_name", "last_name", "email", "external_reference", "language", "fields"],
+        update_fields=[*(column.attribute for column in COLUMNS if column is not PHONE), "fields"],
     )
     return len(new), len(batch) - len(new)
 

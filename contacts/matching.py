@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
+from contacts.columns import NAMING
 from contacts.models import Contact, ContactList
 from organizations.reading import pages
 
 Values = dict[str, Any]  # a contact's attributes, `fields` among them; empty ones left out
-_NAMING = ("external_reference", "email", "last_name", "first_name")
 
 
 def name_of(values: Values) -> tuple[str, str]:
@@ -79,7 +79,7 @@ class Register:
         places: dict[int, int] = {}
         for number, values in enumerate(group):
             if "phone" not in values:
-                naming = tuple(values.get(name, "") for name in _NAMING)
+                naming = tuple(values.get(name, "") for name in NAMING)
                 existing = self._without_number.get(naming, [])
                 if self._rows_alike[naming] < len(existing):
                     places[number] = existing[self._rows_alike[naming]]
@@ -91,7 +91,7 @@ class Register:
     def _without_number(self) -> dict[tuple[str, ...], list[int]]:
         """Who is on the list without a number, before the first of the file is added: keys by what names them."""
         found: dict[tuple[str, ...], list[int]] = {}
-        for page in pages(self._list.contacts.filter(phone=""), "pk", *_NAMING):
+        for page in pages(self._list.contacts.filter(phone=""), "pk", *NAMING):
             for pk, *naming in page:
                 found.setdefault(tuple(naming), []).append(pk)
         return found

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from contacts import importing, numbers
+from contacts.columns import COLUMNS, IN_EXPORTS, OPTED_OUT, OPTED_OUT_AT, OWN_FIELD, PHONE, bare
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport, ContactList, OptOut
@@ -98,6 +99,8 @@ def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
         form=form,
         asks_for_the_code=remembered["with_country_code"] or "with_country_code" in request.POST,
         country=numbers.country(contact_list.organization.default_region),
+        phone=PHONE.name,
+        recognised=[column.name for column in COLUMNS if column is not PHONE],
         max_rows=importing.MAX_ROWS,
         max_megabytes=importing.MAX_BYTES // 1024 // 1024,
         status=422 if form.errors else 200,
@@ -145,8 +148,7 @@ def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> 
 
 def _table(found: ContactImport) -> list[list[str]]:
     """The first rows, cell by cell in the order of the file's columns."""
-    attributes = {name: attribute for name, attribute, _variants in importing.COLUMNS}
-    attributes[importing.OPTED_OUT] = "opted_out_at"
+    attributes = {column.name: column.attribute for column in COLUMNS} | {OPTED_OUT: OPTED_OUT_AT}
     return [
         [
             values.get(attributes[name], "") if name else values.get("fields", {}).get(heading, "")
@@ -175,8 +177,8 @@ def sample_file(request: HttpRequest, contact_list: ContactList) -> FileResponse
     return download(
         "contacts.csv",
         [
-            [name for name, _attribute, _variants in importing.COLUMNS] + ["City"],
-            ["Ada", "Lovelace", "ada@example.org", "+4915112345678", "A-1", "en", "London"],
+            [*(column.name for column in COLUMNS), OWN_FIELD[0]],
+            [*(column.example for column in COLUMNS), OWN_FIELD[1]],
         ],
         counted=False,
     )
@@ -186,25 +188,24 @@ def sample_file(request: HttpRequest, contact_list: ContactList) -> FileResponse
 def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | HttpResponse:
     """Every contact of the list, in the form that can be imported again; numbers masked as for the user elsewhere."""
     whole = may_see_recipients(current_user(request))
-    place = [attribute for _name, attribute, _variants in importing.COLUMNS].index("phone")
-    attributes = [attribute for _name, attribute, _variants in importing.COLUMNS]
-    ours = [name for name, _attribute, _variants in importing.COLUMNS]
+    place = IN_EXPORTS.index(PHONE)
+    attributes = [column.attribute for column in IN_EXPORTS]
     contacts = contact_list.contacts.all()
     headings: dict[str, str] = {}  # of the other columns, by what makes them one
     for found in pages(contacts.exclude(fields={}), "fields"):
         for (fields,) in found:
             for name in fields:
                 headings.setdefault(_column(name), name)
-    headings.pop(_column(importing.OPTED_OUT), None)  # what an older import made of this column of ours
-    taken = set(map(importing.bare, ours))
-    headings = {key: f"{name} (2)" if importing.bare(name) in taken else name for key, name in headings.items()}
+    headings.pop(_column(OPTED_OUT), None)  # what an older import made of this column of ours
+    taken = {bare(column.name) for column in COLUMNS}
+    headings = {key: f"{name} (2)" if bare(name) in taken else name for key, name in headings.items()}
 
     def rows() -> Iterator[list[Any]]:
-        yield [*ours, *headings.values(), importing.OPTED_OUT]
-        for found in pages(contacts, *attributes, "fields", "opted_out_at"):
+        yield [*(column.name for column in IN_EXPORTS), *headings.values(), OPTED_OUT]
+        for found in pages(contacts, *attributes, "fields", OPTED_OUT_AT):
             for *values, fields, opted_out_at in found:
                 others = {_column(name): value for name, value in fields.items()}
-                if not headings.keys() | {_column(importing.OPTED_OUT)} >= others.keys():
+                if not headings.keys() | {_column(OPTED_OUT)} >= others.keys():
                     raise ListChanged
                 if not whole:
                     values[place] = mask_number(values[place])

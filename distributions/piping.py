@@ -2,7 +2,7 @@
 
 | placeholder | becomes |
 |---|---|
-| `${m://FirstName}` | a fact about the contact: FirstName, LastName, Email, Phone, ExternalDataReference, Language |
+| `${m://FirstName}` | a fact about the contact; contacts/columns.py has them all |
 | `${e://Field/City}` | another column of the contact list (embedded data) |
 | `${m://FirstName|there}` | the same, with what stands there if it is empty |
 | `${l://SurveyURL}`, `${l://SurveyLink}` | the person's own link to the survey |
@@ -19,9 +19,12 @@ from typing import Any, NamedTuple, Protocol
 
 from django.utils.translation import gettext as _
 
-CONTACT_FIELDS = ("FirstName", "LastName", "Email", "Phone", "ExternalDataReference", "Language")
+from contacts.columns import IN_TEXTS
+
+CONTACT_FIELDS = tuple(column.name for column in IN_TEXTS)
 EMBEDDED = "Field/"  # before the name of other columns, in placeholders and among the values
 
+_ATTRIBUTES = tuple((column.name, column.attribute) for column in IN_TEXTS)
 _CONTACT_FIELDS = {name.casefold(): name for name in CONTACT_FIELDS}
 _SURVEY_LINKS = frozenset({"surveyurl", "surveylink"})
 _OPT_OUT_LINKS = frozenset({"optoutlink"})
@@ -126,34 +129,15 @@ class Template:
 
 
 class Person(Protocol):
-    """What placeholders can name: a contact, or a row with these columns of one."""
+    """What placeholders can name: a contact, or a row with its columns (contacts/columns.py)."""
 
-    @property
-    def first_name(self) -> str: ...
-    @property
-    def last_name(self) -> str: ...
-    @property
-    def email(self) -> str: ...
-    @property
-    def phone(self) -> str: ...
-    @property
-    def external_reference(self) -> str: ...
-    @property
-    def language(self) -> str: ...
     @property
     def fields(self) -> dict[str, Any]: ...
 
 
 def values_of(contact: Person) -> dict[str, str]:
     """What the placeholders become for this contact."""
-    values = {
-        "FirstName": contact.first_name,
-        "LastName": contact.last_name,
-        "Email": contact.email,
-        "Phone": contact.phone,
-        "ExternalDataReference": contact.external_reference,
-        "Language": contact.language,
-    }
+    values = {name: getattr(contact, attribute) for name, attribute in _ATTRIBUTES}
     for name, value in contact.fields.items():
         values[_embedded_key(name)] = str(value)
     return values
