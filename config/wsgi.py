@@ -1,4 +1,4 @@
-"""The WSGI entry point; PERFORMANCE measured why not ASGI: an order of magnitude dearer per request."""
+"""The WSGI entry point. Not ASGI: Django's handler for it costs an order of magnitude more per request."""
 
 import os
 

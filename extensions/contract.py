@@ -69,7 +69,7 @@ class Delivery(enum.StrEnum):
 
 
 class Category(enum.StrEnum):
-    """Why something went wrong, in the words all providers share (the columns of the provider fact sheets)."""
+    """Why something went wrong, in the words all providers share; docs/providers/ has their own errors beside them."""
 
     NONE = ""
     AUTH_FAILED = "auth_failed"

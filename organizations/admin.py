@@ -371,7 +371,7 @@ class OrganizationAdmin(OwnedAdmin):
         return int(organization.people_count)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        """It would take contacts, messages and audit trail along; that is not a click (see the manual)."""
+        """It would take contacts, messages and audit trail along: more than a click should do."""
         return False
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:

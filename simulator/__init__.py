@@ -1,1 +1,1 @@
-"""A separate process that says what the providers would have said: from their fact sheets, not from our code."""
+"""A separate process that says what the providers would have said: from docs/providers/, not from our code."""

@@ -93,7 +93,7 @@ def survey(organization: Organization, *, questions: Sequence[dict[str, Any]] = 
     return made
 
 
-# The three that the product's scenario 5 asks (PRODUCT.md section 5).
+# The three that scenario 5 asks (docs/requirements.md).
 THREE_QUESTIONS = (
     {"kind": "nps", "text": "How likely are you to recommend us, 0 to 10?"},
     {"kind": "choice", "text": "How was the wait?", "choices": "Short\nFine\nToo long"},

@@ -301,7 +301,6 @@ def test_a_key_that_cannot_be_kept_is_refused(api, body, account, key):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_key_at_the_same_time_launches_once(clinic, account, sender, body):
-    """F12."""
     token = tokens.regenerate(sender)
 
     def launch(_number):

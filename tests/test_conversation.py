@@ -1,4 +1,4 @@
-"""A survey by text, read without a phone: what a reply means, and what is asked next (PRODUCT.md part F)."""
+"""A survey by text, read without a phone: what a reply means, and what is asked next (docs/requirements.md)."""
 
 from __future__ import annotations
 
@@ -557,7 +557,7 @@ def test_a_flaw_says_what_is_to_be_changed_and_where(question, field, words):
 
 
 def test_a_choice_must_not_be_a_stop_word_of_the_organization():
-    """PRODUCT.md part F: a label equal to a keyword is refused."""
+    """Whoever chose it would opt out."""
     question = Question(Kind.CHOICE, "Go on?", ("Weiter", "Basta"))
 
     assert question_flaws(question) == []

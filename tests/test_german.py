@@ -30,8 +30,8 @@ CATALOGUE = polib.pofile(str(translations.ROOT / "locale" / "de" / "LC_MESSAGES"
 # What must be the same on both sides: %(name)s, {name}, ${m://FirstName and the tags of HTML.
 KEPT = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w*\}|\$\{[^}|]*|</?\w+[^>]*>")
 
-# One word for one thing, everywhere. What the source page calls it in German goes first, put right where that was
-# translated by a machine.
+# One word for one thing, everywhere. What the source page (docs/requirements.md) says in German goes first, put right
+# where it was translated by a machine.
 GLOSSARY = {
     "Add account": "Konto hinzufügen",
     "Grant access to all users": "Allen Benutzern Zugriff gewähren",

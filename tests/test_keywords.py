@@ -1,4 +1,4 @@
-"""Which texts are commands and which are answers (PRODUCT.md part E, and "STOP never stored as answer" in part F)."""
+"""Which texts are commands and which are answers (docs/requirements.md, “Opting out by reply”)."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def test_what_a_provider_cannot_carry_is_replaced_before_it_is_counted_and_store
 
 
 def test_a_household_gets_one_text_even_if_whoever_got_it_is_deleted_in_mid_launch(clinic, account, monkeypatch):
-    """(R36) The next of the household would come into their place."""
+    """The next of the household would come into their place."""
     monkeypatch.setattr(launching, "STEP", 2)
     family = factories.contact_list(clinic, 2, phone="+447700900{:03d}")
     first = family.contacts.earliest("pk")

@@ -36,7 +36,7 @@ def test_a_refusal_is_the_messages_fault_or_the_accounts(category, blocked):
 @pytest.mark.parametrize("wait", [None, 0.0, 1.5, 10.0**9])
 @pytest.mark.parametrize("blameless", [False, True])
 def test_what_was_not_taken_may_go_again(category, wait, blameless):
-    """R73: 429 is a pace and no failure, unless a neighbour alone was at fault."""
+    """429 is a pace and no failure, unless a neighbour alone was at fault."""
     outcome = outcomes.of(NotTaken("busy", retry_after=wait, category=category, blameless=blameless))
 
     assert (outcome.kind, outcome.category, outcome.error) == (Kind.NOT_TAKEN, category, "busy")

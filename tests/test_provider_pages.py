@@ -22,7 +22,7 @@ from tests import factories, provider_cases
 EXAMPLES = {example["key"]: example for example in map(provider_cases.load, provider_cases.files())}
 SEVEN = sorted(EXAMPLES)
 
-# The fields of the source page, in its words (PRODUCT.md, section 1 B). R37, R55, R62, R72, R82, R86, R90.
+# The fields of the source page (docs/requirements.md), in its words. R37, R55, R62, R72, R82, R86, R90.
 FIELDS = {
     "twilio": ["Name", "Account SID", "Auth Token", "Phone number, sender ID or Twilio messaging service ID"],
     "link_mobility": [

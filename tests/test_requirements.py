@@ -1,4 +1,4 @@
-"""The source page's requirements (R1 to R100): each is cited by a test; what no other file proves is proved here."""
+"""The requirements R1 to R100 of docs/requirements.md that no other file proves."""
 
 from __future__ import annotations
 

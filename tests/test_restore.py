@@ -79,7 +79,7 @@ def again(clinic_account, phone="+4477019{:05d}"):
 
 
 def test_after_a_restore_nobody_is_texted_again_and_no_key_is_given_out_again(simulator, backup):
-    """Issue 7, point 24: 50 of 50 were texted twice, and links in phones belonged to other people."""
+    """Once 50 of 50 were texted twice, and links in phones belonged to other people."""
     made = launched(recipients=PEOPLE)
     backup()
     send_all(made)

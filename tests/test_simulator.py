@@ -208,7 +208,7 @@ class Simulated:
         ]
 
     def send(self, key: str, to: str = TO, text: str = "How was it?", reference: str = "r1") -> requests.Response:
-        """A correct send, as that provider's sheet writes it."""
+        """A correct send, as that provider's page in docs/providers/ writes it."""
         known, digits = CREDENTIALS[key], to.lstrip("+")
         match key:
             case "twilio":
@@ -334,7 +334,7 @@ def link_message(to: str, text: str, reference: str) -> dict[str, Any]:
 
 
 def accepted_id(key: str, response: requests.Response) -> str:
-    """The provider's message id, from where its sheet says it stands."""
+    """The provider's message id, from where docs/providers/ says it stands."""
     answer = response.json()
     match key:
         case "twilio":
@@ -754,7 +754,7 @@ def test_messagebird_lists_texts_by_recipient(sim: Simulated) -> None:
 
 
 def assert_signed(sim: Simulated, call: Received) -> None:
-    """The provider's own scheme, computed here from the fact sheets alone."""
+    """The provider's own scheme, computed here from docs/providers/ alone."""
     headers, key = call.headers, urlsplit(call.url).path.rpartition("/")[2]
     match key:
         case "twilio":
@@ -763,9 +763,9 @@ def assert_signed(sim: Simulated, call: Received) -> None:
             expected = base64.b64encode(hmac.digest(token, text.encode(), "sha1")).decode()
             assert headers["x-twilio-signature"] == expected
         case "infobip":
-            assert headers["authorization"] == "Basic aWItZGVtbzpww6Q6c3M="  # the sheet's V1
+            assert headers["authorization"] == "Basic aWItZGVtbzpww6Q6c3M="  # ib-demo:pä:ss
         case "link_mobility":
-            assert headers["authorization"] == "Basic bGlua2RlbW86w5xuw69xIzE="  # the sheet's V1
+            assert headers["authorization"] == "Basic bGlua2RlbW86w5xuw69xIzE="  # linkdemo:Ünïq#1
         case "sinch":
             prefix = "x-sinch-webhook-signature"
             nonce, now = headers[f"{prefix}-nonce"], headers[f"{prefix}-timestamp"]
@@ -1045,8 +1045,8 @@ def test_twilios_shared_key_signs_with_sha256(sim: Simulated, product: Product) 
     assert call.headers["x-twilio-webhooks-signature-settings"] == "key=k1,algorithm=HMAC_SHA256"
 
 
-def test_the_signatures_are_those_of_the_fact_sheets() -> None:
-    """Twilio's T1 and T5, Vonage's V1 in all five methods."""
+def test_the_signatures_are_those_of_the_cases() -> None:
+    """Cases T1 and T5 of tests/providers/twilio.toml, and the receipt of vonage.toml in all five methods."""
     url = "https://surveys.example.com/distribution-providers/v1/receive/distribution"
     status = (
         "SmsSid=SM11112222333344445555666677778888&SmsStatus=delivered&MessageStatus=delivered&To=%2B15005550010"

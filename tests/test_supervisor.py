@@ -106,7 +106,7 @@ BUSY = """
 
 
 def test_a_program_may_finish_what_is_under_way(supervisor, tmp_path, output):
-    """Issue 7, point 26: a worker was killed while its provider took eight seconds to answer."""
+    """A worker was once killed while its provider took eight seconds to answer."""
     with supervisor:
         supervisor.start(program("worker", BUSY.format(seconds=4), grace=40, ready=(tmp_path / "up").exists))
 
@@ -143,7 +143,7 @@ def queues_of(command):
 
 
 def test_every_queue_is_served_by_one_worker_and_sending_and_receiving_by_their_own():
-    """A reply does not wait behind texts that leave slowly (issue 10)."""
+    """A reply does not wait behind texts that leave slowly."""
     lines = (ROOT / "Procfile").read_text().splitlines()
     procfile = {name: queues_of(line) for line in lines for name in [line.split(":")[0]] if " worker " in line}
     programs_of = {program.name: queues_of(program.command) for program in programs.workers(2)}
@@ -282,7 +282,7 @@ def installation(tmp_path):
 
 
 def test_the_whole_installation_starts_by_one_command_and_ends_at_once(installation):
-    """Issue 2, point 8: Ctrl-C stops everything cleanly within 10 s, no orphan."""
+    """Ctrl-C stops everything cleanly within 10 s, no orphan."""
     installation.wait_until_ready()
     assert len(installation.processes()) >= 8  # supervisor, broker, web with two, worker with two, beat
 

@@ -112,7 +112,7 @@ class Run:
 @pytest.mark.parametrize("ceiling", [100.0, 10_000.0])
 @pytest.mark.parametrize("kind", [Bucket, EachSecond])
 def test_of_what_a_provider_takes_at_least_eight_tenths_are_sent(kind, ceiling):
-    """The issue's own case: 50 a second are taken, 1,500 texts; they went at 5.5 a second."""
+    """1,500 texts to a provider that takes 50 a second; they once went at 5.5 a second."""
     run = Run(kind(lambda _now: 50), ceiling, texts=1_500)
 
     assert len(run.taken_at) == 1_500

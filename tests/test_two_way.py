@@ -1,6 +1,6 @@
 """A survey held by text: replies become answers, the next question follows, and the number is what counts.
 
-PRODUCT.md part F, W2, W13 and scenarios 5, 6, 7 and 10. What a reply means is tested in tests/test_conversation.py.
+W2, W13 and scenarios 5, 6, 7 and 10 of docs/requirements.md. What a reply means: tests/test_conversation.py.
 """
 
 from __future__ import annotations

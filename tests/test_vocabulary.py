@@ -51,7 +51,7 @@ def test_the_list_has_what_gives_a_provider_away() -> None:
 
 
 def test_no_word_of_a_provider_is_outside_its_place() -> None:
-    """R3 and the issue: the rest of the code knows no provider, so adding one edits none of it."""
+    """R3: the rest of the code knows no provider, so adding one edits none of it."""
     # A short word may be part of another one ("bird" of "birdsong"), a long one is always meant.
     parts = (re.escape(word) if len(word) > 4 else rf"\b{re.escape(word)}\b" for word in words())
     pattern = re.compile("|".join(sorted(parts, key=len, reverse=True)), re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""One module per provider, each written from that provider's fact sheet alone."""
+"""One module per provider, each written from that provider's page in docs/providers/ alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scenarios that prove the portal, clicked as a person would, on a desk and on a phone.
+"""Scenarios 1, 2, 3, 7, 8 and 10 of docs/requirements.md, clicked as a person would, on a desk and on a phone.
 
 Real browser, web server, worker and beat; the provider is the simulator. Found elsewhere: the eight clicks from log-in
 to a granted account (test_extensions_flow.py), composing and importing (test_compose_and_launch.py).
@@ -472,7 +472,7 @@ def test_a_new_secret_interrupts_no_conversation(
     clinic: Organization,
     twilio_calls: Callable[..., int],
 ) -> None:
-    """R24, W10: replaced in one flow; both secrets are believed; history keeps naming the account that sent."""
+    """R24, W2: replaced in one flow; both secrets are believed; history keeps naming the account that sent."""
     credentials = factories.CREDENTIALS["twilio"]
     register = {"provider": "twilio", "credentials": credentials, "settings": {"secondary_auth_token": NEW_TOKEN}}
     body = json.dumps(register).encode()

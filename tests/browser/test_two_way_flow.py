@@ -1,6 +1,6 @@
 """Surveys by text, clicked as a person would: written, launched, answered, stopped, and carried on by a new account.
 
-Scenarios 5, 6, 7 and 10 of PRODUCT.md section 5. Real browser, web server, worker and beat; the provider is the
+Scenarios 5, 6, 7 and 10 of docs/requirements.md. Real browser, web server, worker and beat; the provider is the
 simulator, whose people answer as their numbers say (simulator/README.md).
 """
 

@@ -62,7 +62,7 @@ def asked(settings, simulator, start):
 
 @pytest.mark.parametrize("simulator", [{"latency_ms": 20, "report_delay_ms": 100}], indirect=True, ids=["20ms"])
 def test_every_answer_is_kept_and_no_question_asked_twice_though_a_worker_dies(simulator, asked, start):
-    """Scenarios 5 and 6, part F."""
+    """Scenarios 5 and 6."""
     made, workers = asked
     answering = ANSWERING + HESITATING
 

@@ -36,7 +36,6 @@ def launched(account, phone):
 @pytest.mark.parametrize("simulator", [{"latency_ms": 50, "report_delay_ms": 300}], indirect=True, ids=["50ms"])
 @pytest.mark.parametrize("provider", ["twilio", "infobip"])
 def test_a_restore_in_mid_send_doubles_no_text_and_no_key(simulator, provider, settings, start, tmp_path):
-    """Issue 7, point 24 and acceptance."""
     settings.SEND_TIMEOUT, settings.SEND_SLICE, settings.SEND_LEASE = 3, 2, 7
     settings.LOOKUP_AFTER, settings.SWEEP_EVERY = 4, 1
     settings.PUBLIC_URL = start(Web).url

@@ -56,7 +56,7 @@ def assert_nothing_is_uncertain(simulator, made):
 @pytest.mark.parametrize("simulator", SLOW, indirect=True, ids=["8s"])
 @pytest.mark.parametrize("provider", ["twilio", "infobip"])
 def test_ctrl_c_leaves_nothing_uncertain_although_the_provider_takes_eight_seconds(simulator, provider, monkeypatch):
-    """Issue 7, point 26: `up` killed the worker after six."""
+    """`up` once killed the worker after six."""
     output = io.StringIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -19,7 +19,7 @@ SENDERS = {  # as stored -> as the SDK's caller names it
 CALLBACK = "https://surveys.example.com/distribution-providers/v1/receive/distribution/status/twilio-sms/ORG42?mid=7c1f"
 VALIDITY = timedelta(hours=4)
 
-# What only the SDK accepts, and why our fact sheet calls that too lax.
+# What only the SDK accepts, and why that is too lax (docs/providers/twilio.md).
 TOO_LAX = {"another account's SID, rightly signed": "the SDK leaves the account to its caller"}
 
 

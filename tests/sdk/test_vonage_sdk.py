@@ -16,7 +16,7 @@ DATA = load(FOLDER / "vonage.toml")
 NOW = datetime(2026, 11, 22, 10, 15, 32, tzinfo=UTC)
 TEXTS = {"Hi Ann, 2 questions": "text", "Grüße & {100 %} = ok €": "text", "Hi Ann – 2 questions ☺": "unicode"}
 
-# What only the SDK accepts, and why our fact sheet calls that too lax.
+# What only the SDK accepts, and why that is too lax (docs/providers/vonage.md).
 TOO_LAX = {
     "a timestamp that is no number": "the SDK checks no time",
     "older than a day": "the SDK checks no time",
