@@ -49,7 +49,7 @@ class Sighting:
 
     @property
     def why(self) -> str:
-        return summarise(self.refusal["reason"]) if self.refusal else ""
+        return summarise(self.refusal["fault"]) if self.refusal else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,22 @@ class Category(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+class Fault(enum.StrEnum):
+    """Why a callback is refused, in the words all providers share."""
+
+    UNSIGNED = "unsigned"  # it carries no proof at all
+    SECRET = "secret"  # noqa: S105 (a kind of fault)
+    ADDRESS = "address"
+    CLOCK = "clock"
+    CONTENT = "content"  # not what was signed
+    OTHER_ACCOUNT = "other_account"
+    METHOD = "method"  # signed in another way than the account is set up for
+    INCOMPLETE = "incomplete"  # the account lacks what it would be checked with
+    NO_ACCOUNT = "no_account"
+    FORMAT = "format"  # authentic, but not readable
+    UNKNOWN = "unknown"
+
+
 class SenderKind(enum.StrEnum):
     """What the sender field holds."""
 
@@ -154,22 +170,21 @@ class Unclear(ProviderError):
 class InvalidSignature(ProviderError):
     """A callback that does not prove where it comes from.
 
-    `reason` is shown to the administrator (never to the caller): missing header, wrong signature, outside the time
-    window. It must not contain any part of the payload.
+    `fault` decides what the administrator is advised to do; `reason` is shown beside it (never to the caller): missing
+    header, wrong signature, outside the time window. It must not contain any part of the payload.
     """
 
-    def __init__(self, reason: str = "wrong signature") -> None:
+    def __init__(self, fault: Fault = Fault.SECRET, reason: str = "wrong signature") -> None:
         reason = fitted(reason, WORDS_LENGTHS["reason"])
         super().__init__(reason)
+        self.fault = Fault(fault)
         self.reason = reason
-
-
-class Unsigned(InvalidSignature):
-    """A callback that bears no signature at all, of a provider that signs."""
 
 
 class Unreadable(ProviderError):
     """An authentic callback whose body cannot be read; `reason` names the field and what would be right."""
+
+    fault: ClassVar[Fault] = Fault.FORMAT
 
     def __init__(self, reason: str) -> None:
         reason = fitted(reason, WORDS_LENGTHS["reason"])
@@ -552,7 +567,7 @@ class Provider:
     refuses_repeats: ClassVar[bool] = False  # a repeat with the same reference is never sent twice
     needs_token: ClassVar[bool] = False  # build_token/parse_token come before any other call
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)  # others are answered 405
-    repeats_unsigned: ClassVar[bool] = False  # a call it forgot to sign comes again, signed, if it is answered 5xx
+    repeats_unsigned: ClassVar[bool] = False  # a call refused as UNSIGNED comes again, signed, if it is answered 5xx
     answers_help: ClassVar[frozenset[str]] = frozenset()  # the words, in lower case, that it answers by itself
     is_usual: ClassVar[bool] = False  # the provider of the installation's own account where nothing else is said (R35)
     mixes_routes: ClassVar[bool] = False  # reports and inbound messages come by either route; their shape decides

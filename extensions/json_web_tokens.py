@@ -12,7 +12,7 @@ from typing import Any
 from jwt import PyJWS, PyJWTError
 from jwt.algorithms import HMACAlgorithm
 
-from extensions.contract import InvalidSignature
+from extensions.contract import Fault, InvalidSignature
 from intake.data import read_json
 
 
@@ -34,9 +34,11 @@ def claims(token: str, secret: str, *, algorithms: Collection[str]) -> dict[str,
     try:
         content = read_json(_jws.decode(token, secret, algorithms=list(algorithms)))
     except (PyJWTError, ValueError, RecursionError) as error:
-        raise InvalidSignature("wrong signature: the token is not signed with the account's secret") from error
+        raise InvalidSignature(
+            Fault.SECRET, "wrong signature: the token is not signed with the account's secret"
+        ) from error
     if not isinstance(content, dict):
-        raise InvalidSignature("the signed token holds no claims")
+        raise InvalidSignature(Fault.CONTENT, "the signed token holds no claims")
     return content
 
 

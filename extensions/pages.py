@@ -214,8 +214,8 @@ def explained(refusals: Sequence[traffic.Refusal], provider: type[Provider]) -> 
     return [
         {
             **refusal,
-            "summary": summarise(refusal["reason"]),
-            "advice": explain(refusal["reason"], provider),
+            "summary": summarise(refusal["fault"]),
+            "advice": explain(refusal["fault"], provider),
         }
         for refusal in refusals[:MOST_REFUSALS]
     ]

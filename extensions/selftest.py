@@ -25,8 +25,8 @@ from django.utils.translation import ngettext
 
 from extensions import client, traffic
 from extensions.client import NoAnswer, Trouble
-from extensions.contract import ApiResponse, InvalidSignature, Kind, Provider, Unreadable, WebhookRequest
-from extensions.diagnosis import Fault, explain, fault_of
+from extensions.contract import ApiResponse, Fault, InvalidSignature, Kind, Provider, Unreadable, WebhookRequest
+from extensions.diagnosis import explain
 from extensions.models import ProviderAccount
 from extensions.webhook_urls import webhook_url
 
@@ -62,16 +62,17 @@ class Finding:
     altered: tuple[str, ...] = ()
     reason: str = ""  # for which the call is refused
     forged: bool = False  # a header that a proxy must drop has arrived
+    fault: str = Fault.UNKNOWN  # what the reason points to
 
     def as_header(self) -> str:
-        return quote(json.dumps([self.altered, self.reason, self.forged]))
+        return quote(json.dumps([self.altered, self.reason, self.forged, self.fault]))
 
     @classmethod
     def from_header(cls, value: str) -> Finding | None:
         """None if there is none."""
         try:
-            altered, reason, forged = json.loads(unquote(value))
-            return cls(tuple(map(str, altered)), str(reason), bool(forged))
+            altered, reason, forged, fault = json.loads(unquote(value))
+            return cls(tuple(map(str, altered)), str(reason), bool(forged), Fault(fault))
         except (ValueError, TypeError):
             return None
 
@@ -110,7 +111,7 @@ def run(account: ProviderAccount, kind: Kind, *, now: datetime | None = None) ->
     except NoAnswer as problem:
         return SelfTest(kind, url, ok=False, finding=_no_answer(problem.trouble, url), detail=problem.words)
     detail = _detail(answer, round((time.monotonic() - clock) * 1000))
-    finding = Finding.from_header(answer.header(FINDING)) or Finding(reason=_newest_reason(account, kind, began))
+    finding = Finding.from_header(answer.header(FINDING)) or _newest(account, kind, began)
     ok, sentence = judge(expected, answer, finding)
     return SelfTest(kind, url, ok, sentence, detail, _warning() if finding.forged else "")
 
@@ -140,11 +141,12 @@ def _detail(answer: ApiResponse, milliseconds: int) -> str:
     return " · ".join(filter(None, told))
 
 
-def _newest_reason(account: ProviderAccount, kind: Kind, since: datetime) -> str:
-    """For which the call was refused, where a proxy took our header away: then it was counted like any other."""
+def _newest(account: ProviderAccount, kind: Kind, since: datetime) -> Finding:
+    """Why the call was refused, where a proxy took our header away: then it was counted like any other."""
     assert account.organization is not None
     refusals = traffic.refusals(account.organization, account.provider_class)
-    return next((row["reason"] for row in refusals if row["kind"] == kind and row["last_at"] >= since), "")
+    newest = next((row for row in refusals if row["kind"] == kind and row["last_at"] >= since), None)
+    return Finding(reason=newest["reason"], fault=newest["fault"]) if newest else Finding()
 
 
 # --- at the door ------------------------------------------------------------------------------------------------------
@@ -189,13 +191,13 @@ def examine(request: WebhookRequest, kind: str) -> Finding | None:
     except (DatabaseError, InterfaceError):
         return None  # whoever is to keep the call will find that too, and say so
     if account is None:
-        return Finding(altered, "no account of this provider", forged)
+        return Finding(altered, "no account of this provider", forged, Fault.NO_ACCOUNT)
     provider = account.open()
     try:
         provider.verify(request, now=timezone.now())
         (provider.parse_reports if kind == "status" else provider.parse_inbound)(request)
     except (InvalidSignature, Unreadable) as refusal:
-        return Finding(altered, refusal.reason, forged)
+        return Finding(altered, refusal.reason, forged, refusal.fault)
     return Finding(altered, forged=forged)
 
 
@@ -221,7 +223,7 @@ def judge(expected: Expected, answer: ApiResponse, finding: Finding) -> tuple[bo
     if outcome == KEPT:
         return _kept(expected, answer)
     if outcome in ("refused", "unreadable"):
-        return _refused(expected, finding.reason)
+        return _refused(expected, finding.reason, finding.fault)
     sentences = {
         "unknown": _(
             "Switchboard has the call but does not know the address: another installation of Switchboard answers at "
@@ -250,30 +252,29 @@ def _kept(expected: Expected, answer: ApiResponse) -> tuple[bool, str]:
     ) % {"provider": expected.provider.name}
 
 
-def _refused(expected: Expected, reason: str) -> tuple[bool, str]:
-    fault = fault_of(reason) if reason else Fault.UNKNOWN
-    if not expected.is_signed and fault is Fault.UNSIGNED:
+def _refused(expected: Expected, reason: str, fault: str) -> tuple[bool, str]:
+    if not expected.is_signed and fault == Fault.UNSIGNED:
         return True, _(
             "The address can be reached: Switchboard answered, and refused an unsigned call as it should. Only "
             "%(provider)s can sign, so the signature is proved by its first real call."
         ) % {"provider": expected.provider.name}
-    if fault is Fault.CLOCK:
+    if fault == Fault.CLOCK:
         return False, _(
             "The call was refused for its time: the clocks of the machines that Switchboard runs on differ. Have all "
             "of them set by the network (NTP)."
         )
-    if fault is Fault.UNSIGNED:
+    if fault == Fault.UNSIGNED:
         return False, _(
             "The call arrived without its signature: a proxy takes a header away (%(reason)s). It must pass on all "
             "headers."
         ) % {"reason": reason}
-    if fault is Fault.SECRET:
+    if fault == Fault.SECRET:
         return False, _(
             "Our own signed call was refused (%(reason)s): a proxy changes the address, the content or a header."
         ) % {"reason": reason}
     if not reason:
         return False, _("Our own signed call was refused: a proxy changes the address, the content or a header.")
-    return False, f"{explain(reason, expected.provider)} ({reason})"
+    return False, f"{explain(fault, expected.provider)} ({reason})"
 
 
 def _altered(parts: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ class Refusal(TypedDict):
     """Calls to one route that were refused for one reason."""
 
     reason: str
+    fault: str  # a word of Fault, of this version or a newer one
     kind: str  # the route: "status" or "message"
     count: int
     last_at: datetime

@@ -101,6 +101,7 @@ class Crowd:
                 slug="twilio-sms",
                 kind=("status", "message")[index % 2],
                 reason=f"wrong signature {index}",
+                fault="secret",
                 day=timezone.now().date(),
             )
             for index in new

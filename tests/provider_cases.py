@@ -15,7 +15,7 @@ are:
     [[lookup]]                  sms, attempted_at, request, response, result | error
     [[report]] [[inbound]]      method, url | query, headers, body, credentials, verified, result | unreadable
     [[opt_out]]                 a report, an inbound or a send that tells of an opt-out
-    [[signature]]               method, url | query, headers, body, now, credentials, signs, valid, reason
+    [[signature]]               method, url | query, headers, body, now, credentials, signs, valid, fault, reason
     [[response]]                kind, status, content_type, body
 """
 
@@ -355,6 +355,7 @@ def _signature(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
     with pytest.raises(InvalidSignature) as caught:
         provider.verify(request, now=now)
     assert case.get("reason", "") in caught.value.reason
+    assert case.get("fault", caught.value.fault) == caught.value.fault
 
 
 def _response(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:

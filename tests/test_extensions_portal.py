@@ -670,7 +670,9 @@ def test_webhooks_seen_and_refused_are_shown_with_the_reason(clinic: Organizatio
 
     later = timezone.now() + timedelta(minutes=1)
     traffic.register(
-        lambda owner, provider: [{"reason": "wrong signature", "kind": "status", "count": 3, "last_at": later}]
+        lambda owner, provider: [
+            {"reason": "wrong signature", "fault": "secret", "kind": "status", "count": 3, "last_at": later}
+        ]
     )
 
     assert steps_of(portal, account)["webhooks"].mark.value == "failed"

@@ -29,6 +29,7 @@ from extensions.contract import (
     Category,
     Check,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     LookUp,
@@ -223,6 +224,29 @@ def _accepts(provider, request, now):
     except InvalidSignature:
         return False
     return True
+
+
+@each_provider
+def test_every_refusal_says_which_kind_of_fault_it_is(key):
+    """What the administrator is advised to do follows from it, and from nothing else."""
+    refused = [case for _, case in cases(DATA[key], "signature") if not case["valid"]]
+
+    assert len(refused) >= 10
+    assert all(case["fault"] in set(Fault) - {Fault.FORMAT, Fault.NO_ACCOUNT, Fault.UNKNOWN} for case in refused)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_refusal_carries_its_kind_and_its_words(fault):
+    refusal = InvalidSignature(fault, "for a reason")
+
+    assert (refusal.fault, refusal.reason) == (fault, "for a reason")
+    assert (InvalidSignature().fault, InvalidSignature().reason) == (Fault.SECRET, "wrong signature")
+    assert Unreadable("The body is not JSON.").fault is Fault.FORMAT
+
+
+def test_a_refusal_without_its_kind_is_a_mistake_that_shows_at_once():
+    with pytest.raises(ValueError, match="wrong password"):
+        InvalidSignature("wrong password")
 
 
 def _other(byte):

@@ -18,6 +18,7 @@ from contacts.models import OptOut
 from distributions.models import Distribution, InboundMessage
 from distributions.references import reference
 from distributions.states import Status
+from extensions.contract import Fault
 from tests import factories
 from webhooks import applying, inbox
 from webhooks.models import RefusedCallback
@@ -205,4 +206,21 @@ def test_vonage_is_asked_again_for_a_call_it_forgot_to_sign(vonage):
 
     assert (unsigned.status_code, forged.status_code) == (503, 401)
     assert unsigned["Retry-After"]
-    assert RefusedCallback.objects.count() == 2
+    assert set(RefusedCallback.objects.values_list("fault", flat=True)) == {Fault.UNSIGNED, Fault.SECRET}
+
+
+def test_a_token_by_another_secret_is_refused_for_its_secret_and_not_asked_for_again(vonage):
+    """Its reason says "not signed with the account's secret", which was once taken for "not signed"."""
+    receipt = {"messageId": "first", "msisdn": "31612345678", "to": "13531234567", "status": "delivered"}
+    call_vonage("status", receipt)
+    apply()
+    body = json.dumps({"message_uuid": "first", "status": "delivered"})
+    claims = {"iss": "Vonage", "iat": int(time.time()), "payload_hash": hashlib.sha256(body.encode()).hexdigest()}
+    token = jwt.encode(claims, "another-secret-of-32-letters-or-more", algorithm="HS256")
+
+    forged = Client().post(
+        PATH.format("status", "vonage-sms"), body, "application/json", headers={"Authorization": f"Bearer {token}"}
+    )
+
+    assert forged.status_code == 401
+    assert RefusedCallback.objects.get().fault == Fault.SECRET

@@ -10,7 +10,8 @@ import time
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.utils import timezone, translation
 
@@ -18,6 +19,7 @@ from distributions.models import Distribution, InboundMessage, MessageEvent
 from distributions.references import reference
 from distributions.states import Status
 from extensions import registry, traffic
+from extensions.contract import Fault, InvalidSignature, Unreadable
 from extensions.models import AccountState, ProviderAccount, TestMessage
 from tests import factories
 from webhooks import applying, inbox
@@ -419,3 +421,89 @@ def test_callbacks_that_come_together_are_all_kept_before_they_are_answered(acco
     assert set(answers) <= {200, 204}
     assert Callback.objects.count() == 64
     assert time.monotonic() - started < inbox.KEEP_TIMEOUT
+
+
+# --- the kind of a refusal --------------------------------------------------------------------------------------------
+
+
+def refusals():
+    return dict(RefusedCallback.objects.values_list("reason", "fault"))
+
+
+def older_code_counts(organization, reason, *, day=None):
+    """As a version does that knows no faults."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO webhooks_refusedcallback (organization_id, slug, kind, reason, day, count, first_at, last_at) "
+            "VALUES (%s, 'twilio-sms', 'status', %s, %s, 1, %s, %s)",
+            [organization.pk, reason, day or now.date(), now, now],
+        )
+
+
+def test_a_refusal_is_stored_with_its_kind(account):
+    clinic = account.organization.pk
+
+    inbox.refuse(clinic, "twilio-sms", "status", InvalidSignature(Fault.CLOCK, "too old"))
+    inbox.refuse(clinic, "twilio-sms", "status", Unreadable("The body is not JSON."))
+    inbox.refuse(clinic, "twilio-sms", "status", InvalidSignature())
+
+    assert refusals() == {
+        "too old": Fault.CLOCK,
+        "The body is not JSON.": Fault.FORMAT,
+        "wrong signature": Fault.SECRET,
+    }
+    shown = {row["reason"]: row["fault"] for row in traffic.refusals(account.organization, registry.get("twilio"))}
+    assert shown == refusals()
+
+
+def test_what_older_code_counts_during_an_upgrade_has_a_fault_as_soon_as_newer_code_counts_it_too(account):
+    older_code_counts(account.organization, "too old")
+    assert refusals() == {"too old": Fault.UNKNOWN}
+
+    inbox.refuse(account.organization.pk, "twilio-sms", "status", InvalidSignature(Fault.CLOCK, "too old"))
+
+    assert refusals() == {"too old": Fault.CLOCK}
+    assert RefusedCallback.objects.get().count == 2
+
+
+BEFORE = {  # reasons of earlier versions, and what they were taken for
+    "the header X-Twilio-Signature is missing": Fault.UNSIGNED,
+    "not signed: secure callbacks are off, or no signature key is enabled": Fault.UNSIGNED,
+    "no Basic credentials: the gate's destination needs username and password": Fault.UNSIGNED,
+    "wrong webhook user name or webhook password": Fault.SECRET,
+    "wrong signature: the webhook has another secret token, or the call was altered": Fault.SECRET,
+    "wrong signature: the token is not signed with the account's secret": Fault.SECRET,
+    "signed for another address: with a slash at its end": Fault.ADDRESS,
+    "the address called is not the one that was signed, or its query was changed": Fault.ADDRESS,
+    "signed more than 300 seconds from now": Fault.CLOCK,
+    "the token is not valid yet: check the clock of this server": Fault.CLOCK,
+    "the signed time is outside the window of 24 hours": Fault.CLOCK,
+    "AccountSid is not this account's": Fault.OTHER_ACCOUNT,
+    "the call is for another Vonage account (api-key)": Fault.OTHER_ACCOUNT,
+    "signed with another algorithm than HmacSHA256": Fault.METHOD,
+    "the body is not the one that was signed": Fault.CONTENT,
+    "the account has no webhook secret token": Fault.INCOMPLETE,
+    "no account of this provider": Fault.NO_ACCOUNT,
+    "The body is not JSON.": Fault.FORMAT,
+    "something nobody has thought of": Fault.UNKNOWN,
+}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_refused_before_the_upgrade_are_explained_as_before():
+    clinic = factories.organization()
+    try:
+        MigrationExecutor(connection).migrate([("webhooks", "0003_callbacks_set_aside")])
+        for reason in BEFORE:
+            older_code_counts(clinic, reason)
+            older_code_counts(clinic, reason, day="2026-01-01")
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+    assert refusals() == BEFORE
+    assert RefusedCallback.objects.count() == 2 * len(BEFORE)
+    RefusedCallback.objects.all().delete()
+    older_code_counts(clinic, "from a process that has not been restarted yet")
+    assert refusals() == {"from a process that has not been restarted yet": Fault.UNKNOWN}

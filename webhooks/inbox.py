@@ -23,12 +23,12 @@ from django.utils import timezone
 from extensions import registry
 from extensions.contract import (
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Provider,
     ProviderError,
     Unreadable,
-    Unsigned,
     WebhookRequest,
 )
 from extensions.models import AccountState, ProviderAccount
@@ -146,8 +146,8 @@ def keep(
         opened = _opener(accounts, kind, request, now or timezone.now())
     except (InvalidSignature, Unreadable) as refusal:
         (guess.was_wrong if isinstance(refusal, InvalidSignature) else guess.was_right)()
-        refuse(organization_pk, slug, kind, refusal.reason)
-        if isinstance(refusal, Unsigned) and provider.repeats_unsigned and _has_signed(accounts):
+        refuse(organization_pk, slug, kind, refusal)
+        if refusal.fault is Fault.UNSIGNED and provider.repeats_unsigned and _has_signed(accounts):
             raise NotKept from refusal
         raise
     guess.was_right()
@@ -192,7 +192,7 @@ def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: dat
             return opened
     if verified:
         return verified[0]
-    raise refusals[0] if refusals else InvalidSignature("no account of this provider")
+    raise refusals[0] if refusals else InvalidSignature(Fault.NO_ACCOUNT, "no account of this provider")
 
 
 def _says_something(provider: Provider, kind: str, request: WebhookRequest) -> bool:
@@ -229,19 +229,25 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def refuse(organization_pk: int, slug: str, kind: str, reason: str) -> None:
+def refuse(organization_pk: int, slug: str, kind: str, refusal: InvalidSignature | Unreadable) -> None:
     """Count a refused call, with its reason and without its payload (R100)."""
+    fault, reason = refusal.fault, refusal.reason
     now = timezone.now()
     today = RefusedCallback.objects.filter(
         organization_id=organization_pk, slug=slug[:40], kind=kind, reason=reason[:200], day=now.date()
     )
     try:
-        if not today.update(count=F("count") + 1, last_at=now):
+        if not today.update(count=F("count") + 1, last_at=now, fault=fault):
             _row, created = RefusedCallback.objects.get_or_create(
-                organization_id=organization_pk, slug=slug[:40], kind=kind, reason=reason[:200], day=now.date()
+                organization_id=organization_pk,
+                slug=slug[:40],
+                kind=kind,
+                reason=reason[:200],
+                day=now.date(),
+                defaults={"fault": fault},
             )
             if not created:
-                today.update(count=F("count") + 1, last_at=now)
+                today.update(count=F("count") + 1, last_at=now, fault=fault)
     except (DatabaseError, InterfaceError):
         connection.close()
         logger.warning("a refused callback could not be counted")

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from extensions.contract import Fault
 from extensions.models import ProviderAccount
 from organizations.models import Organization
 
@@ -62,6 +63,8 @@ class RefusedCallback(models.Model):
     slug = models.CharField(_("path"), max_length=40)
     kind = models.CharField(_("route"), max_length=8)
     reason = models.CharField(_("reason"), max_length=200)
+    # A word of Fault. The database has a default, since an older version may still be writing during an upgrade.
+    fault = models.CharField(max_length=16, default=Fault.UNKNOWN.value, db_default=Fault.UNKNOWN.value)
     day = models.DateField()
     count = models.PositiveIntegerField(_("how often"), default=1)
     first_at = models.DateTimeField(_("first"), default=timezone.now)

@@ -16,11 +16,14 @@ SHOWN_FOR = timedelta(days=30)
 
 
 def of_provider(organization: Organization, provider: type[Provider]) -> list[Refusal]:
-    """Calls on this provider's addresses that were refused lately, one row for each route and reason (R100)."""
+    """Calls on this provider's addresses that were refused lately, one row for each route, reason and fault (R100)."""
     refused = RefusedCallback.objects.filter(
         organization=organization,
         slug__in=(provider.slug, *provider.aliases),
         day__gte=(timezone.now() - SHOWN_FOR).date(),
     )
-    rows = refused.order_by().values("reason", "kind").annotate(calls=Sum("count"), latest=Max("last_at"))
-    return [Refusal(reason=row["reason"], kind=row["kind"], count=row["calls"], last_at=row["latest"]) for row in rows]
+    rows = refused.order_by().values("reason", "fault", "kind").annotate(calls=Sum("count"), latest=Max("last_at"))
+    return [
+        Refusal(reason=row["reason"], fault=row["fault"], kind=row["kind"], count=row["calls"], last_at=row["latest"])
+        for row in rows
+    ]

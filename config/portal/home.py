@@ -145,7 +145,7 @@ def _administrator(user: User, organization: Organization) -> dict[str, Any]:
     connections = [_connection(place) for place in places]
     refused = list(
         RefusedCallback.objects.filter(organization=organization, day__gte=(now - WEEK).date())
-        .values("slug", "reason")
+        .values("slug", "reason", "fault")
         .annotate(times=Sum("count"))
         .order_by("-times")
     )
@@ -158,7 +158,7 @@ def _administrator(user: User, organization: Organization) -> dict[str, Any]:
         "connections": connections,
         "tasks": list(_tasks(user, organization, enabled, connections, refused)),
         "refused": [
-            {**row, "provider": _provider_name(row["slug"]), "why": summarise(row["reason"])} for row in refused[:3]
+            {**row, "provider": _provider_name(row["slug"]), "why": summarise(row["fault"])} for row in refused[:3]
         ],
         "refused_total": sum(row["times"] for row in refused),
         "opt_outs": opt_outs,

@@ -25,6 +25,7 @@ from extensions.contract import (
     ChosenSecretField,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Kind,
@@ -382,16 +383,16 @@ class Infobip(Provider):
     def verify(self, request: WebhookRequest, *, now: datetime) -> None:
         user, password = self.credentials["webhook_username"], self.credentials["webhook_password"]
         if not user or not password:
-            raise InvalidSignature("this account has no webhook user name or no webhook password")
+            raise InvalidSignature(Fault.INCOMPLETE, "this account has no webhook user name or no webhook password")
         if not request.header("Authorization"):
             raise InvalidSignature(
-                "the header Authorization is missing: ask Infobip's support for Basic authentication"
+                Fault.UNSIGNED, "the header Authorization is missing: ask Infobip's support for Basic authentication"
             )
         given = basic_credentials(request)
         if given is None:
-            raise InvalidSignature("the header Authorization is not well-formed Basic authentication")
+            raise InvalidSignature(Fault.UNSIGNED, "the header Authorization is not well-formed Basic authentication")
         if not hmac.compare_digest(given, f"{user}:{password}".encode(errors="replace")):
-            raise InvalidSignature("wrong webhook user name or webhook password")
+            raise InvalidSignature(Fault.SECRET, "wrong webhook user name or webhook password")
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         if kind == "status":

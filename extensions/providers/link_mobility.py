@@ -31,6 +31,7 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Kind,
@@ -408,12 +409,16 @@ class LinkMobility(Provider):
         """Basic authentication with the account's own username and password: there is no signature."""
         username, password = self._auth
         if not username or not password:
-            raise InvalidSignature("the account has no username or no password")
+            raise InvalidSignature(Fault.INCOMPLETE, "the account has no username or no password")
         given = basic_credentials(request)
         if given is None:
-            raise InvalidSignature("no Basic credentials: the gate's destination needs username and password")
+            raise InvalidSignature(
+                Fault.UNSIGNED, "no Basic credentials: the gate's destination needs username and password"
+            )
         if not hmac.compare_digest(given, f"{username}:{password}".encode(errors="replace")):
-            raise InvalidSignature("wrong username or password: those of the gate must be the same as the account's")
+            raise InvalidSignature(
+                Fault.SECRET, "wrong username or password: those of the gate must be the same as the account's"
+            )
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         if kind == "status":

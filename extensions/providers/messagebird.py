@@ -32,6 +32,7 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Kind,
@@ -361,10 +362,12 @@ class MessageBird(Provider):
         if token:
             self._verify_token(token, request, now)
         elif not request.header(LEGACY_SIGNATURE_HEADER):
-            raise InvalidSignature(f"the call is not signed: it has no {SIGNATURE_HEADER} header")
+            raise InvalidSignature(Fault.UNSIGNED, f"the call is not signed: it has no {SIGNATURE_HEADER} header")
         elif self.credentials.get("accepted_signatures") != ALSO_LEGACY:
             raise InvalidSignature(
-                f"the call has only the legacy signature, which does not cover the address; it needs {SIGNATURE_HEADER}"
+                Fault.METHOD,
+                "the call has only the legacy signature, which does not cover the address; it needs "
+                f"{SIGNATURE_HEADER}",
             )
         else:
             self._verify_legacy(request, now)
@@ -372,14 +375,14 @@ class MessageBird(Provider):
     def _verify_token(self, token: str, request: WebhookRequest, now: datetime) -> None:
         claims = json_web_tokens.claims(token, self.credentials["signing_key"], algorithms=ALGORITHMS)
         if claims.get("iss") != "MessageBird":
-            raise InvalidSignature("the token was not issued by MessageBird")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, "the token was not issued by MessageBird")
         not_before, expires = json_web_tokens.seconds(claims.get("nbf")), json_web_tokens.seconds(claims.get("exp"))
         if not_before is None or expires is None or not _plain(claims.get("jti")):
-            raise InvalidSignature("the token lacks nbf, exp or jti")
+            raise InvalidSignature(Fault.CLOCK, "the token lacks nbf, exp or jti")
         if not_before > now.timestamp() + LEEWAY:
-            raise InvalidSignature("the token is not valid yet: check the clock of this server")
+            raise InvalidSignature(Fault.CLOCK, "the token is not valid yet: check the clock of this server")
         if expires <= now.timestamp() - LEEWAY:
-            raise InvalidSignature("the token has expired")
+            raise InvalidSignature(Fault.CLOCK, "the token has expired")
         signed_url = _plain(claims.get("url_hash"))
 
         def fits(url: str) -> bool:
@@ -387,14 +390,15 @@ class MessageBird(Provider):
 
         if not fits(request.url):
             raise InvalidSignature(
+                Fault.ADDRESS,
                 request.signed_for(fits)
-                or "the address called is not the one that was signed, or its query was changed"
+                or "the address called is not the one that was signed, or its query was changed",
             )
         content = _plain(claims.get("payload_hash"))
         if not request.body and content:
-            raise InvalidSignature("a body was signed, but the call has none")
+            raise InvalidSignature(Fault.CONTENT, "a body was signed, but the call has none")
         if request.body and not _same(content, hashlib.sha256(request.body).hexdigest()):
-            raise InvalidSignature("the body is not the one that was signed")
+            raise InvalidSignature(Fault.CONTENT, "the body is not the one that was signed")
 
     def _verify_legacy(self, request: WebhookRequest, now: datetime) -> None:
         """Over time, sorted query and body. Raises InvalidSignature."""
@@ -407,7 +411,7 @@ class MessageBird(Provider):
         if not _same(request.header(LEGACY_SIGNATURE_HEADER).strip(), base64.b64encode(expected).decode()):
             raise InvalidSignature
         if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(now.timestamp() - int(timestamp)) > LEGACY_WINDOW:
-            raise InvalidSignature("the signed time is outside the window")
+            raise InvalidSignature(Fault.CLOCK, "the signed time is outside the window")
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         """A report by GET, as MessageBird makes it; an inbound message by POST."""

@@ -33,6 +33,7 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     NotTaken,
@@ -332,18 +333,22 @@ class MessageMedia(Provider):
         digest = DIGESTS.get(request.header(DIGEST_HEADER).strip().upper().replace("-", ""))
         date = request.header("Date")
         if not signature:
-            raise InvalidSignature("not signed: secure callbacks are off, or no signature key is enabled")
+            raise InvalidSignature(
+                Fault.UNSIGNED, "not signed: secure callbacks are off, or no signature key is enabled"
+            )
         if digest is None:
-            raise InvalidSignature(f"signed with another digest than {', '.join(DIGESTS)}")
+            raise InvalidSignature(Fault.METHOD, f"signed with another digest than {', '.join(DIGESTS)}")
         if request.header(CIPHER_HEADER).strip().upper() != "RSA":
-            raise InvalidSignature("signed with another cipher than RSA")
+            raise InvalidSignature(Fault.METHOD, "signed with another cipher than RSA")
         if not date:
-            raise InvalidSignature("the Date header is missing: does the proxy forward it?")
+            raise InvalidSignature(Fault.UNSIGNED, "the Date header is missing: does the proxy forward it?")
         try:
             signed_by_them = base64.b64decode(signature.strip(), validate=True)
             key = _load_public_key(self.credentials["webhook_public_key"])
         except ValueError as error:
-            raise InvalidSignature("the signature is not base64, or the account's public key cannot be read") from error
+            raise InvalidSignature(
+                Fault.SECRET, "the signature is not base64, or the account's public key cannot be read"
+            ) from error
 
         @cache
         def signs(target: str) -> bool:
@@ -356,12 +361,13 @@ class MessageMedia(Provider):
             return True
 
         if not signs(_target(request.url)):
+            if other := request.signed_for(lambda url: signs(_target(url))):
+                raise InvalidSignature(Fault.ADDRESS, other)
             raise InvalidSignature(
-                request.signed_for(lambda url: signs(_target(url)))
-                or "wrong signature: made with another key, or the call or its address was altered"
+                Fault.SECRET, "wrong signature: made with another key, or the call or its address was altered"
             )
         if abs(_moment(date) - now) > TIME_WINDOW:
-            raise InvalidSignature(f"dated more than {TIME_WINDOW.seconds} seconds from now")
+            raise InvalidSignature(Fault.CLOCK, f"dated more than {TIME_WINDOW.seconds} seconds from now")
 
     def dedupe_key(self, request: WebhookRequest) -> str:
         """The vendor's own id: the same reply may come by the message's address and by the account's webhook."""
@@ -526,7 +532,7 @@ def _moment(date: str) -> datetime:
         moment = parsedate_to_datetime(date)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
-        raise InvalidSignature("the Date header is no date") from error
+        raise InvalidSignature(Fault.CLOCK, "the Date header is no date") from error
 
 
 # --- answers and callbacks -------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from extensions.contract import (
     ChosenSecretField,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Kind,
@@ -370,18 +371,20 @@ class Sinch(Provider):
         timestamp = request.header(f"{SIGNATURE_HEADER}-timestamp")
         algorithm = request.header(f"{SIGNATURE_HEADER}-algorithm")
         if not secret:
-            raise InvalidSignature("the account has no webhook secret token")
+            raise InvalidSignature(Fault.INCOMPLETE, "the account has no webhook secret token")
         if not (signature and nonce and timestamp and algorithm):
-            raise InvalidSignature("not signed: the webhook needs a secret token")
+            raise InvalidSignature(Fault.UNSIGNED, "not signed: the webhook needs a secret token")
         if algorithm != ALGORITHM:
-            raise InvalidSignature(f"signed with another algorithm than {ALGORITHM}")
+            raise InvalidSignature(Fault.METHOD, f"signed with another algorithm than {ALGORITHM}")
         if not re.fullmatch(r"[0-9]{1,12}", timestamp):
-            raise InvalidSignature("the signature's timestamp is no number")
+            raise InvalidSignature(Fault.CLOCK, "the signature's timestamp is no number")
         expected = _sign(secret, request.body, nonce, timestamp)
         if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
-            raise InvalidSignature("wrong signature: the webhook has another secret token, or the call was altered")
+            raise InvalidSignature(
+                Fault.SECRET, "wrong signature: the webhook has another secret token, or the call was altered"
+            )
         if abs(now.timestamp() - int(timestamp)) > TIME_WINDOW:
-            raise InvalidSignature(f"signed more than {TIME_WINDOW} seconds from now")
+            raise InvalidSignature(Fault.CLOCK, f"signed more than {TIME_WINDOW} seconds from now")
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         person = {"channel": "SMS", "identity": SELF_TEST_PHONE}

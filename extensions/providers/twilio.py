@@ -27,6 +27,7 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Kind,
@@ -403,7 +404,7 @@ class Twilio(Provider):
         """https://www.twilio.com/docs/usage/webhooks/webhooks-security#validating-signatures-from-twilio"""
         given = request.header("X-Twilio-Signature").strip()
         if not given:
-            raise InvalidSignature("the header X-Twilio-Signature is missing")
+            raise InvalidSignature(Fault.UNSIGNED, "the header X-Twilio-Signature is missing")
         algorithm = _algorithm(request)
         digest = hashlib.sha1 if algorithm == "HMAC_SHA1" else hashlib.sha256
         fields = _signed_fields(request)
@@ -414,19 +415,21 @@ class Twilio(Provider):
         if not any(good):
             if algorithm != "HMAC_SHA1":
                 raise InvalidSignature(
+                    Fault.METHOD,
                     "signed with a shared key (HMAC_SHA256), which this account does not have: in Twilio, switch "
-                    "webhook signing back to the Auth Token"
+                    "webhook signing back to the Auth Token",
                 )
+            if other := self._signed_for(request, fields, given):
+                raise InvalidSignature(Fault.ADDRESS, other)
             raise InvalidSignature(
-                self._signed_for(request, fields, given)
-                or "wrong signature: not made with this account's primary Auth Token for this address"
+                Fault.SECRET, "wrong signature: not made with this account's primary Auth Token for this address"
             )
         try:
             owner = _values(request).get("AccountSid")
         except Unreadable:  # authentic all the same: parsing it says what is wrong
             owner = None
         if owner is not None and not _same(owner, self.credentials["account_sid"]):
-            raise InvalidSignature("AccountSid is not this account's")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, "AccountSid is not this account's")
 
     def _signed_for(self, request: WebhookRequest, fields: str, given: str) -> str:
         """The other address that a call was signed for, as a reason; "" if that is not what is wrong."""
@@ -640,7 +643,9 @@ def _algorithm(request: WebhookRequest) -> str:
         if name.strip() == "algorithm" and value.strip():
             algorithm = value.strip().upper()
             if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
-                raise InvalidSignature("signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256")
+                raise InvalidSignature(
+                    Fault.METHOD, "signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256"
+                )
             return algorithm
     return "HMAC_SHA1"
 
@@ -651,7 +656,7 @@ def _signed_urls(url: str) -> list[str]:
         parts = urlsplit(url)._replace(fragment="")
         port = parts.port or {"http": 80}.get(parts.scheme, 443)
     except ValueError as error:
-        raise InvalidSignature("the address that was called cannot be read") from error
+        raise InvalidSignature(Fault.ADDRESS, "the address that was called cannot be read") from error
     bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
     return [url.partition("#")[0], _url(parts, bare), _url(parts, f"{bare}:{port}")]
 
@@ -668,11 +673,11 @@ def _signed_fields(request: WebhookRequest) -> str:
         try:
             pairs = request.form_pairs()
         except Unreadable as error:
-            raise InvalidSignature("the body is not a form in UTF-8") from error
+            raise InvalidSignature(Fault.CONTENT, "the body is not a form in UTF-8") from error
         return "".join(name + value for name, value in sorted(set(pairs)))
     expected = parse_qs(urlsplit(request.url).query).get("bodySHA256", [""])[0]
     if not request.body and not expected:
         return ""
     if not _same(hashlib.sha256(request.body).hexdigest(), expected.lower()):
-        raise InvalidSignature("the body is not a form, and bodySHA256 in the query does not fit it")
+        raise InvalidSignature(Fault.CONTENT, "the body is not a form, and bodySHA256 in the query does not fit it")
     return ""

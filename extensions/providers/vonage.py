@@ -28,6 +28,7 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
+    Fault,
     InboundSms,
     InvalidSignature,
     Kind,
@@ -41,7 +42,6 @@ from extensions.contract import (
     Text,
     Unclear,
     Unreadable,
-    Unsigned,
     WebhookCheck,
     WebhookRequest,
     self_test_id,
@@ -428,11 +428,13 @@ class Vonage(Provider):
         """Messages API. https://developer.vonage.com/en/messages/concepts/signed-webhooks"""
         claims = json_web_tokens.claims(_token(request), self.credentials["signature_secret"], algorithms=["HS256"])
         if not request.body or request.query:
-            raise InvalidSignature("the token signs the body only: the call must have a body and no query")
+            raise InvalidSignature(
+                Fault.CONTENT, "the token signs the body only: the call must have a body and no query"
+            )
         if claims.get("iss") != "Vonage":
-            raise InvalidSignature("the token was not issued by Vonage")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, "the token was not issued by Vonage")
         if not _same(_plain(claims.get("payload_hash")), hashlib.sha256(request.body).hexdigest()):
-            raise InvalidSignature("the body is not the one that was signed")
+            raise InvalidSignature(Fault.CONTENT, "the body is not the one that was signed")
         self._judge(_plain(claims.get("api_key")), json_web_tokens.seconds(claims.get("iat")), now)
 
     def _verify_parameters(self, request: WebhookRequest, now: datetime) -> None:
@@ -441,17 +443,23 @@ class Vonage(Provider):
             parameters = _parameters(request)
             content = _string_to_sign(parameters)
         except Unreadable as error:
-            raise InvalidSignature("the call cannot be read, so its signature cannot be checked") from error
+            raise InvalidSignature(
+                Fault.CONTENT, "the call cannot be read, so its signature cannot be checked"
+            ) from error
         signature = _plain(parameters.get("sig")).lower()
         if not signature:
-            raise Unsigned("the call is not signed: Vonage support switches signatures on for an account")
+            raise InvalidSignature(
+                Fault.UNSIGNED, "the call is not signed: Vonage support switches signatures on for an account"
+            )
         if request.body and request.query:
-            raise InvalidSignature("parameters in the query and in the body: only one of them is signed")
+            raise InvalidSignature(Fault.CONTENT, "parameters in the query and in the body: only one of them is signed")
         pinned = self.credentials.get("signature_method") or AUTO
         methods = [pinned] if pinned != AUTO else list(SIGNATURE_METHODS)
         methods = [method for method in methods if SIGNATURE_METHODS.get(method) == len(signature)]
         if not methods:
-            raise InvalidSignature("the signature's length does not fit the signature method of the account")
+            raise InvalidSignature(
+                Fault.METHOD, "the signature's length does not fit the signature method of the account"
+            )
         matches = [_same(signature, self._sign(content, method)) for method in methods]
         if not any(matches):
             raise InvalidSignature
@@ -484,11 +492,11 @@ class Vonage(Provider):
     def _judge(self, api_key: str, signed_at: float | None, now: datetime) -> None:
         """What must be true of a signed call besides its signature."""
         if signed_at is None:
-            raise InvalidSignature("the signed time is missing")
+            raise InvalidSignature(Fault.CLOCK, "the signed time is missing")
         if not -AHEAD <= now.timestamp() - signed_at <= OLDEST:
-            raise InvalidSignature("the signed time is outside the window of 24 hours")
+            raise InvalidSignature(Fault.CLOCK, "the signed time is outside the window of 24 hours")
         if not _same(api_key, self.credentials["account_sid"]):
-            raise InvalidSignature("the call is for another Vonage account (api-key)")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, "the call is for another Vonage account (api-key)")
 
     def dedupe_key(self, request: WebhookRequest) -> str:
         """Over what is signed, nonce or token id included, so that an unsigned change makes no new callback of it."""

@@ -104,6 +104,7 @@ def made(quick: None, simulator: Any, web: Web, beat: Any) -> demo_organization.
         slug="twilio-sms",
         kind="status",
         reason="wrong signature",
+        fault="secret",
         day=timezone.now().date(),
         count=3,
     )

@@ -206,6 +206,7 @@ def test_every_page_fits_and_shuts_nobody_out(person: Person, scheme: Any, width
             slug=provider,
             kind="status",
             reason="signed for another address: https://sms.example.org instead of https://surveys.example.org",
+            fault="address",
             day=timezone.now().date(),
             count=1234,
         )

@@ -42,7 +42,13 @@ def clinic(transactional_db: None) -> Organization:
     factories.distribution(clinic, name="A draft whose name is long enough to need two lines on every phone")
     day = timezone.now().date()
     RefusedCallback.objects.create(
-        organization=clinic, slug="twilio-sms", kind="status", reason="wrong signature", day=day, count=14
+        organization=clinic,
+        slug="twilio-sms",
+        kind="status",
+        reason="wrong signature",
+        fault="secret",
+        day=day,
+        count=14,
     )
     OptOut.objects.create(organization=clinic, phone="+447700900001", source="keyword")
     audit.record("changed", organization=clinic, target=clinic, changes={"time_zone": ["UTC", "Europe/Berlin"]})
