@@ -8,9 +8,10 @@ import time
 from django.utils import timezone
 
 from bench.rig import row, verdict
-from distributions import launching, segments
+from distributions import segments
 from distributions.models import Distribution, Message
 from distributions.piping import Template, values_of
+from distributions.planning import starting
 from tests import factories
 
 
@@ -53,7 +54,7 @@ def run(contacts: int = 100_000) -> bool:
     made = draft()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     copied = time.monotonic() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024

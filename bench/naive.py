@@ -9,8 +9,8 @@ import requests
 from celery import shared_task
 
 from config.celery import app
+from distributions.engine.references import reference
 from distributions.models import Message
-from distributions.references import reference
 from distributions.states import Status
 from extensions import client
 from extensions.contract import ApiResponse, OutboundSms

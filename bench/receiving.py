@@ -16,8 +16,8 @@ from urllib.parse import urlencode, urlsplit
 from django.utils import timezone
 
 from bench.rig import Measured, measure, row, service_pids, verdict, wait_for
+from distributions.engine.references import reference
 from distributions.models import Distribution
-from distributions.references import reference
 from distributions.states import Status
 from tests import factories
 from tests.processes import Process, free_port

@@ -15,8 +15,9 @@ from bench.counting import total
 from bench.naive import send_one
 from bench.rig import Measured, measure, row, service_pids, verdict, wait_for
 from config.celery import app
-from distributions import launching, tasks
+from distributions import tasks
 from distributions.models import Chunk, Distribution, Message
+from distributions.planning import starting
 from distributions.states import Status
 from extensions.models import AccountState, ProviderAccount
 from simulator import process
@@ -75,7 +76,7 @@ def _launched(messages: int) -> Distribution:
         state=Distribution.State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     return Distribution.objects.get(pk=made.pk)
 

@@ -23,8 +23,9 @@ from bench.rig import row, verdict, wait_for
 from config.celery import app
 from config.ops import programs
 from contacts.models import OptOut
-from distributions import launching, tasks
+from distributions import tasks
 from distributions.models import Distribution, Message
+from distributions.planning import starting
 from distributions.states import Status
 from extensions.models import AccountState, ProviderAccount
 from simulator import process
@@ -110,7 +111,7 @@ def _credentials(number: int) -> dict[str, str]:
 def _expand(*distributions: Distribution) -> float:
     """Write all messages first, then ring for all; returns the time."""
     for distribution in distributions:
-        while launching.expand(distribution.pk):
+        while starting.expand(distribution.pk):
             pass
     began = time.time()
     for distribution in distributions:

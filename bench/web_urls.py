@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from distributions.engine.references import message_id_of_reference
 from distributions.models import Message
-from distributions.references import message_id_of_reference
 from extensions.models import ProviderAccount
 from webhooks.views import to_webhook_request
 

@@ -15,11 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contacts.models import Contact
-from distributions import fingerprint, services
+from distributions import services
 from distributions.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
 from distributions.invites import review as look_at
 from distributions.models import Conversation, Distribution, Message
 from distributions.pages import EXPORTED, Carrier
+from distributions.planning import fingerprint
 from distributions.serializers import (
     METHODS,
     DistributionRequest,

@@ -7,11 +7,9 @@ class DistributionsConfig(AppConfig):
     verbose_name = _("Distributions")
 
     def ready(self) -> None:
-        from distributions import (
-            commitments,
-            signals,  # noqa: F401  (connects its receivers; models exist only now)
-        )
-        from distributions.conversations import under_way
+        from distributions import signals  # noqa: F401  (connects its receivers; models exist only now)
+        from distributions.planning import commitments
+        from distributions.replies.conversations import under_way
         from distributions.services import Traffic
         from extensions import traffic
 

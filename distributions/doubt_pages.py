@@ -10,8 +10,9 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from distributions import doubts, pages
+from distributions import pages
 from distributions.models import Distribution, Doubt, InboundMessage
+from distributions.replies import doubts
 from organizations.admin_base import current_user
 from organizations.permissions import require_sight, require_sms
 

@@ -12,10 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import DATETIME_CLASSES, INPUT_CLASSES, TEXTAREA_CLASSES
 
 from contacts.models import ContactList
-from distributions import times
 from distributions.models import Distribution
 from distributions.piping import Template
-from distributions.review import survey_obstacle
+from distributions.planning import times
+from distributions.planning.review import survey_obstacle
 from organizations.models import User
 from surveys.models import Survey
 

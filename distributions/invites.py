@@ -10,11 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from contacts.models import ContactList
-from distributions import fingerprint, services, times
-from distributions.fingerprint import Fingerprint
+from distributions import services
 from distributions.models import Distribution
 from distributions.piping import Template
-from distributions.review import obstacle, survey_obstacle
+from distributions.planning import fingerprint, times
+from distributions.planning.fingerprint import Fingerprint
+from distributions.planning.review import obstacle, survey_obstacle
 from distributions.services import LaunchRefused
 from organizations.models import User
 from organizations.permissions import require_sms

@@ -23,14 +23,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact, ContactList
-from distributions import editing, fingerprint, leaving, segments, services, wording
-from distributions.fingerprint import Difference, Fingerprint
+from distributions import segments, services, wording
+from distributions.engine.references import SALT, reference
 from distributions.forms import ComposeForm, time_in
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, MessageEvent
 from distributions.piping import CONTACT_FIELDS, Template
-from distributions.references import SALT, reference
-from distributions.remaining import remaining
-from distributions.review import (
+from distributions.planning import editing, fingerprint, leaving
+from distributions.planning.fingerprint import Difference, Fingerprint
+from distributions.planning.remaining import remaining
+from distributions.planning.review import (
     Obstacle,
     areas_of,
     at_night,

@@ -20,10 +20,11 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from distributions import identity, launching, outbox
+from distributions.engine import identity, outbox
+from distributions.engine.references import EPOCHS_KEPT
 from distributions.models import Chunk, Distribution, Epoch, KnownDatabase, Message, Tally
-from distributions.references import EPOCHS_KEPT
-from distributions.states import WAITING, Status
+from distributions.planning import starting
+from distributions.states import RESTORED, WAITING, Status
 from organizations import audit
 
 State = Distribution.State
@@ -60,7 +61,7 @@ def after_restore() -> list[Affected]:
     _begin_epoch()
     found = []
     for distribution in _running():
-        while launching.expand(distribution.pk, after_restore=True):
+        while starting.expand(distribution.pk, after_restore=True):
             pass
         found.append(Affected(distribution, _make_uncertain(distribution)))
     _distrust_the_rest()
@@ -176,7 +177,7 @@ def _distrust_the_rest() -> None:
         for distribution_id in sorted({chunk.distribution_id for chunk in unsaid}):
             outbox.recount(distribution_id)
         counted = Tally.objects.filter(uncertain__gt=0).values("pk")
-        Message.objects.filter(distribution__in=counted, status=Status.UNCERTAIN).update(reason=outbox.RESTORED)
+        Message.objects.filter(distribution__in=counted, status=Status.UNCERTAIN).update(reason=RESTORED)
 
 
 def _distrust(messages: models.QuerySet[Message], account_id: int | None) -> None:
@@ -185,7 +186,7 @@ def _distrust(messages: models.QuerySet[Message], account_id: int | None) -> Non
     Message.objects.filter(pk__in=messages.values("pk")).move(
         Status.UNCERTAIN, error="The database was restored from a backup."
     )
-    messages.filter(status=Status.UNCERTAIN).update(reason=outbox.RESTORED)
+    messages.filter(status=Status.UNCERTAIN).update(reason=RESTORED)
 
 
 def _pause(distribution: Distribution, problem: str) -> None:

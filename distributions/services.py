@@ -1,4 +1,4 @@
-"""What people do with a distribution. Every function checks the right, writes the audit trail and rings the bell."""
+"""What people do with a distribution. Every function checks the right, writes the audit trail and wakes the workers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from distributions import conversations, fingerprint, leaving, outbox, starting, tallies, tasks
-from distributions.bells import ring
-from distributions.fingerprint import Difference, Fingerprint
+from distributions.engine import outbox, tallies
+from distributions.engine.wake import EXPAND, PUMP, wake
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
-from distributions.review import Obstacle, people_of, ready, route_of, survey_obstacle
+from distributions.planning import fingerprint, leaving, starting
+from distributions.planning.fingerprint import Difference, Fingerprint
+from distributions.planning.review import Obstacle, people_of, ready, route_of, survey_obstacle
+from distributions.replies import conversations
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, Route
@@ -136,7 +138,7 @@ def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None
         _lock_questions(distribution.survey_id)
     audit.record("launched", organization=distribution.organization, actor=user, target=distribution)
     if not later:
-        ring(lambda: tasks.expand.delay(distribution.pk))
+        wake(EXPAND, distribution.pk)
 
 
 def _ready(distribution: Distribution, user: User) -> Route:
@@ -192,7 +194,7 @@ def _take_over(distribution: Distribution, user: User, seen: int | None, reviewe
     )
     audit.record(TAKEN_OVER, organization=distribution.organization, actor=user, target=distribution)
     if not later:
-        ring(lambda: tasks.expand.delay(distribution.pk))
+        wake(EXPAND, distribution.pk)
 
 
 def says_everything(distribution: Distribution) -> bool:
@@ -234,7 +236,7 @@ def resume(distribution: Distribution, user: User) -> None:
         starting.look_ahead(distribution.organization_id)
         account_id = distribution.account_id
         if account_id is not None:
-            ring(lambda: tasks.pump.delay(account_id))
+            wake(PUMP, account_id)
 
 
 def cancel(distribution: Distribution, user: User) -> None:
@@ -323,5 +325,5 @@ def send_again(message: Message, user: User) -> bool:
     audit.record("sent again", organization=message.organization, actor=user, target=message.distribution)
     account_id = message.account_id
     if account_id is not None:
-        ring(lambda: tasks.pump.delay(account_id))
+        wake(PUMP, account_id)
     return True

@@ -8,7 +8,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 
-from distributions import identity
+from distributions.engine import identity
 from distributions.models import KnownDatabase
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from extensions.contract import Delivery
 
 REPEATED = "repeated"  # the reason of a queued message that was uncertain before
+RESTORED = "restored"  # of an uncertain one that a backup brought back: only a person sends it again
 
 
 class Status(models.TextChoices):

@@ -1,8 +1,8 @@
 """What became of a distribution in numbers: the same sums on the home page, in the list, on its page, in files and in
 the API.
 
-The tally is the only thing that is added up, here and nowhere else; distributions/outbox.py keeps it equal to the
-messages, and tests/test_sums.py compares all of them.
+The tally is the only thing that is added up, here and nowhere else; engine/outbox.py keeps it equal to the messages,
+and tests/test_sums.py compares all of them.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
-"""Bells. A task says "look at these rows"; lost, doubled and late ones are harmless, and the sweeper rings again."""
+"""Tasks say "look at these rows". Lost, doubled and late ones are harmless: the periodic check starts them again."""
 
 from __future__ import annotations
 
 import signal
 import time
-from functools import partial
 
 from celery import shared_task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 from django.db import connections
 
-from distributions import conversations, identity, launching, reports, sending, settling, sweeping
-from distributions.bells import quietly
+from distributions.engine import closing, crew, due, identity, settling, worker_process
+from distributions.engine.wake import EXPAND, PUMP, SETTLE, wake
+from distributions.planning import leaving, starting
+from distributions.replies import conversations, inbound
 
 TURN = 0.5  # seconds that one distribution's messages are written before another's
 
@@ -29,7 +30,7 @@ def look_at_the_database(**_kwargs: object) -> None:
 @worker_shutting_down.connect
 def stop_pumping(**_kwargs: object) -> None:
     """Pumps take nothing new once the worker is asked to stop; what is in flight still comes back."""
-    sending.stopping.value = True
+    worker_process.stopping.value = True
 
 
 @worker_process_init.connect
@@ -42,48 +43,48 @@ def finish_first(**_kwargs: object) -> None:
 def expand(distribution_id: int) -> None:
     """Write a distribution's messages for a moment, then let another distribution have its turn.
 
-    It rings for each step, so that the first are sent while the rest are written.
+    Its pumps are woken after each step, so that the first texts leave while the rest are written.
     """
     turn_ends_at = time.monotonic() + TURN
     more = True
-    while more and time.monotonic() < turn_ends_at and not sending.stopping.value:
-        more = launching.expand(distribution_id)
-        for account_id in sweeping.accounts_due(distribution_id=distribution_id):
-            quietly(partial(pump.delay, account_id))
+    while more and time.monotonic() < turn_ends_at and not worker_process.stopping.value:
+        more = starting.expand(distribution_id)
+        for account_id in due.accounts_due(distribution_id=distribution_id):
+            wake(PUMP, account_id)
     if more:
-        quietly(partial(expand.delay, distribution_id))
+        wake(EXPAND, distribution_id)
 
 
 @shared_task(acks_late=True, ignore_result=True)
 def pump(account_id: int) -> None:
     """Send what is due through one account and beside it through others, for a bounded time."""
-    for more in sending.serve(account_id):
-        quietly(partial(pump.delay, more))
+    for more in crew.serve(account_id):
+        wake(PUMP, more)
 
 
 @shared_task(acks_late=True, ignore_result=True)
 def settle(account_id: int) -> None:
     """Find out what became of the account's uncertain messages."""
     if settling.settle(account_id):
-        quietly(partial(pump.delay, account_id))
+        wake(PUMP, account_id)
 
 
 @shared_task(acks_late=True, ignore_result=True)
 def sweep() -> None:
-    """Everything a lost bell forgot. Harmless however often it runs, and however many run at once."""
+    """The periodic check: what a lost wake-up left undone. Harmless however often it runs, and however many at once."""
     identity.remember_first()
     if identity.says_held():
         return
-    sweeping.start_scheduled()
-    sweeping.look_ahead()
-    sweeping.reroute()
-    sweeping.close_finished()
-    reports.join_forgotten_parts()
+    starting.start_due()
+    starting.look_ahead()
+    leaving.reroute()
+    closing.close_finished()
+    inbound.join_forgotten_parts()
     conversations.carry_over()
     conversations.expire()
-    for distribution_id in sweeping.launching():
-        quietly(partial(expand.delay, distribution_id))
-    for account_id in sweeping.accounts_due():
-        quietly(partial(pump.delay, account_id))
-    for account_id in sweeping.accounts_uncertain():
-        quietly(partial(settle.delay, account_id))
+    for distribution_id in due.launching():
+        wake(EXPAND, distribution_id)
+    for account_id in due.accounts_due():
+        wake(PUMP, account_id)
+    for account_id in due.accounts_uncertain():
+        wake(SETTLE, account_id)

@@ -18,9 +18,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out as stop
-from distributions import conversations, tallies
+from distributions.engine import tallies
+from distributions.engine.references import message_id_of, opt_out_message_id_of, reference
 from distributions.models import Message
-from distributions.references import message_id_of, opt_out_message_id_of, reference
+from distributions.replies import conversations
 from organizations.models import Organization
 
 # Programs that open a link to show a preview or to check it: they are led to the survey, and not counted as people.

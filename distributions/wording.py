@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from distributions import outbox
+from distributions import states
 from distributions.models import Conversation, InboundMessage, Message
 from distributions.states import ANSWERABLE, Status
 from extensions.contract import Category
@@ -84,7 +84,7 @@ def explain(status: str, reason: str) -> str:
     if status == Status.SKIPPED and why:
         return str(why)
     if status == Status.UNCERTAIN:  # its reason says no more than that no answer came
-        return str(RESTORED if reason == outbox.RESTORED else state)
+        return str(RESTORED if reason == states.RESTORED else state)
     return f"{state} {why}".strip()
 
 

@@ -2,8 +2,8 @@
 
 Customers type host names and this server calls them, so nothing here trusts a host: https on port 443 only, the host
 must be one of the provider's, the address it resolves to must be public and is the very one connected to, redirects
-are not followed, and an answer may be neither large nor slow. `distributions/wire.py` sends the hot path's requests
-under the same guards: `target_of`, `encode` and `PublicResolver`.
+are not followed, and an answer may be neither large nor slow. `distributions/engine/wire.py` sends the hot path's
+requests under the same guards: `target_of`, `encode` and `PublicResolver`.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ def starting(node: pytest.Item | pytest.Collector, folder: Path) -> Iterator[Cal
     """A function that starts processes for this test or module; all are stopped at the end, the last one first."""
     running = node.stash.setdefault(_processes, [])
     with app.connection_for_write() as broker:
-        broker.default_channel.client.flushdb()  # bells of an earlier test
+        broker.default_channel.client.flushdb()  # wake-ups of an earlier test
 
     def start_one(kind: type[Process], *arguments: Any, **options: Any) -> Process:
         log = folder / f"{kind.__name__.lower()}-{len(running)}.log"
@@ -267,7 +267,7 @@ def worker(request: pytest.FixtureRequest, start: Callable[..., Any]) -> Worker:
 
 @pytest.fixture
 def beat(start: Callable[..., Any], worker: Worker) -> Beat:
-    """Rings the bell, as in production; comes with a worker."""
+    """Starts the periodic check, as in production; comes with a worker."""
     started: Beat = start(Beat)
     return started
 

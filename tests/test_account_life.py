@@ -22,8 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from distributions import conversations, launching, leaving, outbox, sweeping
+from distributions.engine import due, outbox
 from distributions.models import Chunk, Distribution
+from distributions.planning import leaving, starting
+from distributions.replies import conversations
 from distributions.states import Status
 from extensions import client, registry, routing, services
 from extensions.contract import Category, NotTaken, Refused, SenderKind, Unclear
@@ -124,13 +126,13 @@ def test_what_waits_for_the_grant_goes_on_with_it(clinic, boss, site):
     leaving.follow()
     sending.refresh_from_db()
     assert (carriers(sending), bool(sending.problem)) == ({account.pk}, True)
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
     site.post(page("grant", account))
     leaving.follow()
     sending.refresh_from_db()
     assert sending.problem == ""
-    assert sweeping.accounts_due() == [account.pk]
+    assert due.accounts_due() == [account.pk]
 
 
 @pytest.mark.parametrize("word", ["stop", "hand_over"])
@@ -145,7 +147,7 @@ def test_what_waits_stops_or_goes_on_from_another_number_as_somebody_says(clinic
         assert sending.state == State.CANCELLED
     else:
         assert carriers(sending) == {other.pk}
-        assert sweeping.accounts_due() == [other.pk]
+        assert due.accounts_due() == [other.pk]
 
 
 @pytest.mark.parametrize("end", ["grant", "extension"])
@@ -193,7 +195,7 @@ def test_what_has_begun_stays_on_its_number_when_the_order_changes(clinic, site)
 
     sending.refresh_from_db()
     assert (carriers(sending), sending.problem) == ({first.pk}, "")
-    assert sweeping.accounts_due() == [first.pk]
+    assert due.accounts_due() == [first.pk]
 
 
 def test_an_unfinished_account_at_the_top_is_passed_over(clinic, site):
@@ -529,7 +531,7 @@ def test_on_the_same_number_the_texts_that_wait_simply_go_on(acme, site, clinic)
 
     assert routing.account_in_use(clinic) == new
     assert carriers(sending) == {new.pk}
-    assert sweeping.accounts_due() == [new.pk]
+    assert due.accounts_due() == [new.pk]
 
 
 @pytest.mark.parametrize("word", ["", "hold", "sell"])
@@ -801,7 +803,7 @@ class AccountLife(RuleBasedStateMachine):
             launched_at=timezone.now(),
         )
         self.numbers[made.pk], self.texted[made.pk] = {account.sender}, set()
-        while launching.expand(made.pk):
+        while starting.expand(made.pk):
             pass
 
     @precondition(lambda self: self.running())

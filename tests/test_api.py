@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import Contact
-from distributions import launching
 from distributions.models import Distribution, Message, Tally
+from distributions.planning import starting
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from organizations import tokens
@@ -184,7 +184,7 @@ def test_an_invitation_is_launched(api, body, account, survey, patients, sender,
     assert (made.created_by, made.launched_by, made.account) == (sender, sender, account)
     assert (made.state, made.message_text) == (State.LAUNCHING, TEXT)
     assert AuditEvent.objects.get(action="launched", actor=sender, object_id=made.public_id).address == "127.0.0.1"
-    launching.expand(made.pk)
+    starting.expand(made.pk)
     assert made.messages.filter(status=Status.QUEUED).count() == 5
 
 

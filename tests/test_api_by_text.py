@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
-from distributions import launching
 from distributions.models import Conversation, Distribution, InboundMessage, Tally
+from distributions.planning import starting
 from extensions.contract import SenderKind
 from organizations.models import Licence
 from tests import factories, talks
@@ -72,7 +72,7 @@ def test_a_survey_by_text_is_launched(api, body, account, survey):
     made = the_only_distribution()
     assert (made.public_id, made.method, made.survey) == (made_id, "interactive", survey)
     assert (made.message_text, made.link_expires_at) == ("", None)
-    launching.expand(made.pk)
+    starting.expand(made.pk)
     assert set(made.messages.values_list("text", flat=True)) == {"How likely are you to recommend us, 0 to 10?"}
     element = result(api.get(f"distributions/sms/{made_id}"))
     assert (element["requestType"], element["message"]) == ("Interactive", {"messageText": ""})

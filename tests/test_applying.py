@@ -15,8 +15,8 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
+from distributions.engine.references import reference
 from distributions.models import Distribution, InboundMessage, Message
-from distributions.references import reference
 from distributions.states import Status
 from tests import factories
 from webhooks import applying
@@ -77,7 +77,7 @@ def other():
 
 
 def apply_all(rounds=30):
-    """Apply as the bell would, whatever pauses there are between; returns how many rounds that took."""
+    """Apply as the task would, whatever pauses there are between; returns how many rounds that took."""
     for number in range(rounds):
         if not Callback.objects.filter(state__in=[State.NEW, State.PARKED]).exists():
             return number

@@ -10,15 +10,16 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions import launching, outcomes, sending
+from distributions.engine import outcomes
+from distributions.engine.outcomes import Kind
+from distributions.engine.references import reference
 from distributions.models import Distribution
-from distributions.outcomes import Kind
-from distributions.references import reference
+from distributions.planning import starting
 from distributions.states import Status
 from extensions import registry
 from extensions.contract import LONGEST_WAIT, ApiResponse, OutboundSms
 from extensions.models import AccountState
-from tests import factories
+from tests import factories, pumping
 from tests.provider_cases import FOLDER, load
 from tests.test_sending import running, simulator
 
@@ -52,7 +53,7 @@ def launched(provider, bad, digits=INVALID):
         state=Distribution.State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     return made
 
@@ -62,7 +63,7 @@ def test_a_bad_number_holds_up_no_other_message_of_its_request(simulator):
     made = launched("messagemedia", bad={5, 17, 130, 299})
 
     runs = 1
-    while sending.run(made.account_id):  # the bell is rung anew, at once
+    while pumping.run(made.account_id):  # woken anew, at once
         runs += 1
 
     found = Counter(made.messages.values_list("status", "reason"))
@@ -76,7 +77,7 @@ def test_a_bad_number_holds_up_no_other_message_of_its_request(simulator):
 def test_a_request_in_which_nothing_is_wrong_is_sent_once(simulator):
     made = launched("link_mobility", bad=set())
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.ACCEPTED}
     assert sorted(entry["reference"] for entry in simulator.ledger) == sorted(
@@ -95,7 +96,7 @@ def test_a_refusal_that_names_no_message_fails_only_the_one_at_fault(simulator, 
     made = launched(provider, bad={5, 130}, digits=ODD)
 
     runs = 1
-    while sending.run(made.account_id):
+    while pumping.run(made.account_id):
         runs += 1
         assert runs < 30
 
@@ -115,7 +116,7 @@ def test_what_may_have_been_taken_is_never_halved(simulator, provider, kind):
     simulator.fail(kind, provider)
     made = launched(provider, bad=set())
 
-    while sending.run(made.account_id):
+    while pumping.run(made.account_id):
         pass
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.UNCERTAIN}
@@ -127,7 +128,7 @@ def test_bad_credentials_stop_the_account_and_halve_nothing(simulator, provider)
     simulator.fail("401", provider)
     made = launched(provider, bad=set())
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.QUEUED}
     assert set(made.chunks.values_list("batch_limit", flat=True)) == {0}
@@ -140,7 +141,7 @@ def test_too_many_requests_are_a_pause_even_if_the_provider_names_no_time_to_wai
     simulator.fail("429", provider, retry_after=0)
     made = launched(provider, bad=set())
 
-    assert sending.run(made.account_id) is False
+    assert pumping.run(made.account_id) is False
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.QUEUED}
     state = AccountState.objects.get(pk=made.account_id)

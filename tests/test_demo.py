@@ -7,8 +7,8 @@ import pytest
 
 from config.ops import demo_organization, demo_verdict
 from config.ops.management.commands import demo
+from distributions.engine.references import reference
 from distributions.models import Message
-from distributions.references import reference
 from distributions.states import FINAL, Status
 from extensions import registry, services
 from extensions.forms import AccountForm

@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from contacts import importing
 from contacts.models import Contact, ContactList, OptOut
-from distributions import editing, services, starting, sweeping
+from distributions import services
 from distributions.models import Distribution
+from distributions.planning import editing, starting
 from extensions import services as accounts
 from extensions.models import EnabledExtension, ProviderAccount
 from organizations.models import Licence, Organization, User, UserGroup, UserType
@@ -333,7 +334,7 @@ def test_the_home_page_raises_an_alarm_in_that_moment_and_until_somebody_has_act
         assert "“Spring at Riverside”, planned for " in todo
         assert problem[:60] in todo
         assert f"/admin/distributions/distribution/{house.planned.pk}/change/" in todo
-    sweeping.look_ahead()
+    starting.look_ahead()
     assert house.problem() == problem
     assert neighbour.problem() == ""
     assert not Distribution.objects.exclude(pk=house.planned.pk).exclude(problem="").exists()
@@ -418,12 +419,12 @@ def test_what_nobody_tells_of_is_found_by_the_periodic_check_and_an_alarm_goes_w
     house: House, neighbour: House, goes: Callable[[House], Callable[[], Any]]
 ) -> None:
     come_back = goes(house)
-    sweeping.look_ahead()
+    starting.look_ahead()
     assert house.problem()
     assert neighbour.problem() == ""
 
     come_back()
-    sweeping.look_ahead()
+    starting.look_ahead()
 
     assert house.problem() == ""
     assert house.planned.state == State.SCHEDULED
@@ -440,7 +441,7 @@ def test_nobody_is_alarmed_by_what_does_not_matter(house: House) -> None:
     delete(house, "organizations/user", house.colleague.pk)
     delete(house, "contacts/contactlist", factories.contact_list(house.clinic, 2).pk)
 
-    sweeping.look_ahead()
+    starting.look_ahead()
 
     assert house.problem() == ""
 
@@ -457,12 +458,12 @@ def test_what_is_paused_is_looked_at_as_well(house: House) -> None:
 
 def test_an_alarm_before_its_time_holds_nothing_for_good(house: House) -> None:
     come_back = planner_off(house)
-    sweeping.look_ahead()
+    starting.look_ahead()
     assert house.problem()
     come_back()
 
     Distribution.objects.filter(pk=house.planned.pk).update(send_at=timezone.now())
-    sweeping.start_scheduled()
+    starting.start_due()
 
     house.planned.refresh_from_db()
     assert (house.planned.state, house.planned.problem) == (State.LAUNCHING, "")
@@ -472,8 +473,8 @@ def test_it_is_held_once_its_time_has_come(house: House) -> None:
     delete_the_planner(house)
     Distribution.objects.filter(pk=house.planned.pk).update(send_at=timezone.now())
 
-    sweeping.start_scheduled()
-    sweeping.look_ahead()
+    starting.start_due()
+    starting.look_ahead()
 
     house.planned.refresh_from_db()
     assert (house.planned.state, house.planned.standing) == (State.SCHEDULED, "held")
@@ -485,7 +486,7 @@ def test_the_alarm_is_in_the_language_of_its_organisation(house: House, neighbou
     for each in (house, neighbour):
         grant_gone(each)
 
-    sweeping.look_ahead()
+    starting.look_ahead()
 
     assert "Zugriff" in house.problem()
     assert "grant access" in neighbour.problem()
@@ -495,7 +496,7 @@ def test_looking_takes_a_few_statements_however_many_are_planned() -> None:
     def looked() -> int:
         Distribution.objects.update(looked_at=None)
         with CaptureQueriesContext(connection) as captured:
-            sweeping.look_ahead()
+            starting.look_ahead()
         return len(captured)
 
     houses = [House(f"House {number}") for number in range(2)]
@@ -565,7 +566,7 @@ def test_a_colleague_takes_it_over_before_its_time(house: House, goes: Callable[
     house.planned.refresh_from_db()
     assert (house.planned.state, house.planned.problem) == (State.SCHEDULED, "")
     assert house.planned.launched_by == house.colleague
-    sweeping.look_ahead()
+    starting.look_ahead()
     assert house.problem() == ""
     assert "“Spring" not in home(house.boss)
 
@@ -892,7 +893,7 @@ def test_whoever_changes_something_is_told_what_could_not_be_kept_as_it_was(
         problem = house.problem()
         assert problem
         assert house.planned.state == State.SCHEDULED
-        sweeping.look_ahead()
+        starting.look_ahead()
         assert house.problem() == problem
 
 
@@ -996,6 +997,6 @@ def test_another_list_is_chosen_for_what_has_lost_its_list(house: House) -> None
 
     assert house.problem() == ""
     assert (house.planned.state, house.planned.launched_by) == (State.SCHEDULED, house.colleague)
-    sweeping.look_ahead()
+    starting.look_ahead()
     assert house.problem() == ""
     assert "“Spring" not in home(house.boss)

@@ -12,8 +12,10 @@ from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_in, opt_out
-from distributions import conversations, doubts, outbox, reports, wording
+from distributions import wording
+from distributions.engine import outbox
 from distributions.models import Conversation, Distribution, Doubt, InboundMessage, Message
+from distributions.replies import conversations, doubts, inbound
 from extensions.contract import InboundSms
 from organizations.models import AuditEvent
 from surveys.models import Answer
@@ -60,7 +62,7 @@ def write(account, phone, text):
     """A person writes. Returns the kept text and what we text to it, or None."""
     before = set(Message.objects.values_list("pk", flat=True))
     sms = InboundSms(message_id=f"SM{next(_ids)}", sender=phone, recipient=f"+{account.sender}", text=text)
-    kept = reports.apply_inbound(account, account.organization, sms)
+    kept = inbound.apply_inbound(account, account.organization, sms)
     said = Message.objects.exclude(pk__in=before).first()
     return kept, said.text if said else None
 

@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from distributions import editing, services, starting, sweeping
+from distributions import services
 from distributions.models import Distribution, Message
+from distributions.planning import editing, starting
 from extensions.models import ProviderAccount
 from organizations import commitments
 from organizations.models import AuditEvent
@@ -93,7 +94,7 @@ def begin(site, row):
 def come(row):
     """Its time comes, and the sweeper with it."""
     Distribution.objects.filter(pk=row.pk).update(send_at=timezone.now() - timedelta(seconds=1))
-    sweeping.start_scheduled()
+    starting.start_due()
     row.refresh_from_db()
     return row
 
@@ -209,7 +210,7 @@ def test_what_should_have_begun_meanwhile_is_asked_about(site, member, planned):
 
     site.post(f"{BASE}/{planned.pk}/keep/")
 
-    sweeping.start_scheduled()
+    starting.start_due()
     planned.refresh_from_db()
     assert (planned.state, planned.standing) == (State.SCHEDULED, "held")
     assert "Its time passed while it was being changed" in planned.problem

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from contacts import opt_outs
 from contacts.models import Contact, OptOut
-from distributions import fingerprint, launching, services
+from distributions import services
 from distributions.forms import ComposeForm
 from distributions.models import Distribution, Message
-from distributions.review import people_of, review
+from distributions.planning import fingerprint, starting
+from distributions.planning.review import people_of, review
 from extensions.models import ProviderAccount
 from organizations.models import AuditEvent
 from surveys.models import Survey
@@ -504,7 +505,7 @@ def test_a_list_that_grows_between_the_launch_and_the_first_text_is_held(site, c
     send(site, draft.pk)
     ten_thousand_more(draft)
 
-    while launching.expand(draft.pk):
+    while starting.expand(draft.pk):
         pass
 
     draft.refresh_from_db()
@@ -512,7 +513,7 @@ def test_a_list_that_grows_between_the_launch_and_the_first_text_is_held(site, c
     assert "from 4 people to 10004" in draft.problem
     assert not Message.objects.exists()
     services.take_over(draft, member)
-    while launching.expand(draft.pk):
+    while starting.expand(draft.pk):
         pass
     assert Message.objects.count() == 10_004
 
@@ -523,7 +524,7 @@ def test_somebody_more_or_less_between_the_launch_and_the_first_text_holds_nothi
     somebody_else_instead(draft)
     somebody_less(draft)
 
-    launching.expand(draft.pk)
+    starting.expand(draft.pk)
 
     assert Message.objects.count() == 3
 

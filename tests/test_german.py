@@ -18,8 +18,8 @@ from django.utils import translation
 from config.ops import translations
 from config.portal import borrowed_strings
 from contacts.models import OptOut
+from distributions.engine.references import opt_out_token
 from distributions.models import Message
-from distributions.references import opt_out_token
 from extensions import registry
 from organizations.models import User
 from tests import factories

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out
-from distributions import outbox, reports
+from distributions.engine import outbox
 from distributions.models import Chunk, Conversation, InboundMessage, Message, Tally
+from distributions.replies import inbound
 from extensions import health, registry
 from extensions.contract import InboundSms
 from extensions.models import ProviderAccount
@@ -43,7 +44,7 @@ def write(account, phone, text):
     """A person writes; returns what we text to it, or None."""
     before = set(Message.objects.values_list("pk", flat=True))
     sms = InboundSms(message_id=f"SM{next(_ids)}", sender=phone, recipient=f"+{account.sender}", text=text)
-    reports.apply_inbound(account, account.organization, sms)
+    inbound.apply_inbound(account, account.organization, sms)
     said = Message.objects.exclude(pk__in=before).first()
     return said.text if said else None
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import Contact, ContactList
-from distributions.references import link_token
+from distributions.engine.references import link_token
 from organizations.models import User
 from organizations.tokens import regenerate
 from tests import factories

@@ -17,8 +17,8 @@ from contacts import importing, numbers, opt_outs, tasks
 from contacts.exports import safe_cell, unsafe_cell
 from contacts.importing import ImportRefused, UnreadableFile
 from contacts.models import Contact, ContactImport
-from distributions import launching
-from distributions.review import recipients
+from distributions.planning import starting
+from distributions.planning.review import recipients
 from tests import factories
 
 
@@ -328,7 +328,7 @@ def test_one_text_goes_to_one_number_whoever_of_the_household_is_still_there(cli
     assert [reason for _contact, reason in recipients(draft(clinic, patients))] == ["", "duplicate", "duplicate"]
     patients.contacts.filter(first_name="Ada").delete()
     made = draft(clinic, patients, state="launching")
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
 
     assert [(row.status, row.reason) for row in made.messages.order_by("pk")] == [

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contacts import stop_words, vocabulary
-from distributions import keywords
-from distributions.keywords import Meaning
+from distributions.replies import keywords
+from distributions.replies.keywords import Meaning
 
 TEXTS = st.text(max_size=40) | st.sampled_from(sorted(stop_words.STOP | stop_words.START | stop_words.HELP))
 

@@ -9,9 +9,11 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
-from distributions import launching, outbox, quiet, services, sweeping
+from distributions import services
+from distributions.engine import closing, due, expansion, outbox, quiet
+from distributions.engine.references import link_token, message_id_of, message_id_of_reference, reference
 from distributions.models import Chunk, Distribution, Message, Tally
-from distributions.references import link_token, message_id_of, message_id_of_reference, reference
+from distributions.planning import leaving, starting
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from organizations.models import AuditEvent
@@ -44,7 +46,7 @@ def draft(clinic):
 
 
 def expand_all(distribution):
-    while launching.expand(distribution.pk):
+    while starting.expand(distribution.pk):
         pass
 
 
@@ -101,22 +103,22 @@ def test_launching_ten_times_launches_once(draft, account, sender):
 
 
 def test_an_expansion_that_is_killed_goes_on_where_it_was(draft, account, sender, monkeypatch):
-    monkeypatch.setattr(launching, "STEP", 6)
+    monkeypatch.setattr(expansion, "STEP", 6)
     services.launch(draft, sender)
-    launching.expand(draft.pk)
-    write = launching._write
+    starting.expand(draft.pk)
+    write = expansion._write
 
     def killed(*arguments):
         write(*arguments)
         raise DatabaseError("the worker was killed")
 
-    monkeypatch.setattr(launching, "_write", killed)
+    monkeypatch.setattr(expansion, "_write", killed)
     with pytest.raises(DatabaseError):
-        launching.expand(draft.pk)
+        starting.expand(draft.pk)
     assert Message.objects.count() == 6
-    monkeypatch.setattr(launching, "_write", write)
+    monkeypatch.setattr(expansion, "_write", write)
 
-    assert sweeping.launching() == [draft.pk]
+    assert due.launching() == [draft.pk]
     expand_all(draft)
 
     assert Message.objects.count() == 20
@@ -174,11 +176,11 @@ def test_a_scheduled_distribution_waits_for_its_time(draft, account, sender):
     Distribution.objects.update(send_at=timezone.now() + timedelta(hours=1))
 
     services.launch(Distribution.objects.get(), sender)
-    sweeping.start_scheduled()
+    starting.start_due()
     assert Distribution.objects.get().state == State.SCHEDULED
 
     Distribution.objects.update(send_at=timezone.now() - timedelta(seconds=1))
-    sweeping.start_scheduled()
+    starting.start_due()
     assert Distribution.objects.get().state == State.LAUNCHING
 
 
@@ -188,7 +190,7 @@ def test_a_scheduled_distribution_without_a_route_says_what_is_missing(draft, ac
     ProviderAccount.objects.update(granted_at=None)
     Distribution.objects.update(send_at=timezone.now() - timedelta(seconds=1))
 
-    sweeping.start_scheduled()
+    starting.start_due()
 
     waiting = Distribution.objects.get()
     assert waiting.state == State.SCHEDULED
@@ -212,10 +214,10 @@ def test_a_paused_distribution_goes_on_when_it_is_resumed(draft, account, sender
     expand_all(draft)
 
     services.pause(draft, sender)
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
     services.resume(Distribution.objects.get(), sender)
-    assert sweeping.accounts_due() == [account.pk]
+    assert due.accounts_due() == [account.pk]
 
 
 def test_deleting_the_account_hands_the_rest_to_the_next_in_the_list(draft, account, sender, clinic):
@@ -225,7 +227,7 @@ def test_deleting_the_account_hands_the_rest_to_the_next_in_the_list(draft, acco
     second = factories.account(clinic)
 
     ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
-    sweeping.reroute()
+    leaving.reroute()
 
     assert set(Chunk.objects.values_list("account", flat=True)) == {second.pk}
 
@@ -235,21 +237,21 @@ def test_deleting_the_only_account_stops_the_rest_and_says_so(draft, account, se
     expand_all(draft)
 
     ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
-    sweeping.reroute()
+    leaving.reroute()
 
     assert Distribution.objects.get().problem
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
 
 def test_a_distribution_is_finished_when_nothing_is_left_to_send(draft, account, sender):
     services.launch(draft, sender)
     expand_all(draft)
 
-    sweeping.close_finished()
+    closing.close_finished()
     assert Distribution.objects.get().state == State.SENDING
 
     Chunk.objects.update(state=Chunk.State.DONE)
-    sweeping.close_finished()
+    closing.close_finished()
     assert Distribution.objects.get().state == State.FINISHED
 
 
@@ -290,7 +292,7 @@ def test_in_quiet_hours_nothing_is_claimed(draft, account, sender, clinic):
     quiet.hold(account)
 
     assert outbox.claim(account.pk, "night", 5) == []
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
 
 def test_what_a_provider_cannot_carry_is_replaced_before_it_is_counted_and_stored(draft, clinic, sender):
@@ -308,7 +310,7 @@ def test_what_a_provider_cannot_carry_is_replaced_before_it_is_counted_and_store
 
 def test_a_household_gets_one_text_even_if_whoever_got_it_is_deleted_in_mid_launch(clinic, account, monkeypatch):
     """The next of the household would come into their place."""
-    monkeypatch.setattr(launching, "STEP", 2)
+    monkeypatch.setattr(expansion, "STEP", 2)
     family = factories.contact_list(clinic, 2, phone="+447700900{:03d}")
     first = family.contacts.earliest("pk")
     Contact.objects.create(
@@ -321,10 +323,10 @@ def test_a_household_gets_one_text_even_if_whoever_got_it_is_deleted_in_mid_laun
         state=Distribution.State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    assert launching.expand(made.pk) is True
+    assert starting.expand(made.pk) is True
     first.delete()
 
-    launching.expand(made.pk)
+    starting.expand(made.pk)
 
     messages = made.messages.filter(to=first.phone).order_by("pk")
     assert list(messages.values_list("status", "reason")) == [

@@ -9,8 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from distributions import launching, leaving, outbox, services, sweeping
+from distributions import services
+from distributions.engine import due, outbox
 from distributions.models import Chunk, Distribution, Message, Tally
+from distributions.planning import leaving, starting
 from distributions.states import Status
 from extensions import routing
 from extensions.models import EnabledExtension, ProviderAccount
@@ -53,7 +55,7 @@ def under_way(clinic, account, left=3):
         state=State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     gone = list(made.messages.order_by("pk").values_list("pk", flat=True)[:left])
     outbox.apply([outbox.Change(id=row.id, to=Status.ACCEPTED) for row in outbox.mark(gone, account.pk)])
@@ -86,7 +88,7 @@ def test_what_has_begun_waits_when_its_account_is_deleted_and_says_so(clinic, ac
     sending.refresh_from_db()
     assert carriers(sending) == {account.pk}, "nothing from another number, unasked"
     assert "“Old line” (447700900000) was deleted while texts were waiting" in sending.problem
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
 
 def test_what_has_begun_goes_on_from_the_same_number(clinic, account, sending, boss):
@@ -98,7 +100,7 @@ def test_what_has_begun_goes_on_from_the_same_number(clinic, account, sending, b
 
     sending.refresh_from_db()
     assert (carriers(sending), sending.account, sending.problem) == ({same.pk}, same, "")
-    assert sweeping.accounts_due() == [same.pk]
+    assert due.accounts_due() == [same.pk]
 
 
 def test_the_same_number_at_another_organisation_carries_nothing(account, sending, boss):
@@ -131,7 +133,7 @@ def test_what_has_not_begun_waits_where_there_is_no_other_account(clinic, accoun
 
     fresh.refresh_from_db()
     assert "No SMS account has been added yet" in fresh.problem
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
 
 def test_a_text_that_a_killed_pump_may_have_sent_counts_as_begun(clinic, account, boss):
@@ -168,7 +170,7 @@ def test_what_waits_for_a_right_says_so_and_goes_on_by_itself(clinic, account, s
     leaving.follow()
     sending.refresh_from_db()
     assert sending.problem == ""
-    assert sweeping.accounts_due() == [account.pk]
+    assert due.accounts_due() == [account.pk]
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])
@@ -203,7 +205,7 @@ def test_one_click_sends_the_rest_through_the_account_in_use(clinic, account, se
 
     sending.refresh_from_db()
     assert (carriers(sending), sending.account, sending.problem) == ({second.pk}, second, "")
-    assert sweeping.accounts_due() == [second.pk]
+    assert due.accounts_due() == [second.pk]
     event = AuditEvent.objects.get(action="sent the rest through another account")
     assert (event.actor, event.detail["sender"]) == (boss, "447700900777")
     assert "Send the rest" not in site.get(change).content.decode()
@@ -278,7 +280,7 @@ def test_hand_over_sends_the_rest_as_the_next_in_the_list(clinic, account, sendi
     client_of(boss).post(page("delete", account), {"rest": "hand_over"})
 
     assert carriers(sending) == {second.pk}
-    assert sweeping.accounts_due() == [second.pk]
+    assert due.accounts_due() == [second.pk]
     leaving.follow()
     sending.refresh_from_db()
     assert sending.problem == ""
@@ -299,7 +301,7 @@ def test_an_account_that_finishes_is_out_of_the_list_and_carries_only_what_it_be
     assert [place.account for place in routing.places(clinic)] == [second]
     assert carriers(sending) == {account.pk}
     assert carriers(fresh) == {second.pk}, "what has not begun follows the list"
-    assert set(sweeping.accounts_due()) == {account.pk, second.pk}
+    assert set(due.accounts_due()) == {account.pk, second.pk}
     assert (
         len(outbox.mark(list(Message.objects.filter(distribution=sending).values_list("pk", flat=True)), account.pk))
         == 7

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_out
-from distributions import outbox, reports
+from distributions.engine import outbox
 from distributions.models import Conversation, Distribution, InboundMessage, InboundPart, Message
+from distributions.replies import inbound
 from distributions.states import Status
 from extensions import registry, senders
 from extensions.contract import InboundSms
@@ -79,7 +80,7 @@ def asked(organization, account, phone=PHONE, *, minutes_ago=60):
 def write(account, called, recipient, text="9", *, phone=PHONE, message_id="", **fields):
     """The person writes to `recipient`; `account` has verified it at the address of `called`."""
     sms = InboundSms(message_id or f"id-{next(_ids)}", phone, recipient, text, **fields)
-    return reports.apply_inbound(account, called, sms)
+    return inbound.apply_inbound(account, called, sms)
 
 
 def delete(account):
@@ -322,7 +323,7 @@ def test_a_text_that_left_after_the_reply_had_come_wins_nothing(clinic, stranger
     texted(stranger, default, minutes_ago=1)
     sms = InboundSms("late", PHONE, "+447700900000", "Hello")
 
-    kept = reports.apply_inbound(default, stranger, sms, received_at=timezone.now() - timedelta(minutes=10))
+    kept = inbound.apply_inbound(default, stranger, sms, received_at=timezone.now() - timedelta(minutes=10))
 
     assert kept.organization == clinic
 

@@ -26,7 +26,7 @@ def formatter():
 
 def record(message, *args, **kwargs):
     exc_info = kwargs.pop("exc_info", None)
-    return logging.LogRecord("distributions.sending", logging.ERROR, __file__, 1, message, args, exc_info, **kwargs)
+    return logging.LogRecord("distributions.engine.pump", logging.ERROR, __file__, 1, message, args, exc_info, **kwargs)
 
 
 @st.composite

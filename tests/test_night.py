@@ -12,7 +12,7 @@ from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distributions.review import review
+from distributions.planning.review import review
 from organizations.models import Organization
 from tests import factories
 from tests.reviewing import BASE

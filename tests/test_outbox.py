@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import OptOut
-from distributions import outbox
+from distributions.engine import outbox
+from distributions.engine.outbox import Change
 from distributions.models import Chunk, Distribution, Message, Tally
-from distributions.outbox import Change
 from distributions.states import RANK, TRANSITIONS, Status
 from extensions.models import ProviderAccount
 from tests import factories

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from distributions import outcomes
-from distributions.outcomes import Kind
+from distributions.engine import outcomes
+from distributions.engine.outcomes import Kind
 from extensions.contract import Category, NotTaken, ProviderError, Refused, SendResult, Unclear
 
 WHOSE_FAULT = dict.fromkeys(Category, Kind.REFUSED) | {

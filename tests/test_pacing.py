@@ -10,8 +10,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions import pacing
-from distributions.pacing import BLOCK, LATE, UNPACED, Pace, reserve
+from distributions.engine import pacing
+from distributions.engine.pacing import BLOCK, LATE, UNPACED, Pace, reserve
 from extensions.models import AccountState
 from tests import factories
 

@@ -12,8 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contacts.models import Contact, OptOut
-from distributions import launching, services, starting, sweeping
+from distributions import services
+from distributions.engine import closing, due
 from distributions.models import Chunk, Distribution, Message
+from distributions.planning import starting
 from extensions.models import ProviderAccount
 from organizations.models import AuditEvent, UserGroup, UserType
 from surveys.models import Survey
@@ -68,11 +70,11 @@ def planned(request, clinic, account, planner):
 def come(distribution, late=timedelta(seconds=1)):
     """Its time has come, and the sweeper and the workers with it."""
     Distribution.objects.filter(pk=distribution.pk).update(send_at=timezone.now() - late)
-    sweeping.start_scheduled()
-    for pk in sweeping.launching():
-        while launching.expand(pk):
+    starting.start_due()
+    for pk in due.launching():
+        while starting.expand(pk):
             pass
-    sweeping.close_finished()
+    closing.close_finished()
     distribution.refresh_from_db()
     return distribution
 
@@ -317,8 +319,8 @@ def test_nothing_is_finished_with_nobody_if_the_list_goes_between_the_launch_and
     draft = services.launch(factories.distribution(clinic, contact_list=factories.contact_list(clinic, 3)), planner)
     draft.contact_list.delete()
 
-    launching.expand(draft.pk)
-    sweeping.close_finished()
+    starting.expand(draft.pk)
+    closing.close_finished()
 
     draft.refresh_from_db()
     assert (draft.state, draft.standing) == (State.SCHEDULED, "held")

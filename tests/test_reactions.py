@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions.reactions import FORMS, is_reaction
+from distributions.replies.reactions import FORMS, is_reaction
 
 QUESTION = "How was the wait?\n\n1 - Short\n2 - Fine\n3 - Too long"
 QUOTED = ["“{}”", "„{}“", "„{}”", "«{}»", "« {} »", "«\u00a0{}\u00a0»", '"{}"', "‘{}’", "»{}«", "“\u200a{}\u200a”"]

@@ -11,9 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from distributions import launching, leaving, outbox
+from distributions.engine import outbox
 from distributions.models import Chunk, Distribution, Message, Tally
-from distributions.remaining import remaining
+from distributions.planning import leaving, starting
+from distributions.planning.remaining import remaining
 from distributions.states import Status
 from extensions.models import AccountState
 from organizations.models import Licence
@@ -57,7 +58,7 @@ def under_way(clinic, account, people=10):
         state=State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     return Distribution.objects.get(pk=made.pk)
 

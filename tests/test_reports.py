@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import Contact, OptOut
-from distributions import reports
+from distributions.engine import reports
+from distributions.engine.references import message_id_of, message_id_of_reference, reference
 from distributions.models import Distribution, InboundMessage, InboundPart, Message, MessageEvent, Tally
-from distributions.references import message_id_of, message_id_of_reference, reference
+from distributions.replies import inbound
 from distributions.states import Status
 from extensions.contract import Category, Delivery, DeliveryReport, InboundSms
 from tests import factories
@@ -148,7 +149,7 @@ def test_the_person_is_opted_out_when_the_provider_says_so_unless_it_is_a_mere_b
     assert OptOut.objects.active().filter(phone=message.to, source=OptOut.Source.PROVIDER).exists() is opted_out
 
 
-def inbound(message, text, **fields):
+def said(message, text, **fields):
     fields.setdefault("message_id", f"in-{text}")
     return InboundSms(sender=message.to, recipient="+447700900000", text=text, **fields)
 
@@ -156,7 +157,7 @@ def inbound(message, text, **fields):
 @pytest.mark.parametrize("text", ["STOP", " stop. ", "Stop!! 👋", "ABMELDEN", "Arrêt", "stop all", "ＳＴＯＰ"])
 def test_a_stop_word_opts_the_contact_out_of_the_list(account, message, text):
     """R54."""
-    reports.apply_inbound(account, account.organization, inbound(message, text))
+    inbound.apply_inbound(account, account.organization, said(message, text))
 
     assert OptOut.objects.active().get().phone == message.to
     assert Contact.objects.get(phone=message.to).opted_out_at is not None
@@ -166,15 +167,15 @@ def test_a_stop_word_opts_the_contact_out_of_the_list(account, message, text):
 def test_an_organization_may_have_stop_words_of_its_own(account, message):
     account.organization.stop_words = "Basta, Hör auf,"
 
-    reports.apply_inbound(account, account.organization, inbound(message, "hör auf!"))
-    reports.apply_inbound(account, account.organization, inbound(message, ""))
+    inbound.apply_inbound(account, account.organization, said(message, "hör auf!"))
+    inbound.apply_inbound(account, account.organization, said(message, ""))
 
     assert [kept.meaning for kept in InboundMessage.objects.order_by("pk")] == ["opt_out", "reply"]
 
 
 @pytest.mark.parametrize("text", ["Please stop by on Monday", "yes", "9", "don't", ""])
 def test_a_text_that_merely_contains_a_word_is_an_answer(account, message, text):
-    kept = reports.apply_inbound(account, account.organization, inbound(message, text))
+    kept = inbound.apply_inbound(account, account.organization, said(message, text))
 
     assert kept.meaning == "reply"
     assert kept.message == message
@@ -184,17 +185,17 @@ def test_a_text_that_merely_contains_a_word_is_an_answer(account, message, text)
 
 @pytest.mark.parametrize("text", ["START", "unstop", "Yes"])
 def test_a_start_word_lets_the_person_back_in(account, message, text):
-    reports.apply_inbound(account, account.organization, inbound(message, "STOP"))
+    inbound.apply_inbound(account, account.organization, said(message, "STOP"))
 
-    reports.apply_inbound(account, account.organization, inbound(message, text))
+    inbound.apply_inbound(account, account.organization, said(message, text))
 
     assert not OptOut.objects.active().exists()
     assert Contact.objects.get(phone=message.to).opted_out_at is None
 
 
 def test_the_same_inbound_message_counts_once(account, message):
-    first = reports.apply_inbound(account, account.organization, inbound(message, "STOP"))
-    again = reports.apply_inbound(account, account.organization, inbound(message, "STOP"))
+    first = inbound.apply_inbound(account, account.organization, said(message, "STOP"))
+    again = inbound.apply_inbound(account, account.organization, said(message, "STOP"))
 
     assert first is not None
     assert again is None
@@ -204,20 +205,20 @@ def test_the_same_inbound_message_counts_once(account, message):
 def test_a_long_reply_that_comes_in_parts_is_joined_in_order(account, message):
     parts = ["Your staff was ", "very kind", ", thank you"]
     for number in (2, 3, 1, 2):
-        sms = inbound(
+        sms = said(
             message, parts[number - 1], message_id=f"p{number}", concat_ref="7", concat_part=number, concat_total=3
         )
-        reports.apply_inbound(account, account.organization, sms)
+        inbound.apply_inbound(account, account.organization, sms)
 
     assert InboundMessage.objects.get().text == "Your staff was very kind, thank you"
 
 
 def test_a_part_that_never_comes_holds_the_rest_back_only_for_a_while(account, message):
-    sms = inbound(message, "first half", concat_ref="7", concat_part=1, concat_total=2)
-    assert reports.apply_inbound(account, account.organization, sms) is None
+    sms = said(message, "first half", concat_ref="7", concat_part=1, concat_total=2)
+    assert inbound.apply_inbound(account, account.organization, sms) is None
 
-    InboundPart.objects.update(received_at=timezone.now() - reports.PARTS_WAIT * 2)
-    reports.join_forgotten_parts()
+    InboundPart.objects.update(received_at=timezone.now() - inbound.PARTS_WAIT * 2)
+    inbound.join_forgotten_parts()
 
     assert InboundMessage.objects.get().text == "first half"
     assert not InboundPart.objects.exists()

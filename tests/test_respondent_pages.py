@@ -5,8 +5,8 @@ from django.test import Client
 from django.utils import timezone
 
 from contacts.models import Contact, OptOut
+from distributions.engine.references import link_token, opt_out_token, reference
 from distributions.models import Message, Tally
-from distributions.references import link_token, opt_out_token, reference
 from distributions.views import is_robot
 from tests import factories
 

@@ -14,12 +14,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from distributions import identity, launching, outbox, references, sending, settling, sweeping, tasks, wording
+from distributions import states, tasks, wording
+from distributions.engine import expansion, identity, outbox, references, settling
+from distributions.engine.references import link_token, message_id_of, opt_out_message_id_of, opt_out_token, reference
 from distributions.models import Distribution, Epoch, KnownDatabase
-from distributions.references import link_token, message_id_of, opt_out_message_id_of, opt_out_token, reference
+from distributions.planning import starting
 from distributions.states import Status
 from organizations.models import AuditEvent
-from tests import backups, factories
+from tests import backups, factories, pumping
 from tests.test_sending import launched, running, simulator, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +62,7 @@ def after_restore(*options):
 
 
 def send_all(made):
-    while sending.run(made.account_id):
+    while pumping.run(made.account_id):
         pass
 
 
@@ -73,7 +75,7 @@ def again(clinic_account, phone="+4477019{:05d}"):
         state=Distribution.State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     return made
 
@@ -227,8 +229,8 @@ def test_while_held_nothing_is_claimed_marked_written_started_settled_or_applied
 
     assert outbox.claim(made.account_id, "somebody", 2) == []
     assert outbox.mark(list(made.messages.values_list("pk", flat=True)), made.account_id) == []
-    assert launching.expand(half.pk) is False
-    assert sending.run(made.account_id) is False
+    assert starting.expand(half.pk) is False
+    assert pumping.run(made.account_id) is False
     assert settling.settle(made.account_id) is False
     tasks.sweep()
 
@@ -251,14 +253,14 @@ def test_a_restore_under_running_workers_is_noticed_before_anything_is_marked(si
 
 def test_a_launch_of_which_half_was_written_texts_nobody_a_second_time(simulator, backup, monkeypatch):
     """The keys of those whose messages were written after the backup are lost: all of them are uncertain."""
-    monkeypatch.setattr(launching, "STEP", 10)
+    monkeypatch.setattr(expansion, "STEP", 10)
     made = launched(recipients=0)
     Distribution.objects.filter(pk=made.pk).update(
         state=Distribution.State.LAUNCHING, contact_list=factories.contact_list(made.organization, 30)
     )
-    launching.expand(made.pk)
+    starting.expand(made.pk)
     backup()
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     send_all(made)
     backup.put_back()
@@ -315,7 +317,7 @@ def test_what_was_planned_for_the_time_in_between_waits_for_a_person():
     KnownDatabase.objects.update(identity="another")
 
     said = after_restore()
-    sweeping.start_scheduled()
+    starting.start_due()
 
     missed.refresh_from_db()
     coming.refresh_from_db()
@@ -451,4 +453,4 @@ def restored_ids():
 
 
 def test_a_message_that_a_backup_brought_back_says_so():
-    assert "restored from a backup" in wording.explain(Status.UNCERTAIN, outbox.RESTORED)
+    assert "restored from a backup" in wording.explain(Status.UNCERTAIN, states.RESTORED)

@@ -9,7 +9,7 @@ from contacts import opt_outs
 from contacts.models import Contact
 from distributions.models import Message
 from distributions.piping import Template
-from distributions.review import cautions, finish, obstacle, preview, recipients, review
+from distributions.planning.review import cautions, finish, obstacle, preview, recipients, review
 from distributions.wording import REASONS
 from extensions.contract import SenderKind
 from extensions.models import AccountState

@@ -14,14 +14,15 @@ from django.db import connection
 from django.utils import timezone
 
 from contacts.models import ContactList, OptOut
-from distributions import launching, outbox, sending, settling, sweeping
+from distributions.engine import crew, due, outbox, settling, worker_process
+from distributions.engine.references import reference
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
-from distributions.references import reference
+from distributions.planning import starting
 from distributions.states import Status
 from extensions.models import AccountState, EnabledExtension, ProviderAccount, PumpSeat
 from organizations.models import Licence
 from simulator import process
-from tests import factories
+from tests import factories, pumping
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,7 +66,7 @@ def simulator(running, settings):
     settings.SEND_SLICE = 3
     settings.LOOKUP_AFTER = 1
     yield made
-    sending.close()  # the next test's engine reads its own settings
+    worker_process.close()  # the next test's engine reads its own settings
 
 
 def launched(provider="twilio", recipients=30, *, phone="+4477009{:05d}", **state):
@@ -80,7 +81,7 @@ def launched(provider="twilio", recipients=30, *, phone="+4477009{:05d}", **stat
         state=Distribution.State.LAUNCHING,
         launched_at=timezone.now(),
     )
-    while launching.expand(made.pk):
+    while starting.expand(made.pk):
         pass
     return Distribution.objects.get(pk=made.pk)
 
@@ -99,7 +100,7 @@ def statuses(distribution):
 def test_every_message_is_sent_once_and_its_acceptance_recorded(simulator, provider):
     made = launched(provider, recipients=130)
 
-    while sending.run(made.account_id):
+    while pumping.run(made.account_id):
         pass
 
     assert statuses(made) == {Status.ACCEPTED: 130}
@@ -113,11 +114,11 @@ def test_every_message_is_sent_once_and_its_acceptance_recorded(simulator, provi
     assert (Tally.objects.get().waiting, Tally.objects.get().accepted) == (0, 130)
 
 
-def test_a_message_is_sent_once_however_often_the_bell_rings(simulator):
+def test_a_message_is_sent_once_however_often_workers_are_woken(simulator):
     made = launched(recipients=20)
 
     for _ring in range(3):
-        sending.run(made.account_id)
+        pumping.run(made.account_id)
 
     assert len(simulator.ledger) == 20
 
@@ -125,7 +126,7 @@ def test_a_message_is_sent_once_however_often_the_bell_rings(simulator):
 def test_a_refused_message_fails_with_the_reason_in_our_words_and_theirs(simulator):
     made = launched(recipients=1, phone="+447700999904")  # an invalid number
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     message = made.messages.get()
     assert (message.status, message.reason) == (Status.FAILED, "invalid_recipient")
@@ -137,7 +138,7 @@ def test_a_refused_message_fails_with_the_reason_in_our_words_and_theirs(simulat
 def test_who_opted_out_at_the_provider_is_opted_out_here(simulator):
     made = launched(recipients=1, phone="+447700999905")
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert made.messages.get().reason == "opted_out"
     assert OptOut.objects.active().get().phone == "+447700999905"
@@ -149,7 +150,7 @@ def test_an_unclear_answer_is_never_followed_by_a_second_send(simulator, kind):
     simulator.fail(kind)
 
     for _ring in range(3):
-        sending.run(made.account_id)
+        pumping.run(made.account_id)
 
     assert statuses(made) == {Status.UNCERTAIN: 8}
     assert len(simulator.ledger) == 8
@@ -160,7 +161,7 @@ def test_an_answer_that_never_comes_is_unclear_after_the_deadline(simulator, set
     made = launched(recipients=2)
     simulator.fail("accept_hang")
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert statuses(made) == {Status.UNCERTAIN: 2}
 
@@ -168,7 +169,7 @@ def test_an_answer_that_never_comes_is_unclear_after_the_deadline(simulator, set
 def test_an_uncertain_message_that_the_provider_has_is_found_by_look_up(simulator):
     made = launched(recipients=6)
     simulator.fail("accept_drop")
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     simulator.heal()
 
     assert look_up(made) is False
@@ -181,12 +182,12 @@ def test_an_uncertain_message_that_the_provider_has_is_found_by_look_up(simulato
 def test_an_uncertain_message_that_the_provider_never_had_is_sent_after_the_look_up(simulator):
     made = launched(recipients=6)
     simulator.fail("drop")
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     assert statuses(made) == {Status.UNCERTAIN: 6}
     simulator.heal()
 
     assert look_up(made) is True
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert statuses(made) == {Status.ACCEPTED: 6}
     assert len(simulator.ledger) == 6
@@ -195,11 +196,11 @@ def test_an_uncertain_message_that_the_provider_never_had_is_sent_after_the_look
 def test_where_the_provider_refuses_repeats_an_uncertain_message_is_repeated_and_counts_once(simulator):
     made = launched("infobip", recipients=6)
     simulator.fail("accept_drop", "infobip")
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     simulator.heal()
 
     assert look_up(made) is True
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert statuses(made) == {Status.ACCEPTED: 6}
     assert len(simulator.ledger) == 6
@@ -209,34 +210,34 @@ def test_no_call_is_made_before_the_time_the_provider_asked_for(simulator):
     made = launched(recipients=20)
     simulator.fail("429", retry_after=30)
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     calls = len(simulator.ledger)
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert calls == len(simulator.ledger) == 0
     assert statuses(made) == {Status.QUEUED: 20}
     assert AccountState.objects.get(pk=made.account_id).open_until > timezone.now() + timedelta(seconds=20)
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
 
 def test_bad_credentials_stop_the_account_and_lose_no_message(simulator):
     made = launched(recipients=40)
     simulator.fail("401")
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     state = AccountState.objects.get(pk=made.account_id)
     assert state.stopped_at is not None
     assert "auth_failed" in state.stopped_reason
     assert statuses(made) == {Status.QUEUED: 40}
-    assert sweeping.accounts_due() == []
+    assert due.accounts_due() == []
 
 
 def test_while_the_provider_is_away_messages_wait_and_the_account_pauses(simulator, settings):
     settings.PROVIDER_BASE_URLS = {"twilio": "http://127.0.0.1:9"}  # nobody listens there
     made = launched(recipients=40)
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert statuses(made) == {Status.QUEUED: 40}
     assert AccountState.objects.get(pk=made.account_id).open_until > timezone.now()
@@ -246,8 +247,8 @@ def test_the_rate_of_the_account_is_kept_in_every_second(simulator):
     made = launched(recipients=60)
     AccountState.objects.filter(pk=made.account_id).update(messages_per_second=20)
 
-    sending.run(made.account_id)
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
+    pumping.run(made.account_id)
 
     times = sorted(entry["time"] for entry in simulator.ledger)
     peak = max(sum(start <= moment < start + 1 for moment in times) for start in times)
@@ -259,7 +260,7 @@ def test_the_last_messages_of_a_chunk_are_sent_although_the_rate_keeps_them_wait
     made = launched(recipients=12)
     AccountState.objects.filter(pk=made.account_id).update(messages_per_second=20)
 
-    sending.run(made.account_id)  # the first six are answered long before the last six may leave
+    pumping.run(made.account_id)  # the first six are answered long before the last six may leave
 
     assert statuses(made) == {Status.ACCEPTED: 12}
     assert len(simulator.ledger) == 12
@@ -270,12 +271,12 @@ def test_a_pause_in_the_middle_stops_all_but_what_is_in_flight(simulator):
     AccountState.objects.filter(pk=made.account_id).update(messages_per_second=50)
     Distribution.objects.filter(pk=made.pk).update(paused_at=timezone.now())
 
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     assert simulator.ledger == []
     assert statuses(made) == {Status.QUEUED: 200}
     Distribution.objects.filter(pk=made.pk).update(paused_at=None)
-    assert sweeping.accounts_due() == [made.account_id], "its chunks were given back"
+    assert due.accounts_due() == [made.account_id], "its chunks were given back"
 
 
 def withdraw_grant(account):
@@ -314,14 +315,14 @@ def test_what_ends_an_accounts_right_to_send_ends_it_in_mid_send(simulator, end)
 
     ending = threading.Thread(target=end_it)
     ending.start()
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     ending.join()
 
     assert len(simulator.ledger) <= marked[0] + 12, "the mark group of 16 requests in flight, shared by two seats"
     assert statuses(made) == {Status.ACCEPTED: len(simulator.ledger), Status.QUEUED: 300 - len(simulator.ledger)}
     assert AccountState.objects.get(pk=made.account_id).stopped_at is None, "nothing is wrong with it"
-    assert sweeping.accounts_due() == []
-    assert sending.run(made.account_id) is False
+    assert due.accounts_due() == []
+    assert pumping.run(made.account_id) is False
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -361,11 +362,11 @@ def test_on_the_installations_account_one_licence_ends_one_organisations_texts()
 def test_what_waited_goes_on_where_it_was_once_the_extension_is_enabled_again(simulator):
     made = launched(recipients=3)
     switch_extension_off(made.account)
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     EnabledExtension.objects.create(organization=made.organization, provider="twilio")
 
-    assert sweeping.accounts_due() == [made.account_id]
-    sending.run(made.account_id)
+    assert due.accounts_due() == [made.account_id]
+    pumping.run(made.account_id)
 
     assert statuses(made) == {Status.ACCEPTED: 3}
     assert len(simulator.ledger) == 3
@@ -376,18 +377,18 @@ def test_two_pumps_at_most_work_for_one_account(simulator):
     assert outbox.take_seat(made.account_id, "one")
     assert outbox.take_seat(made.account_id, "two")
 
-    assert sending.run(made.account_id) is False
+    assert pumping.run(made.account_id) is False
 
     assert simulator.ledger == []
     PumpSeat.objects.update(lease_until=timezone.now())
     time.sleep(0.01)
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
     assert len(simulator.ledger) == 5
 
 
 def test_a_deleted_contact_list_leaves_the_history(simulator):
     made = launched(recipients=3)
-    sending.run(made.account_id)
+    pumping.run(made.account_id)
 
     ContactList.objects.all().delete()
 
@@ -403,7 +404,7 @@ def test_slow_numbers_are_served_side_by_side_by_one_process(simulator):
     accounts = [distribution.account_id for distribution in made]
     AccountState.objects.filter(pk__in=accounts).update(messages_per_second=12)
 
-    sending.serve(accounts[0])
+    crew.serve(accounts[0])
 
     assert [statuses(distribution) for distribution in made] == [{Status.ACCEPTED: 24}] * 6
     left = {}
@@ -420,7 +421,7 @@ def test_an_account_that_becomes_due_meanwhile_is_served_too(simulator):
     AccountState.objects.filter(pk=slow.account_id).update(messages_per_second=10)
     Chunk.objects.filter(distribution=later).update(not_before=timezone.now() + timedelta(seconds=0.8))
 
-    sending.serve(slow.account_id)
+    crew.serve(slow.account_id)
 
     assert statuses(slow) == {Status.ACCEPTED: 20}
     assert statuses(later) == {Status.ACCEPTED: 3}
@@ -437,7 +438,7 @@ def test_a_pump_that_breaks_ends_alone(simulator, caplog):
             [good.account_id, bad.account_id],
         )
 
-    sending.serve(good.account_id)
+    crew.serve(good.account_id)
 
     assert statuses(good) == {Status.ACCEPTED: 20}
     assert statuses(bad) == {Status.QUEUED: 3}
@@ -449,7 +450,7 @@ def test_accounts_that_may_not_send_are_left_alone(simulator):
     AccountState.objects.filter(pk=good.account_id).update(messages_per_second=10)
     AccountState.objects.filter(pk=stopped.account_id).update(stopped_at=timezone.now())
 
-    assert sending.serve(good.account_id) == []
+    assert crew.serve(good.account_id) == []
 
     assert statuses(good) == {Status.ACCEPTED: 12}
     assert statuses(stopped) == {Status.QUEUED: 3}
@@ -468,7 +469,7 @@ def test_a_provider_that_takes_less_than_we_send_gets_what_it_takes_and_stops_no
     made = launched(recipients=120)
     limited(simulator, made, rate=30, burst=10)
     try:
-        sending.serve(made.account_id)
+        crew.serve(made.account_id)
     finally:
         limited(simulator, made, rate=None, burst=None)
 
@@ -485,7 +486,7 @@ def test_a_text_that_was_too_many_waits_and_its_neighbours_do_not(simulator):
     made = launched(recipients=100)
     simulator.fail("429", rate=1.0, limit=2, retry_after=1)
 
-    sending.serve(made.account_id)
+    crew.serve(made.account_id)
 
     times = sorted(entry["time"] for entry in simulator.ledger)
     assert statuses(made) == {Status.ACCEPTED: 100}
@@ -507,7 +508,7 @@ def test_a_text_that_waits_for_its_time_is_not_sent_once_its_distribution_is_pau
     pauses = threading.Timer(1.0, pause)
     pauses.start()
 
-    sending.serve(made.account_id)
+    crew.serve(made.account_id)
     pauses.join()
 
     assert statuses(made) == {Status.ACCEPTED: 38, Status.QUEUED: 2}
@@ -517,7 +518,7 @@ def test_the_next_pump_begins_at_the_rate_that_was_found(simulator):
     made = launched(recipients=3)
     AccountState.objects.filter(pk=made.account_id).update(throttled_rate=2.0)
 
-    sending.serve(made.account_id)
+    crew.serve(made.account_id)
 
     times = sorted(entry["time"] for entry in simulator.ledger)
     assert times[-1] - times[0] >= 0.9

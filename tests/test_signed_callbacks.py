@@ -15,8 +15,8 @@ from django.test import Client
 from django.utils import timezone
 
 from contacts.models import OptOut
+from distributions.engine.references import reference
 from distributions.models import Distribution, InboundMessage
-from distributions.references import reference
 from distributions.states import Status
 from extensions.contract import Fault
 from tests import factories

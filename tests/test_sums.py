@@ -18,9 +18,12 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import Contact, OptOut
-from distributions import conversations, launching, leaving, outbox, reports, restoring, services, sweeping
+from distributions import restoring, services
+from distributions.engine import closing, outbox, reports
+from distributions.engine.outbox import Change
 from distributions.models import Chunk, Conversation, Distribution, Message, Tally
-from distributions.outbox import Change
+from distributions.planning import leaving, starting
+from distributions.replies import conversations, inbound
 from distributions.states import Status
 from extensions.contract import Delivery, DeliveryReport, InboundSms
 from organizations.models import ApiToken, User
@@ -75,7 +78,7 @@ class World:
     # --- what happens --------------------------------------------------------------------------------------------
 
     def expand(self, number: int) -> None:
-        launching.expand(self.pk)
+        starting.expand(self.pk)
 
     def mark(self, number: int) -> None:
         """Some of what waits is marked: all of the same group, as a pump does."""
@@ -122,7 +125,7 @@ class World:
                 recipient=f"+{self.account.sender}",
                 text=REPLIES[number % len(REPLIES)],
             )
-            reports.apply_inbound(self.account, self.clinic, sms)
+            inbound.apply_inbound(self.account, self.clinic, sms)
 
     def opt_out(self, number: int) -> None:
         message = self.pick(number, "queued", "sending")
@@ -156,12 +159,12 @@ class World:
         sent = not self.messages("queued", "sending")
         if sent and Distribution.objects.filter(pk=self.pk, state=State.SENDING).exists():
             Chunk.objects.filter(distribution=self.pk).update(state=Chunk.State.DONE)
-        sweeping.close_finished()
+        closing.close_finished()
 
     def restore(self, number: int) -> None:
         """What `after_restore` does to texts; its keys, which double each time, are tried in tests/test_restore.py."""
         for distribution in restoring._running():
-            while launching.expand(distribution.pk, after_restore=True):
+            while starting.expand(distribution.pk, after_restore=True):
                 pass
             restoring._make_uncertain(distribution)
         restoring._distrust_the_rest()

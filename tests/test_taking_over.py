@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from contacts.models import Contact
-from distributions import editing, services, starting, sweeping
+from distributions import services
 from distributions.models import Distribution, Message
+from distributions.planning import editing, starting
 from organizations.models import AuditEvent
 from tests import factories, reviewing
 from tests.reviewing import BASE
@@ -79,9 +80,9 @@ def leave(row, planner, *, held):
     planner.save()
     if held:
         Distribution.objects.filter(pk=row.pk).update(send_at=timezone.now() - timedelta(seconds=1))
-        sweeping.start_scheduled()
+        starting.start_due()
     else:
-        sweeping.look_ahead()
+        starting.look_ahead()
     row.refresh_from_db()
     assert (row.needs_somebody, bool(row.held_at)) == (True, held)
 
@@ -194,7 +195,7 @@ def test_one_whose_time_comes_while_it_is_looked_at_is_taken_over(site, clinic, 
     row = plan(clinic, planner)
     Distribution.objects.filter(pk=row.pk).update(send_at=timezone.now() + timedelta(seconds=0.5))
     planner.delete()
-    sweeping.look_ahead()
+    starting.look_ahead()
     seen = button(look(site, row))
     Distribution.objects.filter(pk=row.pk).update(held_at=timezone.now())
     deadline = Distribution.objects.get(pk=row.pk).send_at

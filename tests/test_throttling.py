@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions.throttling import LEAST, MANY, Throttle
+from distributions.engine.throttling import LEAST, MANY, Throttle
 
 STEP = 0.005  # seconds of the made-up clock
 LATENCY = 0.1

@@ -14,9 +14,10 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from distributions import quiet, services
+from distributions import services
+from distributions.engine import quiet
+from distributions.engine.references import link_token, opt_out_token
 from distributions.models import Distribution
-from distributions.references import link_token, opt_out_token
 from tests import factories
 from tests.test_api import Api, error, result
 

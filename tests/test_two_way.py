@@ -12,9 +12,12 @@ import pytest
 from django.utils import timezone
 
 from contacts.models import OptOut
-from distributions import conversations, launching, outbox, quiet, reports, services, sweeping
+from distributions import services
+from distributions.engine import due, outbox, quiet
+from distributions.engine.references import opt_out_token
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message, Tally
-from distributions.references import opt_out_token
+from distributions.planning import leaving, starting
+from distributions.replies import conversations, inbound
 from distributions.states import Status
 from extensions.contract import InboundSms, SenderKind
 from extensions.models import ProviderAccount
@@ -53,7 +56,7 @@ def reply(account, distribution, text, *, message_id="", at_once=False):
     sms = InboundSms(
         message_id=message_id or f"SM{next(_ids)}", sender=phone, recipient=f"+{account.sender}", text=text
     )
-    reports.apply_inbound(account, distribution.organization, sms)
+    inbound.apply_inbound(account, distribution.organization, sms)
     said = Message.objects.exclude(pk__in=before).first()
     return said.text if said else None
 
@@ -159,7 +162,7 @@ def test_what_arrived_before_the_question_left_is_no_answer_however_late_it_is_r
     phone = asked.messages.get(conversation=None).to
     sms = InboundSms("SM-before", phone, f"+{account.sender}", "3")
 
-    kept = reports.apply_inbound(account, asked.organization, sms, received_at=arrived)
+    kept = inbound.apply_inbound(account, asked.organization, sms, received_at=arrived)
 
     assert (kept.meaning, kept.received_at) == (InboundMessage.Meaning.REPLY, arrived)
     assert answers() == [("nps", "9")]
@@ -254,7 +257,7 @@ def test_what_is_said_goes_before_bulk_and_after_the_distribution_has_finished(c
     turn = Message.objects.get(conversation__isnull=False)
     assert (first.first_id, first.last_id) == (turn.pk, turn.pk)
     assert asked.state == Distribution.State.FINISHED
-    assert sweeping.accounts_due(distribution_id=asked.pk) == []  # it is claimed
+    assert due.accounts_due(distribution_id=asked.pk) == []  # it is claimed
     (marked,) = outbox.mark([turn.pk], account.pk)
     assert marked.text.startswith("How was the wait?")
 
@@ -367,7 +370,7 @@ def test_another_organisations_person_with_the_same_number_answers_nothing_here(
     theirs = factories.account(stranger, sender=account.sender)
     phone = asked.messages.get().to
 
-    reports.apply_inbound(theirs, stranger, InboundSms(message_id="SMx", sender=phone, recipient="1", text="9"))
+    inbound.apply_inbound(theirs, stranger, InboundSms(message_id="SMx", sender=phone, recipient="1", text="9"))
 
     assert not Conversation.objects.exists()
 
@@ -470,7 +473,7 @@ def test_what_was_not_said_yet_is_said_by_the_new_account_and_never_on_another_n
     factories.account(clinic, sender="447700900777")
 
     conversations.carry_over()
-    sweeping.reroute()
+    leaving.reroute()
     assert Chunk.objects.get().account == account, "nobody has the number: it waits"
 
     same = factories.account(clinic, sender=account.sender)
@@ -500,7 +503,7 @@ def test_the_first_text_is_the_introduction_and_the_first_question(clinic, accou
     draft = factories.interactive(clinic, message_text="Hello ${m://FirstName}!")
 
     services.launch(draft, user)
-    launching.expand(draft.pk)
+    starting.expand(draft.pk)
 
     assert draft.messages.get().text == "Hello Ada0!\n\nHow likely are you to recommend us, 0 to 10?"
     assert Survey.objects.get().questions_locked_at is not None
@@ -592,7 +595,7 @@ def test_what_was_scheduled_is_not_launched_through_a_sender_that_nobody_can_ans
     factories.account(clinic, sender="CityClinic", sender_kind=SenderKind.ALPHANUMERIC)
     Distribution.objects.update(send_at=timezone.now())
 
-    sweeping.start_scheduled()
+    starting.start_due()
 
     draft.refresh_from_db()
     assert draft.state == Distribution.State.SCHEDULED

@@ -15,8 +15,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.utils import timezone, translation
 
+from distributions.engine.references import reference
 from distributions.models import Distribution, InboundMessage, MessageEvent
-from distributions.references import reference
 from distributions.states import Status
 from extensions import registry, traffic
 from extensions.contract import Fault, InvalidSignature, Unreadable

@@ -21,7 +21,8 @@ from django.db import connection
 from django.db.models.functions import Length
 from django.utils import timezone
 
-from distributions import identity, reports, tallies
+from distributions.engine import identity, reports, tallies
+from distributions.replies import inbound
 from extensions import services
 from extensions.contract import SELF_TEST, DeliveryReport, InboundSms, Provider, WebhookRequest
 from extensions.models import AccountState, ProviderAccount
@@ -274,7 +275,7 @@ def _apply_inbound(account: ProviderAccount, one: Parsed) -> None:
     for position, sms in sorted(enumerate(one.inbound), key=lambda numbered: numbered[1].sender):
         key = one.callback.dedupe_key if not position else f"{one.callback.dedupe_key}/{position}"
         named = sms if sms.message_id else replace(sms, message_id=key)  # some providers give no id
-        reports.apply_inbound(account, called, named, received_at=one.callback.received_at)
+        inbound.apply_inbound(account, called, named, received_at=one.callback.received_at)
 
 
 def _mark(group: list[Parsed]) -> None:

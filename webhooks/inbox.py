@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
+from distributions.engine.wake import wake_soon
 from extensions import registry
 from extensions.contract import (
     DeliveryReport,
@@ -33,13 +34,13 @@ from extensions.contract import (
 )
 from extensions.models import AccountState, ProviderAccount
 from organizations.models import Organization
-from webhooks import bell
 from webhooks.faults import described
 from webhooks.guesses import Guess
 from webhooks.models import Callback, RefusedCallback
 
 logger = logging.getLogger(__name__)
 
+APPLY = "webhooks.tasks.apply"
 CACHE_SECONDS = 5.0  # how long an account's credentials serve verification before they are read again
 GROUP = 500  # callbacks in one INSERT
 KEEP_TIMEOUT = 10.0  # seconds a request waits for its commit
@@ -313,7 +314,7 @@ class Writer:
                         done.set_exception(_Ended())
                     else:
                         done.set_result(None)
-                bell.ring()
+                wake_soon(APPLY)
 
     def _take(self) -> list[tuple[Callback, Future[None]]]:
         """What has been handed over, waiting for the first; [] when the thread is to end."""

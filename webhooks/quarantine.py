@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from distributions.bells import ring
+from distributions.engine.wake import wake_soon
 from extensions.contract import Provider
 from extensions.traffic import SetAside
 from organizations import audit
 from organizations.models import Organization, User
-from webhooks import bell
+from webhooks.inbox import APPLY
 from webhooks.models import Callback
 
 SHOWN_FOR = timedelta(days=30)
@@ -52,5 +53,5 @@ def try_again(callbacks: QuerySet[Callback], user: User | None = None) -> int:
         chosen.update(state=Callback.State.NEW, tries=0, error="", not_before=timezone.now())
         for organization in Organization.objects.filter(pk__in=counts).order_by("pk"):
             audit.record(TRIED_AGAIN, organization=organization, actor=user, count=counts[organization.pk])
-        ring(bell.ring)
+        transaction.on_commit(partial(wake_soon, APPLY))
     return len(keys)

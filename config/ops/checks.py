@@ -14,7 +14,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connection
 
 from config.ops import private
-from distributions import identity
+from distributions.engine import identity
 from distributions.models import KnownDatabase
 
 NO_DATACENTER = "local"  # the default

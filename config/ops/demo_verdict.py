@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from contacts.models import Contact
+from distributions.engine.references import message_id_of_reference
 from distributions.models import Distribution, Message
-from distributions.references import message_id_of_reference
 from distributions.states import FINAL, Status
 
 

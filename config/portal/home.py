@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from contacts.models import OptOut
-from distributions import identity
+from distributions.engine import identity
 from distributions.models import Distribution, Doubt, Tally
 from distributions.sums import Sums
 from extensions import entitlements, registry, routing

@@ -129,11 +129,11 @@ class Distribution(Owned):
     # Scheduled, but something was not as it had been when its time came: a person decides (services.take_over).
     held_at = models.DateTimeField(_("held since"), null=True, editable=False)
     looked_at = models.DateTimeField(null=True, editable=False)  # when it was last asked whether it would begin
-    # A draft that was planned: its clock stands while it is being changed (distributions/editing.py).
+    # A draft that was planned: its clock stands while it is being changed (distributions/planning/editing.py).
     edited_at = models.DateTimeField(_("being changed since"), null=True, editable=False)
     plan = models.JSONField(null=True, editable=False)
     planned_people = models.PositiveIntegerField(null=True, editable=False)  # who could be texted when it was planned
-    # What whoever answers for it has reviewed (distributions/fingerprint.py): who takes it over is told what differs.
+    # What whoever answers for it has reviewed (planning/fingerprint.py): who takes it over is told what differs.
     reviewed = models.JSONField(null=True, editable=False)
     confirmed_at = models.DateTimeField(null=True, editable=False)  # when a person last said that it may begin
     idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 (null: no key, not unique)

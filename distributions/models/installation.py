@@ -9,7 +9,7 @@ from django.utils import timezone
 class KnownDatabase(models.Model):
     """The database that this installation has been working with. A row that names another holds the workers.
 
-    `position` counts the marks on SQLite, where a file beside the database keeps count too (distributions/identity.py).
+    `position` counts the marks on SQLite, where a file beside the database keeps count too (engine/identity.py).
     """
 
     identity = models.CharField(max_length=160, primary_key=True)
@@ -21,7 +21,7 @@ class KnownDatabase(models.Model):
 
 
 class Epoch(models.Model):
-    """From message `first_id` on, references and links are proven with this salt (distributions/references.py).
+    """From message `first_id` on, references and links are proven with this salt (distributions/engine/references.py).
 
     After a restore nobody knows which keys were given out; what was made with them before proves nothing afterwards.
     """

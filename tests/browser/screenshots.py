@@ -24,8 +24,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from config.ops import demo_organization
 from contacts.models import ContactList
+from distributions.engine.references import opt_out_token
 from distributions.models import Conversation, Message, Tally
-from distributions.references import opt_out_token
 from distributions.states import FINAL, Status
 from extensions.models import ProviderAccount
 from organizations.models import Organization, User, UserGroup, UserType

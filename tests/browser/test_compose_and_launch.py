@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from contacts.models import Contact, OptOut
+from distributions.engine.references import link_token, opt_out_token
 from distributions.models import Distribution, Message
-from distributions.references import link_token, opt_out_token
 from extensions.models import ProviderAccount
 from organizations.models import Organization, User
 from tests import factories

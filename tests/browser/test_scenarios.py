@@ -23,8 +23,8 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 from playwright.sync_api import Page, expect
 
+from distributions.engine.references import reference
 from distributions.models import Distribution, InboundMessage, Message
-from distributions.references import reference
 from distributions.states import Status
 from extensions import registry, routing
 from extensions.models import ProviderAccount

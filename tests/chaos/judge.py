@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from distributions.engine.references import reference
 from distributions.models import Chunk, Distribution
-from distributions.references import reference
 from distributions.states import Status
 from simulator.process import SimulatorProcess
 

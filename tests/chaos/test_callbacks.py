@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from config.celery import app
 from distributions import services
+from distributions.engine.references import reference
 from distributions.models import Conversation, Distribution, InboundMessage, Message, Tally
-from distributions.references import reference
 from distributions.states import Status
 from extensions import registry
 from extensions.models import AccountState

@@ -132,7 +132,7 @@ def test_unclear_answers_for_one_request_in_twenty_are_settled_without_a_second_
 
 
 @at_50_ms
-def test_bells_rung_three_times_over_make_no_extra_call(simulator, send):
+def test_wake_ups_sent_three_times_over_make_no_extra_call(simulator, send):
     made, _workers = send(1_000)
 
     for _time in range(20):

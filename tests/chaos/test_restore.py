@@ -8,7 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from distributions import identity, references, tasks
+from distributions import tasks
+from distributions.engine import identity, references
 from distributions.models import Distribution, Message
 from distributions.states import Status
 from extensions.models import AccountState

@@ -1,6 +1,7 @@
 """Settling uncertain messages by evidence: a look-up at the provider, or a repeat where it refuses duplicates.
 
-The third kind of evidence, a delivery report that carries our reference, arrives by itself (distributions/reports.py).
+The third kind of evidence, a delivery report that carries our reference, arrives by itself
+(distributions/engine/reports.py).
 Where a provider offers none of these, the message stays uncertain until a person decides.
 """
 
@@ -14,12 +15,12 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from distributions import identity, outbox, sweeping
+from distributions.engine import due, identity, outbox, worker_process
+from distributions.engine.outbox import Change
+from distributions.engine.references import reference
+from distributions.engine.worker_process import WorkerProcess, stopping
 from distributions.models import Message, MessageEvent
-from distributions.outbox import Change
-from distributions.references import reference
-from distributions.sending import Engine, engine, stopping
-from distributions.states import REPORTED, Status
+from distributions.states import REPORTED, RESTORED, Status
 from extensions import health, tokens
 from extensions.contract import LookUp, NotTaken, OutboundSms, Provider, ProviderError, Unclear
 from extensions.models import ProviderAccount
@@ -39,7 +40,7 @@ def settle(account_id: int) -> bool:
     since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
     messages = [
         message
-        for uncertain in sweeping.uncertain(since)
+        for uncertain in due.uncertain(since)
         for message in uncertain.filter(account=account).order_by("attempted_at")[:BATCH]
         if _due(message)
     ]
@@ -50,9 +51,9 @@ def settle(account_id: int) -> bool:
     if provider.refuses_repeats:
         # The same id is never sent twice: repeating it is the surest question, and its answer the surest evidence. But
         # what a backup brought back may be older than the provider's memory of ids.
-        repeatable = [message for message in messages if message.reason != outbox.RESTORED]
+        repeatable = [message for message in messages if message.reason != RESTORED]
         requeued = outbox.requeue(message.pk for message in repeatable if message.attempt <= MAX_REPEATS)
-        messages = [message for message in messages if message.reason == outbox.RESTORED]
+        messages = [message for message in messages if message.reason == RESTORED]
     return _look_up(provider, messages) or bool(requeued)
 
 
@@ -65,7 +66,7 @@ def _due(message: Message) -> bool:
 def _look_up(provider: Provider, messages: list[Message]) -> bool:
     if not messages:
         return False
-    here = engine()
+    here = worker_process.current()
     questions = [
         OutboundSms(
             to=message.to,
@@ -81,7 +82,7 @@ def _look_up(provider: Provider, messages: list[Message]) -> bool:
     for message, answer in zip(messages, answers, strict=True):
         if answer is None:
             continue
-        if not answer.found and message.reason == outbox.RESTORED:
+        if not answer.found and message.reason == RESTORED:
             continue  # it may have left later than the backup knows: only a person sends it again
         if not answer.found:
             gone.append(message.pk)
@@ -109,7 +110,7 @@ def _event(message: Message, status: str, category: str = "", error: str = "") -
 
 
 async def _ask(
-    here: Engine, provider: Provider, messages: list[Message], questions: list[OutboundSms]
+    here: WorkerProcess, provider: Provider, messages: list[Message], questions: list[OutboundSms]
 ) -> list[LookUp | None]:
     """One look-up per message; None where the provider offers none or did not answer clearly this time."""
     turn = asyncio.Semaphore(AT_ONCE)

@@ -11,10 +11,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from distributions import conversations, outbox
-from distributions.bells import ring_pump
+from distributions.engine import outbox
+from distributions.engine.wake import PUMP, wake
 from distributions.models import Chunk, Conversation, Distribution, Tally
-from distributions.review import route_of
+from distributions.planning.review import route_of
+from distributions.replies import conversations
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 
@@ -39,6 +40,12 @@ def running_on(account: ProviderAccount) -> QuerySet[Distribution]:
 def is_held(distribution: Distribution) -> bool:
     """Whether texts of it wait on an account that may not carry them (any more)."""
     return distribution.state in RUNNING and _held().filter(distribution=distribution).exists()
+
+
+def reroute() -> None:
+    """Where texts go on whose account has left, or may not send (R23)."""
+    follow()
+    retire()
 
 
 def follow() -> None:
@@ -115,7 +122,7 @@ def hand_over(distribution: Distribution, chunks: QuerySet[Chunk], to: ProviderA
         keys = list(chunks.filter(_free()).exclude(account=to).values_list("pk", flat=True))
         moved = outbox.lock_chunks(Chunk.objects.filter(_free(), pk__in=keys)).update(account=to)
         Distribution.objects.filter(pk=distribution.pk, state__in=RUNNING).update(account=to)
-        ring_pump(to.pk)
+        wake(PUMP, to.pk)
     return moved
 
 

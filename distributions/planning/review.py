@@ -23,10 +23,12 @@ from django.utils.translation import ngettext
 
 from contacts import numbers
 from contacts.models import Contact, ContactList, OptOut, without_a_text
-from distributions import quiet, segments, times
+from distributions import segments
+from distributions.engine import quiet
+from distributions.engine.references import link_length
 from distributions.models import Distribution, Epoch, Message
 from distributions.piping import EMBEDDED, Template, values_of
-from distributions.references import link_length
+from distributions.planning import times
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for, routes_for

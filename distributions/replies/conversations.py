@@ -17,11 +17,13 @@ from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
 from contacts.stop_words import bare
-from distributions import outbox, reactions, segments, tallies
-from distributions.bells import ring_pump
+from distributions import segments
+from distributions.engine import outbox, tallies
+from distributions.engine.references import link_token, opt_out_token
+from distributions.engine.wake import PUMP, wake
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, Message
 from distributions.piping import Template, values_of
-from distributions.references import link_token, opt_out_token
+from distributions.replies import reactions
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from extensions.senders import spellings
@@ -325,7 +327,7 @@ def _say(found: Conversation, first: Message, contact: Contact | None, text: str
     tallies.count(first.distribution_id, turn.status, length)
     if account.pk != found.account_id:
         Conversation.objects.filter(pk=found.pk).update(account=account)
-    ring_pump(account.pk)
+    wake(PUMP, account.pk)
 
 
 def _language(contact: Contact | None, organization: Organization) -> str:
@@ -376,7 +378,7 @@ def carry_over() -> None:
             theirs = list(_locked(waiting.filter(account=account)).values_list("pk", flat=True))
             Conversation.objects.filter(pk__in=theirs).update(account=successor)
             if outbox.lock_chunks(unsaid).update(account=successor):
-                ring_pump(successor.pk)
+                wake(PUMP, successor.pk)
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------

@@ -1,21 +1,21 @@
-"""Launching: from a contact list to message rows, in steps that can be resumed after a kill."""
+"""Expansion: from a contact list to message rows, in steps that can be resumed after a kill."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone, translation
+from django.utils import timezone
 
 from contacts.models import Contact, OptOut, without_a_text
-from distributions import identity, segments, starting, tallies
+from distributions import segments
+from distributions.engine import identity, tallies
+from distributions.engine.references import link_token, opt_out_token
 from distributions.models import Chunk, Distribution, Message
 from distributions.piping import Template, values_of
-from distributions.references import link_token, opt_out_token
-from distributions.review import obstacle
 from distributions.states import Status
 
 STEP = 5_000  # contacts per transaction
@@ -53,12 +53,15 @@ class Row(NamedTuple):
     reason: str
 
 
-def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
+def expand(
+    distribution_id: int, may_begin: Callable[[Distribution, bool], bool], *, after_restore: bool = False
+) -> bool:
     """Write the messages of the next STEP contacts; True if there are more to write.
 
     Messages, chunks, tally and cursor are written in one transaction: after a kill it goes on exactly where it was,
     and two at once take turns. In a restored database only `after_restore` writes any: nobody knows yet which keys
-    have been given out.
+    have been given out. `may_begin` is asked before the first step, with whether there are people on the list at all:
+    the list may have gone, or grown, since the launch; it holds the distribution itself where it says no.
     """
     if not after_restore and identity.says_held():
         return False
@@ -74,12 +77,8 @@ def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
         remaining = Contact.objects.filter(contact_list_id=distribution.contact_list_id, pk__gt=distribution.cursor)
         columns = remaining.order_by("pk").values_list(*Recipient._fields)
         contacts = [Recipient(*row) for row in columns[:STEP]]
-        if distribution.cursor == 0:  # its list may have gone, or grown, since it was launched
-            with translation.override(distribution.organization.language):
-                reason = starting.many_more(distribution) if contacts else obstacle(distribution)
-                if reason or not contacts:
-                    starting.hold(distribution, reason)
-                    return False
+        if distribution.cursor == 0 and not may_begin(distribution, bool(contacts)):
+            return False
         if contacts:
             rows = _rows(distribution, contacts)
             _write(distribution, rows)

@@ -1,4 +1,4 @@
-"""The pump: sends what is due through one account, beside those of other accounts in the same process.
+"""The pump: sends what is due through one account; crew.py has those of several accounts work side by side.
 
 The rows are the queue. A pump takes a seat, claims chunks, marks messages in small groups, keeps the account's number
 of requests in flight on kept-alive connections and writes the results in groups from its own database thread. If its
@@ -9,34 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from multiprocessing.sharedctypes import RawValue
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out
-from distributions import identity, outbox, outcomes, quiet, sweeping
+from distributions.engine import due, identity, outbox, outcomes, quiet
+from distributions.engine.outbox import Change, Claim, Marked
+from distributions.engine.outcomes import Kind, Outcome
+from distributions.engine.pacing import Pace, reserve
+from distributions.engine.throttling import NO_TIME_NAMED, Throttle
+from distributions.engine.work import Halt, Job, Result, Work
+from distributions.engine.worker_process import WorkerProcess, stopping
 from distributions.models import MessageEvent
-from distributions.outbox import Change, Claim, Marked
-from distributions.outcomes import Kind, Outcome
-from distributions.pacing import Pace, reserve
 from distributions.states import REPEATED, Status
-from distributions.throttling import NO_TIME_NAMED, Throttle
-from distributions.wire import Wire
 from extensions import health, tokens
 from extensions.contract import (
     Category,
@@ -60,10 +58,7 @@ TICK = 0.005  # seconds between looks at the window
 LEAD = 0.15  # seconds before they may leave that messages are marked: the database must not make them late
 WRITE_EVERY = 0.15  # seconds a result waits for company at the most
 LONGEST = 60.0  # seconds a process goes on pumping before other tasks have their turn
-LANES = 32  # accounts that one process pumps at once: a slow number, or a provider that hangs, holds up no other
 LOOK_EVERY = 0.5  # seconds between looks for accounts that have become due
-RETRY_AFTER = 1.0  # seconds before an account is tried again that two processes were pumping already
-THREADS = 3  # for the database: a lane whose statement waits for a lock holds up one in three
 RENEW_EVERY = outbox.SEAT_LEASE / 3
 MARGIN = 5.0  # seconds between the last request of a chunk and the end of its lease, beside the request's own
 SENDER_REFUSALS = 10  # in a row: then it is the account's sender, not one message
@@ -79,190 +74,9 @@ TO_STATUS = {
 }
 
 
-# Set when the worker is asked to stop: shared with its pool processes, which no signal reaches.
-stopping = RawValue(ctypes.c_bool, False)
-
-
-class Engine:
-    """What a worker process keeps between bells: an event loop, the connections, and its database threads."""
-
-    def __init__(self) -> None:
-        self.runner = asyncio.Runner()
-        self.wire = Wire()
-        self.threads = [ThreadPoolExecutor(1, thread_name_prefix=f"pump-database-{n}") for n in range(THREADS)]
-        self.pid = os.getpid()
-
-    def thread_for(self, account_id: int) -> ThreadPoolExecutor:
-        """One thread for all that a pump does, so that its statements keep their order."""
-        return self.threads[account_id % THREADS]
-
-    def close(self) -> None:
-        self.runner.run(self.wire.close())
-        self.runner.close()
-        for thread in self.threads:
-            thread.submit(connections.close_all).result()
-            thread.shutdown()
-
-
-_engine: Engine | None = None
-
-
-def engine() -> Engine:
-    """This process's engine; a forked child makes its own."""
-    global _engine
-    if _engine is None or _engine.pid != os.getpid():
-        _engine = Engine()
-    return _engine
-
-
-def close() -> None:
-    """Close this process's engine, if it has one."""
-    global _engine
-    if _engine is not None and _engine.pid == os.getpid():
-        _engine.close()
-    _engine = None
-
-
 def markable_for() -> float:
     """Seconds after its claim in which a chunk's messages may be marked: their requests end before its lease does."""
     return float(max(settings.SEND_SLICE, settings.SEND_LEASE - settings.SEND_TIMEOUT - MARGIN))
-
-
-def run(account_id: int) -> bool:
-    """Pump one account for a bounded time. True if there may be more to do."""
-    here = engine()
-    return here.runner.run(Pump(account_id, here).run())
-
-
-def serve(account_id: int) -> list[int]:
-    """Pump an account, and beside it whichever others are due or become so; returns those that may have more to do.
-
-    Raises what the first account's pump raised, once the others have ended.
-    """
-    here = engine()
-    return here.runner.run(Crew(here).run(account_id))
-
-
-class Crew:
-    """The pumps of one process. Each has its own pace, window and breaker, and ends by itself."""
-
-    def __init__(self, here: Engine) -> None:
-        self.engine = here
-        self.ends_at = time.monotonic() + LONGEST
-        self.lanes: dict[int, asyncio.Task[bool]] = {}
-        self.more: set[int] = set()
-        self.not_before: dict[int, float] = {}  # monotonic seconds
-
-    async def run(self, account_id: int) -> list[int]:
-        self.start(account_id)
-        first = self.lanes[account_id]
-        pause = LOOK_EVERY / 2  # whoever was rung for at the same time waits behind this task
-        while self.lanes:
-            await asyncio.wait(self.lanes.values(), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            self.collect()
-            if self.lanes and len(self.lanes) < LANES and time.monotonic() < self.ends_at and not stopping.value:
-                await self.look()
-            # One account alone mostly sends as fast as it can, and every statement is counted there.
-            pause = LOOK_EVERY if len(self.lanes) > 1 else 2 * LOOK_EVERY
-        if error := first.exception():
-            raise error
-        return sorted(self.more)
-
-    def start(self, account_id: int) -> None:
-        self.more.discard(account_id)
-        pump = Pump(account_id, self.engine, company=self.lanes.keys(), ends_at=self.ends_at)
-        self.lanes[account_id] = asyncio.create_task(pump.run())
-
-    def collect(self) -> None:
-        """Note what the pumps that have ended said."""
-        for account_id, lane in [(key, lane) for key, lane in self.lanes.items() if lane.done()]:
-            del self.lanes[account_id]
-            self.not_before[account_id] = time.monotonic() + RETRY_AFTER
-            if error := lane.exception():
-                logger.error("The pump of account %s broke.", account_id, exc_info=error)
-            elif lane.result():
-                self.more.add(account_id)
-
-    async def look(self) -> None:
-        """Start pumps for accounts that have become due."""
-        loop = asyncio.get_running_loop()
-        try:
-            due = await loop.run_in_executor(self.engine.threads[-1], sweeping.accounts_due)
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("The database is away: %s", error)  # the pumps have more patience
-            return
-        now = time.monotonic()
-        for account_id in due:
-            if len(self.lanes) < LANES and account_id not in self.lanes and self.not_before.get(account_id, 0) <= now:
-                self.start(account_id)
-
-
-@dataclass
-class Work:
-    """A claimed chunk while it is being sent."""
-
-    claim: Claim
-    queued: deque[tuple[int, int]]  # (message id, segments) not yet marked
-    held: list[tuple[float, int, int]] = field(default_factory=list)  # (monotonic seconds when due, id, segments)
-    in_flight: int = 0
-    unfinished: bool = False  # some of its messages go back into the queue
-    delay: float = 0.0  # seconds, after a failure
-    wait: float = 0.0  # seconds, since the provider takes no more at present: no failure
-    stop_marking_at: float = 0.0
-    batch_limit: int = 0  # how many of its messages may share a request from now on; 0: as the provider says
-    abandoned: bool = False  # the database did not say whether a mark was written: the lease must run out
-
-    @property
-    def done(self) -> bool:
-        return not self.queued and not self.in_flight and not self.held
-
-    def leave_rest(self) -> None:
-        """Mark nothing more of it; what is left goes back with the chunk, for as long as its longest wait."""
-        self.unfinished |= bool(self.queued or self.held)
-        for due_at, _message_id, _segments in self.held:
-            self.postpone(due_at)
-        self.queued.clear()
-        self.held.clear()
-
-    def postpone(self, due_at: float) -> None:
-        """Have the chunk wait until then (monotonic seconds) once it is given back."""
-        self.wait = max(self.wait, due_at - time.monotonic())
-
-    def take_up_held(self) -> None:
-        """Put what has waited long enough back in line."""
-        now = time.monotonic()
-        self.queued.extend((message_id, count) for due_at, message_id, count in self.held if due_at <= now)
-        self.held = [waiting for waiting in self.held if waiting[0] > now]
-
-
-@dataclass
-class Job:
-    """One request: a message, or a batch of them."""
-
-    work: Work
-    messages: list[Marked]
-    leave_at: float
-
-
-@dataclass
-class Result:
-    work: Work
-    message: Marked
-    outcome: Outcome
-    segments: int = 1
-    due_at: float = 0.0  # monotonic seconds: not before then again, after "too many requests"
-
-
-@dataclass
-class Halt:
-    """Why this pump takes nothing new.
-
-    `withdrawn`: people have ended the account's right to send, so nothing is to be said of its health.
-    """
-
-    reason: str = ""
-    until: float = 0.0  # monotonic seconds; 0 = for good
-    withdrawn: bool = False
 
 
 @dataclass
@@ -270,7 +84,7 @@ class Pump:
     """One bounded run for one account."""
 
     account_id: int
-    engine: Engine
+    process: WorkerProcess
     company: Collection[int] = ()  # the accounts that are pumped in this process, this one included
     ends_at: float = 0.0  # monotonic seconds; 0 = after LONGEST
     holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
@@ -396,7 +210,7 @@ class Pump:
 
     def others_wait(self) -> bool:
         mine = {self.account_id, *self.company}
-        return any(account_id not in mine for account_id in sweeping.accounts_due())
+        return any(account_id not in mine for account_id in due.accounts_due())
 
     @property
     def waiting(self) -> int:
@@ -489,7 +303,7 @@ class Pump:
         try:
             batched = provider.batch_size > 1
             request = provider.build_batch(messages) if batched else provider.build_send(messages[0])
-            response = await self.engine.wire.send(provider.key, provider.host_patterns, request)
+            response = await self.process.wire.send(provider.key, provider.host_patterns, request)
             return provider.parse_batch(response, messages) if batched else [provider.parse_send(response)]
         except ProviderError as error:
             if isinstance(error, Refused) and len(messages) > 1 and error.category not in outcomes.ACCOUNT_FAULTS:
@@ -726,5 +540,5 @@ class Pump:
     async def db(self, work: Callable[[], T], *, patience: float = 5.0) -> T:
         """Run `work` on the pump's own database thread, so that sockets never wait for the database."""
         loop = asyncio.get_running_loop()
-        thread = self.engine.thread_for(self.account_id)
+        thread = self.process.thread_for(self.account_id)
         return await loop.run_in_executor(thread, lambda: outbox.retrying(work, patience=patience))

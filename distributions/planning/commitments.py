@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import ngettext
 
 from contacts.models import Contact, ContactList
-from distributions import starting
 from distributions.models import Conversation, Distribution, Message
-from distributions.review import reachable
+from distributions.planning import starting
+from distributions.planning.review import reachable
 from extensions.models import EnabledExtension, ProviderAccount
 from extensions.routing import NoRoute, Route, routes_for
 from organizations import commitments, permissions

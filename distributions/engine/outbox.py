@@ -20,9 +20,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from distributions import identity, tallies
+from distributions.engine import identity, tallies
+from distributions.engine.references import reference
 from distributions.models import Chunk, Distribution, Message, Tally
-from distributions.references import reference
 from distributions.states import FINAL, REPEATED, TAKEN, TRANSITIONS, Status, sources
 from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import PumpSeat
@@ -30,7 +30,6 @@ from intake.text import fitted, fitted_id
 
 T = TypeVar("T")
 
-RESTORED = "restored"  # the reason of an uncertain message that a backup brought back: only a person sends it again
 SEATS = 2  # pumps that may work for one account at once
 SEAT_LEASE = 15.0  # seconds; renewed while the pump lives
 
@@ -227,8 +226,8 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
 
     Pause, cancel and opt-outs are read in that very statement, and so are the account's deletion and grant, its
     extension's switch and the licence: nothing leaves after any of them was committed. Those who have opted out since
-    the launch are skipped, and those of whom somebody has yet to decide whether they have (distributions/doubts.py); of
-    what may not be sent now nothing comes back, nor of a database that was restored from a backup.
+    the launch are skipped, and those of whom somebody has yet to decide whether they have (replies/doubts.py); of what
+    may not be sent now nothing comes back, nor of a database that was restored from a backup.
     """
     known, known_params = identity.condition()
     chosen, params = _any("m.id", ids)
@@ -389,7 +388,7 @@ def _apply_sql(*, tally: bool) -> str:
     summed = ", ".join(f"{delta} AS {name}" for name, delta in zip(columns, deltas, strict=True))
     updates = ", ".join(f"{name} = t.{name} + d.{name}" for name in columns)
     both_taken = f"was IN ({_listed(TAKEN)}) AND now IN ({_listed(TAKEN)})"  # the same to whoever counts segments
-    # Locked in the order of their keys, as everywhere (distributions/tallies.py).
+    # Locked in the order of their keys, as everywhere (distributions/engine/tallies.py).
     tallied = f""", deltas AS (
             SELECT distribution_id, {summed} FROM moved
             WHERE had <> has OR was <> now AND (conversation_id IS NULL OR NOT ({both_taken})) GROUP BY distribution_id

@@ -15,8 +15,9 @@ from django.utils.translation import gettext_noop
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out
 from contacts.stop_words import is_near_miss, mentions_stopping
-from distributions import conversations, tallies
+from distributions.engine import tallies
 from distributions.models import Doubt, InboundMessage, Message
+from distributions.replies import conversations
 from extensions.models import ProviderAccount
 from organizations import audit
 from organizations.models import Organization, User

@@ -15,10 +15,10 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from distributions import quiet
+from distributions.engine import quiet
+from distributions.engine.pacing import UNPACED
 from distributions.models import Chunk, Distribution, Tally
-from distributions.pacing import UNPACED
-from distributions.review import finish
+from distributions.planning.review import finish
 from distributions.sums import Sums
 from extensions.contract import SenderKind
 from extensions.models import ProviderAccount

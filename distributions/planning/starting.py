@@ -22,9 +22,10 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from distributions import editing
+from distributions.engine import expansion
 from distributions.models import Distribution
-from distributions.review import Facts, FactsOfMany, Obstacle, people_of, ready
+from distributions.planning import editing
+from distributions.planning.review import Facts, FactsOfMany, Obstacle, obstacle, people_of, ready
 from extensions.routing import NoRoute
 from organizations import audit
 from organizations.commitments import Plan
@@ -195,6 +196,21 @@ def _compare(distribution: Distribution) -> None:
         )
     if sentence := many_more(distribution):
         raise Doubt(sentence)
+
+
+def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
+    """Write a launched distribution's next messages, as engine/expansion.py says; True if there are more to write."""
+    return expansion.expand(distribution_id, _may_begin, after_restore=after_restore)
+
+
+def _may_begin(distribution: Distribution, has_people: bool) -> bool:
+    """Whether its list is as it was launched; where it is not, it is held."""
+    with translation.override(distribution.organization.language):
+        reason = many_more(distribution) if has_people else obstacle(distribution)
+    if not reason and has_people:
+        return True
+    hold(distribution, reason)
+    return False
 
 
 def many_more(distribution: Distribution, people: int | None = None) -> str:

@@ -22,12 +22,12 @@ from django.utils.translation import gettext as _
 from contacts.models import Contact
 from distributions.models import Distribution
 from distributions.piping import EMBEDDED, Template
-from distributions.review import Review, people_of, route_of
+from distributions.planning.review import Review, people_of, route_of
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 from organizations.reading import pages
 
-SALT = "distributions.fingerprint"
+SALT = "distributions.planning.fingerprint"
 PAGE = 20_000  # contacts that are read at once where the database makes no digest
 GRACE = timedelta(minutes=5)  # who plans for 14:00 and presses the button at 14:01 means 14:00
 

@@ -1,58 +1,18 @@
-"""What is due although nobody rang: each function is harmless if it runs twice, or twice at once."""
+"""What is due: which distributions are to be written out, which accounts have texts to send or to settle."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from distributions import leaving, outbox, starting, tallies
 from distributions.models import Chunk, Conversation, Distribution, Message, Tally
 from distributions.states import Status
 from extensions.models import ProviderAccount
 
 State = Distribution.State
-
-
-def start_scheduled() -> None:
-    """Launch what was scheduled for a time that has come, by the route of this moment, if all is as it was."""
-    starting.start_due()
-
-
-def look_ahead() -> None:
-    """Say of what is planned for later what would be in its way, while there is time to act."""
-    starting.look_ahead()
-
-
-def reroute() -> None:
-    """Where texts go on whose account has left, or may not send (R23)."""
-    leaving.follow()
-    leaving.retire()
-
-
-def close_finished() -> None:
-    """Finish distributions of which nothing is left to send; make the tallies of the finished ones exact."""
-    open_chunks = Chunk.objects.filter(distribution=OuterRef("pk"), state=Chunk.State.OPEN)
-    running = Distribution.objects.filter(state__in=(State.SENDING, State.CANCELLED), finished_at=None)
-    ended = running.filter(~Exists(open_chunks))
-    for pk in list(ended.values_list("pk", flat=True)):
-        outbox.recount(pk)
-        Distribution.objects.filter(pk=pk, state=State.SENDING).update(state=State.FINISHED, finished_at=timezone.now())
-    left_over = Q(tally__waiting__gt=0) | Q(tally__segments_waiting__gt=0)  # the second: in conversations
-    forgotten = Distribution.objects.filter(left_over, state=State.CANCELLED)
-    for pk in list(forgotten.values_list("pk", flat=True)):
-        take_back_forgotten(pk)
-
-
-def take_back_forgotten(distribution_id: int) -> None:
-    """A message that came back "not taken" after its distribution was cancelled is cancelled too."""
-    with tallies.counted():
-        outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
-        free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
-        outbox.lock_chunks(free).update(state=Chunk.State.DONE)
-    outbox.recount(distribution_id)
 
 
 def launching() -> list[int]:

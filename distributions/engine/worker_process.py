@@ -1,0 +1,58 @@
+"""What a worker process keeps between wake-ups: an event loop, connections to providers, threads for the database."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.sharedctypes import RawValue
+
+from django.db import connections
+
+from distributions.engine.wire import Wire
+
+THREADS = 3  # for the database: a lane whose statement waits for a lock holds up one in three
+
+# Set when the worker is asked to stop: shared with its pool processes, which no signal reaches.
+stopping = RawValue(ctypes.c_bool, False)
+
+
+class WorkerProcess:
+    """What pumps and look-ups of one process share."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.wire = Wire()
+        self.threads = [ThreadPoolExecutor(1, thread_name_prefix=f"pump-database-{n}") for n in range(THREADS)]
+        self.pid = os.getpid()
+
+    def thread_for(self, account_id: int) -> ThreadPoolExecutor:
+        """One thread for all that a pump does, so that its statements keep their order."""
+        return self.threads[account_id % THREADS]
+
+    def close(self) -> None:
+        self.runner.run(self.wire.close())
+        self.runner.close()
+        for thread in self.threads:
+            thread.submit(connections.close_all).result()
+            thread.shutdown()
+
+
+_current: WorkerProcess | None = None
+
+
+def current() -> WorkerProcess:
+    """This process's own; a forked child makes another."""
+    global _current
+    if _current is None or _current.pid != os.getpid():
+        _current = WorkerProcess()
+    return _current
+
+
+def close() -> None:
+    """Close this process's own, if it has one."""
+    global _current
+    if _current is not None and _current.pid == os.getpid():
+        _current.close()
+    _current = None
