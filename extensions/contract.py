@@ -569,7 +569,6 @@ class Provider:
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)  # others are answered 405
     repeats_unsigned: ClassVar[bool] = False  # a call refused as UNSIGNED comes again, signed, if it is answered 5xx
     answers_help: ClassVar[frozenset[str]] = frozenset()  # the words, in lower case, that it answers by itself
-    is_usual: ClassVar[bool] = False  # the provider of the installation's own account where nothing else is said (R35)
     mixes_routes: ClassVar[bool] = False  # reports and inbound messages come by either route; their shape decides
 
     class Credentials(forms.Form):

@@ -4,8 +4,10 @@ One file per provider, the same headings for all. The harness (`tests/test_provi
 are:
 
     key, now, sender, token     the provider, the time for verification, the sender, the bearer token
+    asks                        the form's labels as the provider's own page or the source page has them, in order
     signs                       what the signature covers: "body", "query", "path" (all three unless said)
     [credentials]               a valid example of the form, used by all cases unless a case overrides a field
+    [[page]]                    text (setup, coverage, sender_help or a field's help), says (an expression)
     [[form]]                    values, errors (field -> text), cleaned
     [[sender_case]]             value, stored, kind | error; two_way, stop_words_reach_us, delivery_reports
     [[send]]                    sms, sender, request, response, result | error
@@ -17,12 +19,16 @@ are:
     [[opt_out]]                 a report, an inbound or a send that tells of an opt-out
     [[signature]]               method, url | query, headers, body, now, credentials, signs, valid, fault, reason
     [[response]]                kind, status, content_type, body
+    [simulated]                 ending of a number = [status, category], or with "taken" as a third: not refused at once
+
+`{reports_url}` and `{inbound_url}` stand for the provider's addresses.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +38,7 @@ import pytest
 from django import forms
 from django.utils import translation
 
+import simulator.providers
 from extensions import registry
 from extensions.contract import (
     ApiRequest,
@@ -50,6 +57,7 @@ from extensions.contract import (
 
 FOLDER = Path(__file__).parent / "providers"
 HEADINGS = (
+    "page",
     "form",
     "sender_case",
     "send",
@@ -74,8 +82,28 @@ def files() -> list[Path]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return tomllib.load(file)
+    """The file's data. `{reports_url}` and `{inbound_url}` in it become the provider's addresses here."""
+    text = path.read_text()
+    provider = registry.find(tomllib.loads(text)["key"])
+    for name, kind in (("{reports_url}", "status"), ("{inbound_url}", "message")) if provider else ():
+        text = text.replace(name, callback_url(provider, kind))
+    return tomllib.loads(text)
+
+
+def all_data() -> dict[str, dict[str, Any]]:
+    """Every provider's data by its key: what a test means that is about all of them."""
+    return {data["key"]: data for data in map(load, files())}
+
+
+def each_simulated(keys: Iterable[str] = ()) -> list[Any]:
+    """These providers, or all, as parameters of a test that needs the simulator: it says which it leaves out."""
+    simulated = {provider.key for provider in simulator.providers.ALL}
+    return [
+        pytest.param(
+            key, id=key, marks=[] if key in simulated else pytest.mark.skip(f"skipped: {key} has no simulator")
+        )
+        for key in keys or sorted(all_data())
+    ]
 
 
 def cases(data: Mapping[str, Any], *headings: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -232,6 +260,12 @@ def run(data: Mapping[str, Any], heading: str, case: Mapping[str, Any]) -> None:
         _RUNNERS[heading](data, case)
 
 
+def _page(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
+    provider, text = registry.get(data["key"]), case["text"]
+    fields = provider.Credentials.base_fields
+    assert re.search(case["says"], str(fields[text].help_text if text in fields else getattr(provider, text)))
+
+
 def _form(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
     form = registry.get(data["key"]).Credentials({**data["credentials"], **case.get("values", {})})
     expected = case.get("errors", {})
@@ -368,6 +402,7 @@ def _response(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
 
 
 _RUNNERS = {
+    "page": _page,
     "form": _form,
     "sender_case": _sender,
     "send": _send,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "providers"
 COLUMNS = {
+    "page": ("page",),
     "form": ("form", "sender_case"),
     "send": ("send", "batch"),
     "token": ("token",),

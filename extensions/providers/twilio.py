@@ -167,7 +167,6 @@ class Twilio(Provider):
     docs_url = "https://www.twilio.com/docs/messaging"
     keywords = ("twilio", "sms", "messaging service", "short code")
     answers_help = frozenset({"help", "info"})  # its default replies, which only a request to its support turns off
-    is_usual = True
     coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
     setup = _(
         "For every message the status callback is set by us, so delivery reports ({reports_url}) need no set-up. "
