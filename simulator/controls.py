@@ -66,6 +66,7 @@ class Controls:
                     key: {
                         "credentials": list(provider.credential_fields),
                         "example": dict(provider.example),
+                        "settings": dict(provider.settings),
                         **provider.published(),
                     }
                     for key, provider in self.providers.items()

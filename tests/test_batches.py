@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 import pytest
@@ -17,10 +16,10 @@ from distributions.models import Distribution
 from distributions.planning import starting
 from distributions.states import Status
 from extensions import registry
-from extensions.contract import LONGEST_WAIT, ApiResponse, OutboundSms
+from extensions.contract import LONGEST_WAIT, ApiResponse
 from extensions.models import AccountState
 from tests import factories, pumping
-from tests.provider_cases import FOLDER, load
+from tests.provider_cases import FOLDER, all_data, answer_of, cases, each_simulated, load, provider_of, sms_of
 from tests.test_sending import running, simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +30,7 @@ INVALID = "9904"  # the last digits of a number that the simulator refuses
 
 
 ODD = "7777"  # the last digits of a number for which the simulator refuses the whole request, without naming it
-BATCHED = [provider.key for provider in registry.all() if provider.batch_size > 1]
+BATCHED = each_simulated([provider.key for provider in registry.all() if provider.batch_size > 1])
 
 
 def launched(provider, bad, digits=INVALID):
@@ -83,10 +82,6 @@ def test_a_request_in_which_nothing_is_wrong_is_sent_once(simulator):
     assert sorted(entry["reference"] for entry in simulator.ledger) == sorted(
         reference(pk) for pk in made.messages.values_list("pk", flat=True)
     )
-
-
-def test_every_provider_with_batches_is_looked_at():
-    assert sorted(BATCHED) == ["infobip", "link_mobility", "messagemedia"]
 
 
 @pytest.mark.parametrize("provider", BATCHED)
@@ -149,26 +144,37 @@ def test_too_many_requests_are_a_pause_even_if_the_provider_names_no_time_to_wai
     assert state.failures == 1
 
 
-NAMED = {  # the whole request is refused, for the second of three
-    "infobip": {
-        "errorCode": "E400",
-        "violations": [{"property": "messages[1].destinations[0].to", "violation": "invalid number"}],
-    },
-    "messagemedia": {"message": "not valid", "details": ["/messages/1/destination_number: is not valid"]},
-}
+def is_one_bad(case):
+    """Whether the whole request is refused for one recipient, whom the answer names."""
+    refused = [result for result in case.get("results", []) if result.get("kind") == "refused"]
+    return [result["category"] for result in refused] == ["invalid_recipient"] and all(
+        result.get("kind") == "not_taken" for result in case["results"] if result not in refused
+    )
 
 
-@pytest.mark.parametrize("provider", NAMED)
-def test_an_answer_that_names_one_bad_destination_frees_its_neighbours_at_once(provider):
-    data = load(FOLDER / f"{provider}.toml")
-    parser = registry.get(provider)(data["credentials"], sender=data["sender"])
-    messages = [OutboundSms(to=f"+35380000000{place}", text="Hi", reference=f"r{place}") for place in range(3)]
+NAMED = [
+    pytest.param(data, case, id=f"{key}-{case['name']}")
+    for key, data in all_data().items()
+    for _heading, case in cases(data, "batch")
+    if is_one_bad(case)
+]
 
-    answers = parser.parse_batch(ApiResponse(400, {}, json.dumps(NAMED[provider]).encode()), messages)
 
-    first, second, third = (outcomes.of(answer) for answer in answers)
-    assert (second.kind, second.category) == (Kind.REFUSED, "invalid_recipient")
-    assert [(one.kind, one.blameless) for one in (first, third)] == [(Kind.NOT_TAKEN, True)] * 2
+@pytest.mark.parametrize(("data", "case"), NAMED)
+def test_an_answer_that_names_one_bad_destination_frees_its_neighbours_at_once(data, case):
+    parser = provider_of(data, case)
+
+    answers = parser.parse_batch(answer_of(case), [sms_of(parser, values) for values in case["sms"]])
+
+    for expected, answer in zip(case["results"], map(outcomes.of, answers), strict=True):
+        if expected["kind"] == "refused":
+            assert (answer.kind, answer.category) == (Kind.REFUSED, "invalid_recipient")
+        else:
+            assert (answer.kind, answer.blameless) == (Kind.NOT_TAKEN, True)
+
+
+def test_such_answers_are_among_the_cases():
+    assert NAMED
 
 
 # --- how long to wait ------------------------------------------------------------------------------------------------

@@ -62,8 +62,8 @@ def test_it_says_when_the_answer_was_not_clear(clinic):
 
 
 def test_mistakes_are_named_with_what_would_be_right(clinic):
-    with pytest.raises(CommandError, match=r"no provider acme; there are: .*twilio"):
-        send("acme", "+447400123456")
+    with pytest.raises(CommandError, match=r"no provider no-such-one; there are: .*twilio"):
+        send("no-such-one", "+447400123456")
     with pytest.raises(CommandError, match="City Clinic has no account"):
         send("twilio", "+447400123456")
     with pytest.raises(CommandError, match="no organisation with the ID ORG42"):

@@ -28,7 +28,7 @@ import requests
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from simulator import process, segments
+from simulator import process, providers, segments
 from simulator.caller import Caller, NoAnswer, NotConnected
 from simulator.ledger import Ledger
 from simulator.numbers import ENDINGS
@@ -1409,7 +1409,7 @@ def test_a_callback_can_be_sent_by_hand_and_forged(sim: Simulated, product: Prod
 @pytest.mark.parametrize(
     ("path", "values", "words"),
     [
-        ("accounts", {"provider": "acme"}, "must be one of"),
+        ("accounts", {"provider": "no-such-one"}, "must be one of"),
         ("accounts", {"provider": "twilio", "credentials": {"account_sid": "x"}}, "lacks auth_token"),
         ("accounts", {"provider": "twilio", "account": SID, "colour": 1}, "Unknown: colour"),
         ("faults", {"kind": "rain"}, "must be one of"),
@@ -1446,6 +1446,16 @@ def test_nonsense_is_refused_and_never_a_server_error(sim: Simulated, key: str, 
         assert answer.json()["messages"][0]["status"] in ("2", "3", "4")
     else:
         assert 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("provider", providers.ALL, ids=lambda provider: provider.key)
+def test_the_settings_of_an_account_that_are_named_are_those_that_are_read(sim: Simulated, provider: Any) -> None:
+    source = (Path(providers.__path__[0]) / f"{provider.key}.py").read_text()
+
+    named = requests.get(f"{sim.url}/_/", timeout=5).json()["providers"][provider.key]["settings"]
+
+    assert set(re.findall(r'settings\.get\("(\w+)"', source)) == set(named)
+    assert all(named.values())
 
 
 def test_the_table_of_magic_numbers_in_the_readme_is_the_one_in_force() -> None:

@@ -1,14 +1,21 @@
-"""One module per provider, each written from that provider's page in docs/providers/ alone."""
+"""One module per provider, each written from that provider's page in docs/providers/ alone; a new file is found by itself."""
 
 from __future__ import annotations
 
-from simulator.providers.base import Provider
-from simulator.providers.infobip import Infobip
-from simulator.providers.link_mobility import LinkMobility
-from simulator.providers.messagebird import MessageBird
-from simulator.providers.messagemedia import MessageMedia
-from simulator.providers.sinch import Sinch
-from simulator.providers.twilio import Twilio
-from simulator.providers.vonage import Vonage
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
 
-ALL: tuple[type[Provider], ...] = (Infobip, LinkMobility, MessageBird, MessageMedia, Sinch, Twilio, Vonage)
+from simulator.providers.base import Provider
+
+
+def _found() -> Iterator[type[Provider]]:
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        for _name, member in inspect.getmembers(module, inspect.isclass):
+            if issubclass(member, Provider) and member.__module__ == module.__name__ and hasattr(member, "key"):
+                yield member
+
+
+ALL: tuple[type[Provider], ...] = tuple(_found())

@@ -33,6 +33,7 @@ class Provider:
     handles_stop: ClassVar[bool] = False  # a STOP makes it refuse further texts to the person
     credential_fields: ClassVar[Sequence[str]] = ()  # what POST /_/accounts must name
     example: ClassVar[Mapping[str, str]] = {}  # an account form's values that are served here, the sender among them
+    settings: ClassVar[Mapping[str, str]] = {}  # what an account's `settings` may change here, and how
 
     def __init__(self, world: World) -> None:
         self.world = world

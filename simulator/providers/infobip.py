@@ -82,6 +82,10 @@ class Infobip(Provider):
         "base_url": "abc123.api.infobip.com",
         "sender": "35312345678",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "balance_scope": "false: 403 on the balance",
+        "intermediate_reports": "true: not only final reports",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

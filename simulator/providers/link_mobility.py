@@ -54,6 +54,12 @@ class LinkMobility(Provider):
         "gate_id": "p3TfV6nE",
         "sender": "+353861000000",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "gate_username": "in place of the API's",
+        "gate_password": "in place of the API's",
+        "gate_headers": "what the gate adds to its calls",
+        "acknowledge": "true: an answer without a body is none",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

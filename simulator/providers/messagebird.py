@@ -48,6 +48,10 @@ class MessageBird(Provider):
         "access_token": "live_sandbox0accesskey000",
         "sender": "13531234567",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "inbound_format": "direct, flow, json or get",
+        "legacy_signature": "true: the older signature",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,14 @@ class MessageMedia(Provider):
         "password": "sandbox-api-secret",
         "sender": "353861000000",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "host": "the one the account lives on",
+        "signed": "false: callbacks are not signed",
+        "digest": "SHA224, SHA256, SHA-256, SHA512, …",
+        "billing_units": "false: reports do not count the parts",
+        "webhooks_feature": "false: 403 on the webhooks",
+        "opt_out_events": "true: an opt-out has a callback of its own",
+    }
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

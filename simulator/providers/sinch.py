@@ -59,6 +59,11 @@ class Sinch(Provider):
         "webhook_secret": "sandbox-webhook-secret-7301",
         "sender": "353861000000",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "token_life": "seconds",
+        "sms_channel": "false: texts are accepted, then fail",
+        "callback_secret": "of a text's own callback_url",
+    }
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -86,6 +86,16 @@ class Twilio(Provider):
         "auth_token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
         "sender": "15005550006",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "secondary_auth_token": "verifies and signs beside the account's own",
+        "status": "of the account",
+        "type": "of the account",
+        "owner_account_sid": "of the account",
+        "services": "the messaging services that are owned, a list",
+        "numbers": "the numbers that are owned, a list",
+        "advanced_opt_out": "true: its callbacks say what is an opt-out",
+        "shared_key": '{"id", "secret"}: callbacks are signed with it, by HMAC_SHA256',
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

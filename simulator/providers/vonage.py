@@ -72,6 +72,12 @@ class Vonage(Provider):
         "signature_method": "auto",
         "sender": "13531234567",
     }
+    settings: ClassVar[Mapping[str, str]] = {
+        "signed": "false: callbacks are not signed",
+        "signature_method": "md5hash, md5, sha1, sha256 or sha512",
+        "webhook_format": "POST-JSON, POST or GET",
+        "messages_api": "true: callbacks of the Messages API",
+    }
 
     # --- the API --------------------------------------------------------------------------------------------------
 

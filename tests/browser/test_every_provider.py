@@ -1,7 +1,7 @@
-"""Each of the seven providers from the empty form to the last answer, as its administrator sees it.
+"""Each provider from the empty form to the last answer, as its administrator sees it.
 
 Real browser, web server, worker, beat and PostgreSQL; the provider is the simulator, over real HTTP. The steps are the
-same for all (R7): what differs is a row of the table below.
+same for all (R7): what differs stands in the provider's file of cases, under `[simulated]`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from tests.processes import Beat, Web, Worker
 
 pytestmark = pytest.mark.browser
 
-EXAMPLES = {example["key"]: example for example in map(provider_cases.load, provider_cases.files())}
+EXAMPLES = provider_cases.all_data()
 NUMBER = "+44770090{:04d}"
 CONTACTS = 50
 WITHIN = 30.0  # seconds, from the launch to the last callback
 
 # Endings of a number that decide what becomes of its text (simulator/README.md); every other text is delivered.
 ABSENT, FAILS, EXPIRES, INVALID, LANDLINE, YES, STOP = 9901, 9902, 9903, 9904, 9906, 9910, 9911
-# The state and the reason that the history shows, unless the provider's own words below mean something else.
+# The state and the reason that the history shows, unless the provider's own words mean something else.
 FATES = {
     ABSENT: (Status.UNDELIVERED, Category.TRANSIENT),
     FAILS: (Status.FAILED, Category.UNKNOWN),
@@ -50,31 +50,9 @@ FATES = {
     YES: (Status.DELIVERED, Category.NONE),
     STOP: (Status.DELIVERED, Category.NONE),
 }
-OWN_WORDS = {
-    "link_mobility": {
-        ABSENT: (Status.UNDELIVERED, Category.UNKNOWN),  # "not delivered", without a reason
-        LANDLINE: (Status.FAILED, Category.INVALID_RECIPIENT),
-    },
-    "messagebird": {
-        FAILS: (Status.UNDELIVERED, Category.TRANSIENT),  # one word for both, a network error here
-        EXPIRES: (Status.EXPIRED, Category.UNKNOWN),
-    },
-    "messagemedia": {
-        ABSENT: (Status.UNDELIVERED, Category.UNKNOWN),
-        FAILS: (Status.FAILED, Category.TRANSIENT),  # a failure of its own gateway
-    },
-    "sinch": {
-        ABSENT: (Status.UNDELIVERED, Category.INVALID_RECIPIENT),  # "not reachable" is meant for good
-        LANDLINE: (Status.FAILED, Category.INVALID_RECIPIENT),
-    },
-    "twilio": {FAILS: (Status.FAILED, Category.TRANSIENT)},
-    "vonage": {EXPIRES: (Status.EXPIRED, Category.UNKNOWN)},
-}
-# All others refuse an invalid number at once and never have the text.
-TAKES_ANY_NUMBER = {"link_mobility"}
 
 
-# One installation serves all seven tests, each as an organisation of its own: starting it takes longer than a test.
+# One installation serves all these tests, each as an organisation of its own: starting it takes longer than a test.
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +172,7 @@ def expect_reply(page: Page, number: str, text: str, meaning: str) -> None:
     page.go_back()
 
 
-@pytest.mark.parametrize("key", sorted(EXAMPLES))
+@pytest.mark.parametrize("key", provider_cases.each_simulated())
 def test_from_the_empty_form_to_the_last_answer(
     administrator: User, page: Page, web: Web, simulator: SimulatorProcess, key: str
 ) -> None:
@@ -211,7 +189,8 @@ def test_from_the_empty_form_to_the_last_answer(
     seen = history(page)
 
     assert seen.keys() == set(numbers.values())
-    fates = FATES | OWN_WORDS.get(key, {})
+    own = {int(ending): said for ending, said in EXAMPLES[key].get("simulated", {}).items()}
+    fates = FATES | {ending: (Status(status), Category(why)) for ending, (status, why, *_taken) in own.items()}
     for ending, number in numbers.items():
         status, reason = fates.get(ending, (Status.DELIVERED, Category.NONE))
         state, what_happened, account = seen[number]
@@ -223,12 +202,12 @@ def test_from_the_empty_form_to_the_last_answer(
     expect(page.locator("#result_list")).to_contain_text(numbers[STOP])
 
     taken = Counter(entry["to"] for entry in ask(simulator, "ledger")["entries"] if entry["provider"] == key)
-    refused = set() if key in TAKES_ANY_NUMBER else {numbers[INVALID]}
+    refused = set() if "taken" in own.get(INVALID, ()) else {numbers[INVALID]}
     assert taken == dict.fromkeys(set(numbers.values()) - refused, 1), "every text once, and none that was refused"
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("key", sorted(EXAMPLES))
+@pytest.mark.parametrize("key", provider_cases.each_simulated())
 def test_sample_values_lead_to_an_account_in_use(
     administrator: User, page: Page, web: Web, key: str, width: int
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from extensions import registry
 from extensions.models import ProviderAccount
 from organizations.models import User
 from tests import factories
@@ -28,9 +29,14 @@ def visit(page: Page, web: Web, user: User, path: str) -> None:
     page.goto(f"{web.url}{path}")
 
 
-@pytest.mark.parametrize(
-    ("provider", "names"), [("infobip", ("webhook_password", "webhook_username")), ("sinch", ("webhook_secret",))]
-)
+CHOSEN = {
+    provider.key: names
+    for provider in registry.all()
+    if (names := tuple(name for name, field in provider.Credentials.base_fields.items() if hasattr(field, "generates")))
+}
+
+
+@pytest.mark.parametrize(("provider", "names"), CHOSEN.items())
 def test_generate_fills_in_what_the_form_takes(
     page: Page, web: Web, ada: User, provider: str, names: tuple[str, ...]
 ) -> None:
