@@ -1,4 +1,4 @@
-"""One module per provider, each written from that provider's page in docs/providers/ alone; a new file is found by itself."""
+"""One module per provider, found by itself and written from that provider's page in docs/providers/ alone."""
 
 from __future__ import annotations
 
