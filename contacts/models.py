@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -132,7 +132,7 @@ class ContactImport(Owned):
 
 
 class OptOutQuerySet(OwnedQuerySet):
-    def active(self) -> OptOutQuerySet:
+    def active(self) -> Self:
         return self.filter(ended_at=None)
 
     def numbers(self, organization_id: int, phones: Iterable[str]) -> set[str]:
@@ -161,7 +161,7 @@ class OptOut(Owned):
     created_at = models.DateTimeField(_("since"), default=timezone.now)
     ended_at = models.DateTimeField(_("until"), null=True, blank=True)
 
-    objects: ClassVar[Any] = OptOutQuerySet.as_manager()
+    objects: ClassVar = OptOutQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("opt-out")

@@ -132,7 +132,7 @@ class Owned(models.Model):
 
     organization = models.ForeignKey(Organization, models.CASCADE, verbose_name=_("organisation"), editable=False)
 
-    objects: ClassVar[Any] = OwnedQuerySet.as_manager()
+    objects: ClassVar = OwnedQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -214,7 +214,10 @@ def end_tokens(users: models.QuerySet[User]) -> int:
     return ApiToken.objects.filter(user__in=users, revoked_at=None).update(revoked_at=timezone.now())
 
 
-class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
+PeopleManager = models.Manager.from_queryset(UserQuerySet)
+
+
+class UserManager(BaseUserManager["User"], PeopleManager):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
