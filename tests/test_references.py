@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from extensions import registry
+from extensions.contract import Category, Delivery
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = (ROOT / "docs/requirements.md").read_text()
@@ -34,8 +37,13 @@ OF_ANOTHER_LIST = re.compile(r"(?:\"\"\"|\(|# )((?![RW])[A-Z]\d{1,2})(?=[.,;:)�
 SCENARIOS = re.compile(r"\b[Ss]cenarios? ((?:\d+(?:, | and |/)?)+)")
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@cache
+def texts() -> list[tuple[str, str]]:
     """Every text that people write: its path and its content."""
+    return list(_read())
+
+
+def _read() -> Iterator[tuple[str, str]]:
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in ELSEWHERE and (name[0] != "." or name == ".ci")]
         for name in names:
@@ -211,6 +219,33 @@ def test_what_is_known_of_a_provider_has_its_source(page):
     assert set(re.findall(r"\[(\d+)\](?!\()", body)) <= listed
     assert f"extensions/providers/{page.stem}.py" in body
     assert [name for name in files_named(text) if not exists(name)] == []
+
+
+def known_words(key):
+    """What a provider's file has a meaning for: the keys of its tables of states and errors."""
+    module = importlib.import_module(f"extensions.providers.{key}")
+    for table in vars(module).values():
+        if not isinstance(table, dict) or not table:
+            continue
+        meanings = [meaning[0] if isinstance(meaning, tuple) and meaning else meaning for meaning in table.values()]
+        if all(isinstance(meaning, Category | Delivery) for meaning in meanings):
+            yield from map(str, table)
+
+
+def test_what_the_code_knows_of_a_provider_is_on_its_page():
+    """Every state and every error code, alone or within a range: 21701–21705."""
+    seen, missing = 0, []
+    for page in PAGES:
+        body = page.read_text().partition("\n## Sources\n")[0]
+        ranges = [range(int(first), int(last) + 1) for first, last in re.findall(r"\b(\d{1,6})–(\d{1,6})\b", body)]
+        for word in known_words(page.stem):
+            seen += 1
+            alone = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", body, re.IGNORECASE)
+            if not alone and not (word.isdigit() and any(int(word) in codes for codes in ranges)):
+                missing.append((page.stem, word))
+
+    assert missing == []
+    assert seen > 300
 
 
 def test_the_index_lists_every_document():
