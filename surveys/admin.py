@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -26,10 +27,12 @@ from organizations import commitments
 from organizations.admin_base import OwnedAdmin, OwnedStackedInline, Role, current_user
 from surveys import conversation, services
 from surveys.models import Question, Survey
+from surveys.question_types import TYPES
 
 COPIED = gettext_noop("copied")
 TEXTED = ("url", "reference_parameter", "thank_you", "retries", "wait_hours")  # of a survey: what people get, and where
 QUESTIONS_CHANGED = gettext_noop("changed the questions")
+ANSWERED = ("required", "error_text")  # fields of every question that waits for an answer
 
 
 class TextArea(UnfoldAdminTextareaWidget):
@@ -51,6 +54,12 @@ class QuestionForm(forms.ModelForm):
 
     class Meta:
         widgets: ClassVar = {"text": TextArea(), "choices": TextArea(4), "error_text": TextArea()}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind" in self.fields:  # the script shows what the type takes (surveys.js)
+            shown = {code: [*kind.fields, *(ANSWERED if kind.is_asked else ())] for code, kind in TYPES.items()}
+            self.fields["kind"].widget.attrs["data-fields-of"] = json.dumps(shown)
 
     def clean_choices(self) -> str:
         """One label on each line, without empty lines."""
@@ -256,7 +265,7 @@ class SurveyAdmin(OwnedAdmin):
 
     @admin.display(description=_("questions"))
     def number_of_questions(self, row: Survey) -> int:
-        return sum(question.kind != conversation.Kind.STATEMENT for question in row.questions.all())
+        return sum(question.type.is_asked for question in row.questions.all())
 
     @admin.display(description=_("what the survey receives"))
     def example(self, row: Survey) -> str:

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from organizations.ids import new_id
 from organizations.models import Owned, User
-from surveys import conversation
-from surveys.conversation import Kind
+from surveys import conversation, question_types
+from surveys.question_types import TYPES, Kind, QuestionType
 
 LONGEST_WAIT = 336  # hours
 HOURS = 72  # how long a survey by text waits for a reply
@@ -93,7 +93,7 @@ class Question(models.Model):
 
     survey = models.ForeignKey(Survey, models.CASCADE, related_name="questions", verbose_name=_("survey"))
     position = models.PositiveSmallIntegerField(_("position"), default=0)
-    kind = models.CharField(_("type"), max_length=12, choices=Kind.choices, default=Kind.NPS)
+    kind = models.CharField(_("type"), max_length=12, choices=question_types.offered, default=str(Kind.NPS))
     text = models.CharField(_("question"), max_length=600)
     choices = models.TextField(
         _("choices"),
@@ -123,11 +123,15 @@ class Question(models.Model):
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def type(self) -> QuestionType:
+        return TYPES[self.kind]
+
     def spoken(self) -> conversation.Question:
         """The question as the engine knows it."""
         labels = (line.strip() for line in self.choices.splitlines())
         return conversation.Question(
-            kind=Kind(self.kind),
+            kind=self.type,
             text=self.text,
             choices=tuple(label for label in labels if label),
             required=self.required,

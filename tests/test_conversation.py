@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from surveys import conversation
 from surveys.conversation import (
-    LONGEST_ANSWER,
-    WITH_CHOICES,
     Flaw,
     Kind,
     NotUnderstood,
@@ -26,6 +24,7 @@ from surveys.conversation import (
     read,
     step,
 )
+from surveys.question_types import LONGEST_ANSWER, TYPES
 
 NPS = Question(Kind.NPS, "How likely are you to recommend us, 0 to 10?")
 WAIT = Question(Kind.CHOICE, "How was the wait?", ("Short", "Fine", "Too long"))
@@ -426,16 +425,17 @@ REPLIES = (
 BOUNDS = st.none() | st.integers(-2_147_483_648, 2_147_483_647)
 
 
-ANSWERABLE = tuple(kind for kind in Kind if kind != Kind.STATEMENT)
+EVERY_TYPE = tuple(TYPES.values())
+ANSWERABLE = tuple(kind for kind in EVERY_TYPE if kind != Kind.STATEMENT)
 
 
 @st.composite
-def questions(draw, kinds=tuple(Kind)):
+def questions(draw, kinds=EVERY_TYPE):
     kind = draw(st.sampled_from(kinds))
     return Question(
         kind=kind,
         text=draw(st.text(min_size=1, max_size=30)),
-        choices=tuple(draw(st.lists(LABELS, max_size=12))) if kind in WITH_CHOICES else (),
+        choices=tuple(draw(st.lists(LABELS, max_size=12))) if kind in (Kind.CHOICE, Kind.CHOICES) else (),
         required=draw(st.booleans()),
         minimum=draw(BOUNDS) if kind == Kind.NUMBER else None,
         maximum=draw(BOUNDS) if kind == Kind.NUMBER else None,

@@ -1,13 +1,6 @@
 // The form of a survey: each question shows only the fields that its type has. Without it all are shown.
 "use strict";
 
-const FIELDS_OF = {
-  choice: ["choices", "required", "error_text"],
-  choices: ["choices", "required", "error_text"],
-  number: ["minimum", "maximum", "required", "error_text"],
-  statement: [],
-};
-const FIELDS_OF_OTHERS = ["required", "error_text"];
 const OPTIONAL_FIELDS = ["choices", "minimum", "maximum", "required", "error_text"];
 const NOT_SENT = ["choices", "minimum", "maximum"]; // hidden, they must be empty: a disabled field is not sent
 
@@ -16,7 +9,7 @@ function showWhatTheTypeHas(question) {
   if (!kind) {
     return;
   }
-  const shown = FIELDS_OF[kind.value] || FIELDS_OF_OTHERS;
+  const shown = JSON.parse(kind.dataset.fieldsOf)[kind.value]; // from surveys/question_types.py
   for (const name of OPTIONAL_FIELDS) {
     const input = question.querySelector(`[name$=-${name}]`);
     const isShown = shown.includes(name);
