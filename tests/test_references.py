@@ -76,11 +76,7 @@ def files_named(text: str) -> list[str]:
 
 
 def exists(name: str) -> bool:
-    """A path, or the bare name of a module: which folder of its app it is in, is the app's own affair."""
-    if "/" in name:
-        return (ROOT / name).exists()
-    apps = (app for app in ROOT.iterdir() if (app / "__init__.py").exists() and app.name != "tests")
-    return (ROOT / name).exists() or any(path.exists() for app in apps for path in app.rglob(name))
+    return (ROOT / name).exists()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from django.db import models
@@ -51,12 +51,12 @@ class MomentField(models.DateTimeField):
 
 
 class DistributionQuerySet(OwnedQuerySet):
-    def stuck(self) -> DistributionQuerySet:
+    def stuck(self) -> Self:
         """Those that do not go on, or will not begin, before somebody has done something."""
         running = (Distribution.State.SCHEDULED, Distribution.State.LAUNCHING, Distribution.State.SENDING)
         return self.filter(~models.Q(problem="") & models.Q(state__in=running) | models.Q(edited_at__isnull=False))
 
-    def planned(self) -> DistributionQuerySet:
+    def planned(self) -> Self:
         """Those with a plan, the first to come first: waiting for their time, or being changed (`editing.py`).
 
         `planned_list` and `planned_survey` are what the plan of one that is being changed has, None for the others.
@@ -73,7 +73,7 @@ class DistributionQuerySet(OwnedQuerySet):
             .order_by("begins", "pk")
         )
 
-    def with_answers(self) -> DistributionQuerySet:
+    def with_answers(self) -> Self:
         """With what `answers_until` reads, in the same query: a list would otherwise ask once for every row."""
         now = timezone.now()
         replied = Distribution.conversations.rel.related_model._default_manager  # neither model can be imported here
@@ -148,7 +148,7 @@ class Distribution(Owned):
     )
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
 
-    objects: ClassVar[Any] = DistributionQuerySet.as_manager()
+    objects: ClassVar = DistributionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("distribution")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -17,7 +17,7 @@ from surveys.models import Question
 
 
 class DoubtQuerySet(OwnedQuerySet):
-    def undecided(self) -> DoubtQuerySet:
+    def undecided(self) -> Self:
         """What waits for a decision. Whoever has opted out since, in whatever way, has decided it themselves."""
         since = OptOut.objects.filter(
             Q(ended_at=None) | Q(created_at__gte=OuterRef("created_at")),
@@ -54,7 +54,7 @@ class Doubt(Owned):
     decided_at = models.DateTimeField(_("decided"), null=True)
     decided_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("decided by"))
 
-    objects: ClassVar[Any] = DoubtQuerySet.as_manager()
+    objects: ClassVar = DoubtQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("reply awaiting a decision")

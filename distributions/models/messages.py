@@ -70,7 +70,7 @@ class Message(Owned):
     settled_at = models.DateTimeField(_("settled"), null=True)
     clicked_at = models.DateTimeField(_("opened the link"), null=True)
 
-    objects: ClassVar[Any] = MessageQuerySet.as_manager()
+    objects: ClassVar = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("message")
