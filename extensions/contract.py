@@ -192,6 +192,42 @@ class Unreadable(ProviderError):
         self.reason = reason
 
 
+class Again(enum.Enum):
+    """Whether a message is sent again after an answer that does not accept it."""
+
+    LATER = "later"  # certainly nothing was taken
+    NEVER = "never"  # refused for good
+    UNCLEAR = "unclear"  # it may have been taken: never blindly
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What an answer means for the message, and why."""
+
+    again: Again
+    category: Category = Category.UNKNOWN
+
+
+# What an HTTP status means by itself, the same for every provider; a provider whose documentation says otherwise has a
+# table of its own, which goes first. The rule behind it: nothing is sent again unless certainly nothing was taken, so
+# whatever may come from a machine on the way (a time-out, a redirect, a server error) is unclear.
+HTTP_LADDER: Mapping[int, Rung] = {
+    401: Rung(Again.NEVER, Category.AUTH_FAILED),
+    402: Rung(Again.NEVER, Category.INSUFFICIENT_BALANCE),
+    403: Rung(Again.NEVER, Category.AUTH_FAILED),
+    408: Rung(Again.UNCLEAR),
+    429: Rung(Again.LATER, Category.RATE_LIMITED),
+}
+OTHER_REFUSAL = Rung(Again.NEVER)  # any other 4xx
+OTHER_ANSWER = Rung(Again.UNCLEAR)  # whatever is neither 2xx nor 4xx
+CLOSED_FOR_NOW = Rung(Again.LATER, Category.TRANSIENT)  # 503 that says when to come back
+
+
+def bounded(wait: float) -> float:
+    """Seconds to wait as a provider says, neither in the past nor for longer than anybody waits."""
+    return min(max(0.0, wait), LONGEST_WAIT)
+
+
 def _find(headers: Mapping[str, str], name: str) -> str:
     wanted = name.lower()
     for key, value in headers.items():
@@ -345,12 +381,12 @@ class ApiResponse:
         """
         said = self.header("Retry-After").strip()
         if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?", said):
-            return min(max(0.0, float(said)), LONGEST_WAIT)
+            return bounded(float(said))
         try:
             wait = _http_date(said) - _http_date(self.header("Date"))
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
-        return min(max(0.0, wait.total_seconds()), LONGEST_WAIT)
+        return bounded(wait.total_seconds())
 
 
 def _http_date(value: str) -> datetime:
@@ -569,6 +605,7 @@ class Provider:
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)  # others are answered 405
     repeats_unsigned: ClassVar[bool] = False  # a call refused as UNSIGNED comes again, signed, if it is answered 5xx
     answers_help: ClassVar[frozenset[str]] = frozenset()  # the words, in lower case, that it answers by itself
+    http_ladder: ClassVar[Mapping[int, Rung]] = {}  # where the provider's documentation says otherwise than HTTP_LADDER
     mixes_routes: ClassVar[bool] = False  # reports and inbound messages come by either route; their shape decides
 
     class Credentials(forms.Form):
@@ -609,6 +646,46 @@ class Provider:
     def parse_send(self, response: ApiResponse) -> SendResult:
         """Raises Refused, NotTaken or Unclear."""
         raise NotImplementedError
+
+    @classmethod
+    def http_error(
+        cls,
+        response: ApiResponse,
+        detail: str = "",
+        *,
+        said: Rung | None = None,
+        wait: float | None = None,
+        blocked: bool = False,
+    ) -> Refused | NotTaken | Unclear | None:
+        """What the status of an answer means for the whole request; None for 2xx, where the body tells.
+
+        `detail` are the provider's words. `said` is what the body says where it is more precise: it counts for a status
+        that refuses, since any other may be of a machine on the way. `wait` are the seconds that the body asks for
+        where there is no Retry-After.
+        """
+        status, detail = response.status, detail or f"HTTP {response.status}"
+        rung = cls.http_ladder.get(status) or HTTP_LADDER.get(status)
+        if rung is None and 200 <= status < 300:
+            return None
+        rung = rung or (OTHER_REFUSAL if 400 <= status < 500 else OTHER_ANSWER)
+        wait = response.retry_after if response.retry_after is not None or wait is None else bounded(wait)
+        if status == 503 and wait is not None:
+            rung = CLOSED_FOR_NOW
+        if rung.again is Again.NEVER and said is not None:
+            rung = said
+        if rung.again is Again.LATER:
+            return NotTaken(detail, retry_after=wait, category=rung.category)
+        if rung.again is Again.UNCLEAR:
+            return Unclear(detail)
+        return Refused(rung.category, detail, blocked=blocked)
+
+    @classmethod
+    def lookup_error(cls, response: ApiResponse, detail: str = "") -> NotTaken | Unclear | None:
+        """The same for the answer to a look-up: whatever is neither 200 nor "later" says nothing of the message."""
+        if response.status == 200:
+            return None
+        error = cls.http_error(response, detail)
+        return error if isinstance(error, NotTaken) else Unclear(detail or f"HTTP {response.status}")
 
     def build_batch(self, messages: Sequence[OutboundSms]) -> ApiRequest:
         """One request for up to `batch_size` messages; only where batch_size > 1."""
@@ -689,6 +766,26 @@ class Provider:
     def webhook_response(cls, kind: str) -> HttpResponse:
         """What the provider expects to hear once a callback of this kind ("status" or "message") is kept."""
         return HttpResponse(b"", content_type="text/plain")
+
+
+def one_by_one(
+    messages: Sequence[OutboundSms], read: Callable[[OutboundSms], SendResult]
+) -> list[SendResult | ProviderError]:
+    """The outcome of each message of a batch that was answered: what `read` returns for it, or raises."""
+    outcomes: list[SendResult | ProviderError] = []
+    for sms in messages:
+        try:
+            outcomes.append(read(sms))
+        except ProviderError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def refused_together(faults: Mapping[int, Refused], count: int) -> list[SendResult | ProviderError]:
+    """The outcome of a request of `count` messages of which none was taken, for the fault of some: their places."""
+    return [
+        faults.get(place) or NotTaken("refused together with another message", blameless=True) for place in range(count)
+    ]
 
 
 def self_test_id(now: datetime) -> str:

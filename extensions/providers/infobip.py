@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
+    Again,
     ApiRequest,
     ApiResponse,
     Category,
@@ -35,6 +36,7 @@ from extensions.contract import (
     Provider,
     ProviderError,
     Refused,
+    Rung,
     SecretField,
     SenderKind,
     SendResult,
@@ -45,8 +47,11 @@ from extensions.contract import (
     WebhookRequest,
     basic_authorization,
     basic_credentials,
+    one_by_one,
+    refused_together,
     self_test_id,
 )
+from extensions.reading import object_of
 from extensions.senders import e164, plain_sender
 
 MAX_VALIDITY = 48 * 60  # minutes
@@ -112,7 +117,6 @@ ERRORS: Mapping[int, Category] = {  # the `error` of a report; refines the categ
     }.items()
     for code in codes
 }
-HTTP_CATEGORIES = {401: Category.AUTH_FAILED, 403: Category.AUTH_FAILED, 404: Category.AUTH_FAILED}
 VIOLATIONS = (  # what the property named by a violation tells
     (re.compile(r"\bto$"), Category.INVALID_RECIPIENT),
     (re.compile(r"\b(sender|from)$"), Category.INVALID_SENDER),
@@ -212,6 +216,7 @@ class Infobip(Provider):
         SenderKind.SHORT_CODE: 100.0,
         SenderKind.ALPHANUMERIC: 100.0,
     }
+    http_ladder: ClassVar = {404: Rung(Again.NEVER, Category.AUTH_FAILED)}  # wrong base URL
     refuses_repeats = True  # by messageId, with status 23
 
     class Credentials(forms.Form):
@@ -294,18 +299,19 @@ class Infobip(Provider):
         return ApiRequest("POST", self._url("/sms/3/messages"), headers=self._headers, json=content)
 
     def parse_send(self, response: ApiResponse) -> SendResult:
-        if not 200 <= response.status < 300:
-            raise _error(response)
+        if error := self._error(response):
+            raise error
         entries = _entries(response)
         if len(entries) != 1:
             raise Unclear(f"HTTP {response.status} with {len(entries)} messages instead of one")
         return _accepted(entries[0], "", repeated=True)
 
     def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
-        if response.status == 400:
-            return _refused_batch(response, messages)
-        if not 200 <= response.status < 300:
-            raise _error(response)
+        if error := self._error(response):
+            blamed = _blamed(response, error, len(messages)) if response.status == 400 else {}
+            if not blamed:
+                raise error
+            return refused_together(blamed, len(messages))
         entries = _entries(response)
         by_id = {_text(entry["messageId"]): entry for entry in entries if _text(entry.get("messageId"))}
         by_number: dict[str, list[dict[str, Any]]] = {}
@@ -313,16 +319,23 @@ class Infobip(Provider):
             if not _text(entry.get("messageId")):
                 number = _text(entry.get("destination")) or _text(entry.get("to"))
                 by_number.setdefault(number.removeprefix("+"), []).append(entry)
-        results: list[SendResult | ProviderError] = []
-        for sms in messages:
+
+        def read(sms: OutboundSms) -> SendResult:
             named = [by_id[sms.reference]] if sms.reference in by_id else by_number.get(sms.to.removeprefix("+"), [])
-            try:
-                if len(named) != 1:
-                    raise Unclear("the answer does not name this message")
-                results.append(_accepted(named[0], sms.reference, repeated=sms.repeated))
-            except ProviderError as error:
-                results.append(error)
-        return results
+            if len(named) != 1:
+                raise Unclear("the answer does not name this message")
+            return _accepted(named[0], sms.reference, repeated=sms.repeated)
+
+        return one_by_one(messages, read)
+
+    @classmethod
+    def _error(cls, response: ApiResponse) -> Refused | NotTaken | Unclear | None:
+        """What an answer other than 2xx means for the whole request."""
+        data = object_of(response)
+        violated = (_violated(name) for name, _why in _violations(data)) if response.status == 400 else ()
+        category = next((found for found in violated if found is not Category.UNKNOWN), None)
+        said = Rung(Again.NEVER, category) if category else None
+        return cls.http_error(response, _detail(data, response.status), said=said)
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -364,10 +377,8 @@ class Infobip(Provider):
         return ApiRequest("GET", self._url(f"/sms/3/logs?{query}"), headers=self._headers)
 
     def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
-        if response.status == 429:
-            raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
-        if response.status != 200:
-            raise Unclear(f"HTTP {response.status}")
+        if error := self.lookup_error(response):
+            raise error
         results = response.object().get("results")
         if not isinstance(results, list):
             raise Unclear("HTTP 200 without results")
@@ -549,47 +560,14 @@ def _violated(name: str) -> Category:
     return next((category for pattern, category in VIOLATIONS if pattern.search(name)), Category.UNKNOWN)
 
 
-def _error(response: ApiResponse) -> ProviderError:
-    """What an answer other than 2xx means for the whole request."""
-    try:
-        data = response.object()
-    except Unclear:
-        data = {}
-    detail = _detail(data, response.status)
-    if response.status == 429:
-        return NotTaken(detail, retry_after=response.retry_after, category=Category.RATE_LIMITED)
-    if response.status == 503 and response.header("Retry-After"):
-        return NotTaken(detail, retry_after=response.retry_after)
-    if response.status >= 500 or response.status < 400 or response.status == 408:
-        return Unclear(detail)
-    category = HTTP_CATEGORIES.get(response.status, Category.UNKNOWN)
-    if response.status == 400:
-        categories = [_violated(name) for name, _why in _violations(data)]
-        category = next((found for found in categories if found is not Category.UNKNOWN), Category.UNKNOWN)
-    return Refused(category, detail)
-
-
-def _refused_batch(response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
-    """One bad message has the whole batch refused: the others were certainly not taken. Raises Refused."""
-    problem = _error(response)
-    try:
-        violations = _violations(response.object())
-    except Unclear:
-        violations = []
-    blamed: dict[int, Category] = {}
-    for name, _why in violations:
+def _blamed(response: ApiResponse, refusal: ProviderError, count: int) -> dict[int, Refused]:
+    """The messages that a refusal of the whole batch blames, by their places in it."""
+    blamed: dict[int, Refused] = {}
+    for name, _why in _violations(object_of(response)):
         place = re.match(r"messages\[([0-9]{1,6})\]", name)
-        if place and int(place[1]) < len(messages):
-            blamed.setdefault(int(place[1]), _violated(name))
-    if not blamed:
-        raise problem
-    detail = problem.detail if isinstance(problem, Refused) else ""
-    return [
-        Refused(blamed[index], detail)
-        if index in blamed
-        else NotTaken("refused together with another message", blameless=True)
-        for index in range(len(messages))
-    ]
+        if place and int(place[1]) < count:
+            blamed.setdefault(int(place[1]), Refused(_violated(name), getattr(refusal, "detail", "")))
+    return blamed
 
 
 def _results(request: WebhookRequest) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
+    Again,
     ApiRequest,
     ApiResponse,
     Category,
@@ -40,6 +41,7 @@ from extensions.contract import (
     Provider,
     ProviderError,
     Refused,
+    Rung,
     SecretField,
     SenderKind,
     SendResult,
@@ -50,8 +52,10 @@ from extensions.contract import (
     WebhookRequest,
     basic_authorization,
     basic_credentials,
+    one_by_one,
     self_test_id,
 )
+from extensions.reading import object_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,16 +120,15 @@ GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED}
 
 # `status` in the body of a refused request.
 API_ERRORS = {
-    106000: Category.TRANSIENT,
-    106100: Category.AUTH_FAILED,
-    106101: Category.AUTH_FAILED,
-    106200: Category.AUTH_FAILED,  # platform ID
-    106201: Category.AUTH_FAILED,  # platform partner ID
-    106202: Category.UNKNOWN,  # currency
-    106300: Category.AUTH_FAILED,  # no gate
-    106301: Category.AUTH_FAILED,  # gate unavailable
+    106000: Rung(Again.LATER, Category.TRANSIENT),
+    106100: Rung(Again.NEVER, Category.AUTH_FAILED),
+    106101: Rung(Again.NEVER, Category.AUTH_FAILED),
+    106200: Rung(Again.NEVER, Category.AUTH_FAILED),  # platform ID
+    106201: Rung(Again.NEVER, Category.AUTH_FAILED),  # platform partner ID
+    106202: Rung(Again.NEVER),  # currency
+    106300: Rung(Again.NEVER, Category.AUTH_FAILED),  # no gate
+    106301: Rung(Again.NEVER, Category.AUTH_FAILED),  # gate unavailable
 }
-HTTP_ERRORS = {401: Category.AUTH_FAILED, 403: Category.AUTH_FAILED, 404: Category.AUTH_FAILED}
 
 # `status` in the body of a refused look at the gate. Gate API 1.2
 GATE_ERRORS: dict[int, Text] = {
@@ -202,6 +205,10 @@ class LinkMobility(Provider):
         "password can make such a call."
     )
     webhook_methods = ("POST", "PUT")
+    http_ladder: ClassVar = {
+        204: Rung(Again.UNCLEAR),  # answers a request that wanted no answer: ours always does
+        404: Rung(Again.NEVER, Category.AUTH_FAILED),  # wrong host or path
+    }
     mixes_routes = True
     host_patterns = HOST_PATTERNS
     batch_size = BATCH
@@ -335,7 +342,8 @@ class LinkMobility(Provider):
         return self._post("/sms/send", {**self._message(sms), **self._shared(sms.validity)})
 
     def parse_send(self, response: ApiResponse) -> SendResult:
-        _raise_unless_answered(response)
+        if error := self._error(response):
+            raise error
         return _result(response.object())
 
     def build_batch(self, messages: Sequence[OutboundSms]) -> ApiRequest:
@@ -344,20 +352,25 @@ class LinkMobility(Provider):
 
     def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
         """The answer's entries are found by our reference: their order is not promised."""
-        _raise_unless_answered(response)
+        if error := self._error(response):
+            raise error
         entries = response.json()
         if not isinstance(entries, list):
             raise Unclear(f"HTTP {response.status} with an unreadable body")
         answers = {_text(entry.get("refId")): entry for entry in entries if isinstance(entry, dict)}
-        results: list[SendResult | ProviderError] = []
-        for sms in messages:
-            try:
-                if not sms.reference or sms.reference not in answers:
-                    raise Unclear("the answer does not name this message")
-                results.append(_result(answers[sms.reference]))
-            except ProviderError as error:
-                results.append(error)
-        return results
+
+        def read(sms: OutboundSms) -> SendResult:
+            if not sms.reference or sms.reference not in answers:
+                raise Unclear("the answer does not name this message")
+            return _result(answers[sms.reference])
+
+        return one_by_one(messages, read)
+
+    @classmethod
+    def _error(cls, response: ApiResponse) -> Refused | NotTaken | Unclear | None:
+        """What an answer means that tells nothing of the messages, for the whole request."""
+        code = _number(object_of(response).get("status"))
+        return cls.http_error(response, _words(response), said=API_ERRORS.get(-1 if code is None else code))
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -371,7 +384,7 @@ class LinkMobility(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         """The gate's own password is in the answer: nothing of it is repeated."""
-        data = _object(response)
+        data = object_of(response)
         if response.status == 200 and data:
             return Check(
                 ok=True,
@@ -518,36 +531,11 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 10**9 else None
 
 
-def _object(response: ApiResponse) -> dict[str, Any]:
-    try:
-        return response.object()
-    except Unclear:
-        return {}
-
-
 def _words(response: ApiResponse) -> str:
-    data = _object(response)
+    data = object_of(response)
     code = _number(data.get("status"))
     words = (str(code) if code is not None else "", _text(data.get("description")))
     return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
-
-
-def _raise_unless_answered(response: ApiResponse) -> None:
-    """Raises Refused, NotTaken or Unclear for the whole request unless the answer tells of its messages."""
-    status, words = response.status, _words(response)
-    if status == 429:
-        raise NotTaken(words, retry_after=response.retry_after, category=Category.RATE_LIMITED)
-    if status == 503 and response.retry_after is not None:
-        raise NotTaken(words, retry_after=response.retry_after)
-    if status >= 500 or status in (204, 408):  # 204 answers a request that wanted no answer: ours always does
-        raise Unclear(words)
-    if 200 <= status < 300:
-        return
-    code = _number(_object(response).get("status"))
-    category = API_ERRORS.get(code if code is not None else -1, HTTP_ERRORS.get(status, Category.UNKNOWN))
-    if category is Category.TRANSIENT:
-        raise NotTaken(words)
-    raise Refused(category, words)
 
 
 def _result(answer: dict[str, Any]) -> SendResult:

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -26,6 +25,7 @@ from extensions import json_web_tokens, senders
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
+    Again,
     ApiRequest,
     ApiResponse,
     Category,
@@ -40,8 +40,8 @@ from extensions.contract import (
     NotTaken,
     OutboundSms,
     Provider,
-    ProviderError,
     Refused,
+    Rung,
     SecretField,
     SenderKind,
     SendResult,
@@ -52,6 +52,7 @@ from extensions.contract import (
     WebhookRequest,
     self_test_id,
 )
+from extensions.reading import object_of
 
 BASE_URL = "https://rest.messagebird.com"
 AUTHORIZATION = "AccessKey {}"
@@ -76,11 +77,6 @@ ERRORS = {
     99: Category.TRANSIENT,  # internal
 }
 INTERNAL_ERROR = 99
-STATUS_ERRORS = {
-    401: Category.AUTH_FAILED,
-    402: Category.INSUFFICIENT_BALANCE,
-    403: Category.AUTH_FAILED,
-}
 PARAMETERS = {  # the parameter that an error 9 or 10 names
     "recipient": Category.INVALID_RECIPIENT,
     "recipients": Category.INVALID_RECIPIENT,
@@ -252,7 +248,7 @@ class MessageBird(Provider):
         return self._request("POST", "/messages", content)
 
     def parse_send(self, response: ApiResponse) -> SendResult:
-        if error := _http_error(response):
+        if error := self._error(response):
             raise error
         data = response.object()
         recipient = _first_recipient(data)
@@ -268,6 +264,12 @@ class MessageBird(Provider):
             segments=parts if isinstance(parts, int) and not isinstance(parts, bool) and parts > 0 else None,
             status=status if status in GOOD else Delivery.QUEUED,
         )
+
+    @classmethod
+    def _error(cls, response: ApiResponse) -> Refused | NotTaken | Unclear | None:
+        """What an answer other than 2xx means: the first of its errors decides, all of them are told."""
+        errors = _errors(response)
+        return cls.http_error(response, _told(errors), said=_said(errors[0]) if errors else None)
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -332,11 +334,8 @@ class MessageBird(Provider):
         return self._request("GET", f"/messages?{urlencode(query)}")
 
     def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
-        error = _http_error(response)
-        if isinstance(error, NotTaken | Unclear):
+        if error := self.lookup_error(response, _told(_errors(response))):
             raise error
-        if error:
-            raise Unclear(f"the look-up failed: {error}"[:200])
         data = response.object()
         items = data.get("items")
         if not isinstance(items, list):
@@ -471,38 +470,26 @@ class MessageBird(Provider):
         return HttpResponse(b"OK", content_type="text/plain")
 
 
-def _http_error(response: ApiResponse) -> ProviderError | None:
-    """What an answer other than 2xx means; None for 2xx."""
-    if 200 <= response.status < 300:
-        return None
-    if response.status == 429:
-        return NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
-    if response.status == 503 and response.retry_after is not None:
-        return NotTaken("HTTP 503", retry_after=response.retry_after)
-    if not 400 <= response.status < 500:
-        return Unclear(f"HTTP {response.status}")
-    try:
-        errors = response.object().get("errors")
-    except Unclear:
-        errors = None
-    errors = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-    if not errors:
-        return Refused(STATUS_ERRORS.get(response.status, Category.UNKNOWN), f"HTTP {response.status}")
-    return _refusal(response.status, errors)
+def _errors(response: ApiResponse) -> list[dict[str, Any]]:
+    """The errors that an answer lists; it has none of its own where it comes from a machine on the way."""
+    listed = object_of(response).get("errors") if 400 <= response.status < 500 else None
+    return [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
 
 
-def _refusal(status: int, errors: Sequence[dict[str, Any]]) -> ProviderError:
-    """The first error decides, all of them are told."""
-    words = "; ".join(f"{_plain(error.get('code'))}: {_plain(error.get('description'))}" for error in errors)[:200]
-    code = _plain(errors[0].get("code"))
+def _told(errors: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{_plain(error.get('code'))}: {_plain(error.get('description'))}" for error in errors)[:200]
+
+
+def _said(error: dict[str, Any]) -> Rung | None:
+    """What an error says beyond the status of the answer, None if that is nothing."""
+    code = _plain(error.get("code"))
     number = int(code) if re.fullmatch("[0-9]{1,4}", code) else 0
     if number == INTERNAL_ERROR:
-        return Unclear(words)
-    category = ERRORS.get(number) or Category.UNKNOWN
-    if category is Category.UNKNOWN:
-        named = PARAMETERS.get(_plain(errors[0].get("parameter")).lower()) if number in (9, 10) else None
-        category = named or STATUS_ERRORS.get(status, Category.UNKNOWN)
-    return Refused(category, words)
+        return Rung(Again.UNCLEAR)
+    category = ERRORS.get(number, Category.UNKNOWN)
+    if number in (9, 10):
+        category = PARAMETERS.get(_plain(error.get("parameter")).lower(), category)
+    return None if category is Category.UNKNOWN else Rung(Again.NEVER, category)
 
 
 def _first_recipient(message: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,6 @@ from extensions.contract import (
     Fault,
     InboundSms,
     InvalidSignature,
-    NotTaken,
     OutboundSms,
     Provider,
     ProviderError,
@@ -49,7 +48,10 @@ from extensions.contract import (
     Unreadable,
     WebhookCheck,
     WebhookRequest,
+    one_by_one,
+    refused_together,
 )
+from extensions.reading import object_of
 
 BASE_URL = "https://api.messagemedia.com"
 OTHER_REGIONS = ("au.app.api.sinch.com", "eu.app.api.sinch.com")  # an account lives on one host only
@@ -259,11 +261,8 @@ class MessageMedia(Provider):
         return self._request("POST", "/v1/messages", {"messages": [self._message(sms) for sms in messages]})
 
     def parse_send(self, response: ApiResponse) -> SendResult:
-        _raise_unless_answered(response)
-        if response.status == 400:
-            faults = _faults(response)
-            category, words = faults.get(0, (Category.UNKNOWN, _words(response)))
-            raise Refused(category, words)
+        if error := self.http_error(response, _words(response)):
+            raise _faults(response).get(0, error)
         messages = _messages(response)
         if len(messages) != 1:
             raise Unclear(f"HTTP {response.status} with {len(messages)} messages")
@@ -271,27 +270,19 @@ class MessageMedia(Provider):
 
     def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
         """All or nothing: one bad message keeps the whole request from being taken. The others may go again at once."""
-        _raise_unless_answered(response)
-        if response.status == 400:
-            faults = {index: fault for index, fault in _faults(response).items() if index < len(messages)}
+        if error := self.http_error(response, _words(response)):
+            faults = {place: fault for place, fault in _faults(response).items() if place < len(messages)}
             if not faults:
-                raise Refused(Category.UNKNOWN, _words(response))
-            return [
-                Refused(*faults[index])
-                if index in faults
-                else NotTaken("another message of the same request was refused", blameless=True)
-                for index in range(len(messages))
-            ]
+                raise error
+            return refused_together(faults, len(messages))
         answers = {_reference(answer): answer for answer in _messages(response)}
-        results: list[SendResult | ProviderError] = []
-        for sms in messages:
-            try:
-                if not sms.reference or sms.reference not in answers:
-                    raise Unclear("the answer does not name this message")
-                results.append(_result(answers[sms.reference]))
-            except ProviderError as error:
-                results.append(error)
-        return results
+
+        def read(sms: OutboundSms) -> SendResult:
+            if not sms.reference or sms.reference not in answers:
+                raise Unclear("the answer does not name this message")
+            return _result(answers[sms.reference])
+
+        return one_by_one(messages, read)
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -300,7 +291,7 @@ class MessageMedia(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         words = _words(response)
-        if response.status == 200 and _object(response):
+        if response.status == 200 and object_of(response):
             return Check(ok=True, detail=_("The API key and the secret are right."))
         if response.status == 403:
             return Check(
@@ -446,13 +437,6 @@ def _content(value: Any, otherwise: str) -> str:
     return value
 
 
-def _object(response: ApiResponse) -> dict[str, Any]:
-    try:
-        return response.object()
-    except Unclear:
-        return {}
-
-
 def _kind_of(sender: str) -> SenderKind:
     """What a sender is, as clean_sender stores it."""
     if not re.fullmatch("[0-9]+", sender):
@@ -539,37 +523,24 @@ def _moment(date: str) -> datetime:
 
 
 def _words(response: ApiResponse) -> str:
-    data = _object(response)
+    data = object_of(response)
     details = data.get("details")
     words = [_text(data.get("message")), *map(_text, details[:3] if isinstance(details, list) else ())]
     return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
 
 
-def _raise_unless_answered(response: ApiResponse) -> None:
-    """Raises Refused, NotTaken or Unclear for the whole request, except for 2xx and 400, which tell more."""
-    status = response.status
-    if 200 <= status < 300 or status == 400:
-        return
-    words = _words(response)
-    if status == 429:
-        raise NotTaken(words, retry_after=response.retry_after, category=Category.RATE_LIMITED)
-    if status == 503 and response.retry_after is not None:
-        raise NotTaken(words, retry_after=response.retry_after)
-    if status >= 500 or status == 408:
-        raise Unclear(words)
-    raise Refused(Category.AUTH_FAILED if status in (401, 403) else Category.UNKNOWN, words)
-
-
-def _faults(response: ApiResponse) -> dict[int, tuple[Category, str]]:
-    """What a 400 says of single messages, by their place in the request: (category, words)."""
-    details = _object(response).get("details")
+def _faults(response: ApiResponse) -> dict[int, Refused]:
+    """What a 400 says of single messages, by their place in the request."""
+    if response.status != 400:
+        return {}
+    details = object_of(response).get("details")
     found: dict[int, list[tuple[Category, str]]] = defaultdict(list)
     for detail in details if isinstance(details, list) else ():
         if pointer := POINTER.match(_text(detail)):
             category = FIELD_ERRORS.get(pointer[2], Category.UNKNOWN)
             found[int(pointer[1])].append((category, f"HTTP 400 {_text(detail)[:190]}"))
     known = (Category.UNKNOWN,)
-    return {index: min(faults, key=lambda fault: fault[0] in known) for index, faults in found.items()}
+    return {place: Refused(*min(faults, key=lambda fault: fault[0] in known)) for place, faults in found.items()}
 
 
 def _messages(response: ApiResponse) -> list[dict[str, Any]]:

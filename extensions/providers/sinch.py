@@ -22,6 +22,7 @@ from extensions import senders
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
+    Again,
     ApiRequest,
     ApiResponse,
     Category,
@@ -37,6 +38,7 @@ from extensions.contract import (
     OutboundSms,
     Provider,
     Refused,
+    Rung,
     SecretField,
     SenderKind,
     SendResult,
@@ -46,6 +48,7 @@ from extensions.contract import (
     Unreadable,
     WebhookCheck,
     WebhookRequest,
+    bounded,
     self_test_id,
 )
 
@@ -96,6 +99,11 @@ REASONS = {
 SUB_REASONS = (
     (re.compile("INACTIVE_SENDER"), Category.INVALID_SENDER),
     (re.compile("ATTACHMENT_REJECTED|MEDIA_.*|TEMPLATE_.*"), Category.REJECTED_CONTENT),
+)
+SAID = (  # the status of a refusal, what its error says in some place, and what that means; the first counts
+    (400, "sms_sender", Category.INVALID_SENDER),
+    (400, "recipient|identity", Category.INVALID_RECIPIENT),
+    (403, "billing|limit|credit", Category.INSUFFICIENT_BALANCE),
 )
 TEXT_CHANNELS = {"", "SMS", "MMS"}  # an app may carry other channels too: not ours
 PLACEHOLDERS = {  # what is kept of a message that is no text; another kind is named
@@ -155,6 +163,11 @@ class Sinch(Provider):
         SenderKind.ALPHANUMERIC: 20.0,
     }
     needs_token = True
+    http_ladder: ClassVar = {
+        302: Rung(Again.NEVER),  # the API is called at its own address, and no redirect is followed
+        404: Rung(Again.NEVER, Category.AUTH_FAILED),  # wrong project, app or region
+        501: Rung(Again.NEVER),  # wrong path or method
+    }
 
     class Credentials(forms.Form):
         client_id = forms.CharField(
@@ -286,15 +299,9 @@ class Sinch(Provider):
         )
 
     def parse_send(self, response: ApiResponse) -> SendResult:
-        status = response.status
-        if status == 429:
-            raise NotTaken(_words(response), retry_after=_retry_after(response), category=Category.RATE_LIMITED)
-        if status == 503 and (wait := _retry_after(response)) is not None:
-            raise NotTaken(_words(response), retry_after=wait)
-        if status != 501 and (status >= 500 or status == 408):
-            raise Unclear(_words(response))
-        if not 200 <= status < 300:
-            raise Refused(_category(status, response), _words(response))
+        said = _said(response)
+        if error := self.http_error(response, _words(response), said=said, wait=_wait(response)):
+            raise error
         message_id = response.object().get("message_id")
         if not isinstance(message_id, str) or not message_id:
             raise Unclear("accepted, but without a message ID")
@@ -322,9 +329,9 @@ class Sinch(Provider):
                 ),
             )
         if response.status == 429:
-            raise NotTaken(_words(response), retry_after=_retry_after(response), category=Category.RATE_LIMITED)
+            raise NotTaken(_words(response), retry_after=_wait(response), category=Category.RATE_LIMITED)
         if response.status != 200:
-            raise NotTaken(_words(response), retry_after=_retry_after(response))
+            raise NotTaken(_words(response), retry_after=_wait(response))
         data = _answer(response)
         value, expires_in = data.get("access_token"), data.get("expires_in")
         if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,8192}", value):
@@ -529,27 +536,24 @@ def _words(response: ApiResponse) -> str:
     return " ".join([f"HTTP {response.status}", *filter(None, map(_text, words))])[:200]
 
 
-def _retry_after(response: ApiResponse) -> float | None:
+def _wait(response: ApiResponse) -> float | None:
     """Seconds to wait, from the header or from the RetryInfo in the body."""
     if response.retry_after is not None:
         return response.retry_after
     details = _within(_answer(response, {}), "error", "details")
     for detail in details if isinstance(details, list) else ():
         if delay := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s", _text(_within(detail, "retryDelay"))):
-            return float(delay[1])
+            return bounded(float(delay[1]))
     return None
 
 
-def _category(status: int, response: ApiResponse) -> Category:
-    """https://developers.sinch.com/docs/conversation/api-reference/"""
+def _said(response: ApiResponse) -> Rung | None:
+    """What the words of an error add to its status. https://developers.sinch.com/docs/conversation/api-reference/"""
     error = str(_within(_answer(response, {}), "error")).lower()
-    if status == 400:
-        if "sms_sender" in error:
-            return Category.INVALID_SENDER
-        return Category.INVALID_RECIPIENT if re.search("recipient|identity", error) else Category.UNKNOWN
-    if status == 403 and re.search("billing|limit|credit", error):
-        return Category.INSUFFICIENT_BALANCE
-    return Category.AUTH_FAILED if status in (401, 403, 404) else Category.UNKNOWN  # 404: wrong project, app or region
+    for status, pattern, category in SAID:
+        if response.status == status and re.search(pattern, error):
+            return Rung(Again.NEVER, category)
+    return None
 
 
 def _failure(reason: Any) -> tuple[Delivery, Category, str]:

@@ -21,6 +21,7 @@ from extensions.contract import (
     SELF_TEST,
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
+    Again,
     ApiRequest,
     ApiResponse,
     Category,
@@ -37,6 +38,7 @@ from extensions.contract import (
     Provider,
     ProviderError,
     Refused,
+    Rung,
     SecretField,
     SenderKind,
     SendResult,
@@ -101,7 +103,6 @@ ERRORS: Mapping[int, Category] = {  # https://www.twilio.com/docs/api/errors
     }.items()
     for code in codes
 }
-STATUS_CATEGORIES = {401: Category.AUTH_FAILED, 403: Category.AUTH_FAILED, 404: Category.AUTH_FAILED}
 VALIDITY_RAN_OUT = 30036
 BLOCKED = 30004  # by the carrier or the handset: not the person's word to us
 
@@ -202,6 +203,7 @@ class Twilio(Provider):
     webhook_secrets = ("auth_token",)
     account_fields = ("account_sid",)
     host_patterns = (r"api\.twilio\.com",)
+    http_ladder: ClassVar = {404: Rung(Again.NEVER, Category.AUTH_FAILED)}  # the Account SID is part of the address
     max_in_flight = 10
     # Twilio queues what a number cannot carry yet (1 a second in the US and Canada, about 10 elsewhere).
     messages_per_second: ClassVar[Mapping[SenderKind, float]] = {
@@ -298,8 +300,8 @@ class Twilio(Provider):
         return ApiRequest("POST", f"{self._account_url}/Messages.json", auth=self._auth, form=form)
 
     def parse_send(self, response: ApiResponse) -> SendResult:
-        if not 200 <= response.status < 300:
-            raise _error(response)
+        if error := self._error(response):
+            raise error
         data = response.object()
         sid = data.get("sid")
         if not isinstance(sid, str) or not sid:
@@ -315,6 +317,16 @@ class Twilio(Provider):
         segments = _code(data.get("num_segments"))  # "0" until a messaging service has chosen the number
         return SendResult(sid, segments or None, Delivery.QUEUED if status is Delivery.UNKNOWN else status)
 
+    @classmethod
+    def _error(cls, response: ApiResponse) -> Refused | NotTaken | Unclear | None:
+        """What an answer other than 2xx means."""
+        code, detail = _told(response)
+        category = ERRORS.get(code or 0)
+        again = Again.LATER if category is Category.RATE_LIMITED else Again.NEVER
+        return cls.http_error(
+            response, detail, said=Rung(again, category) if category else None, blocked=code == BLOCKED
+        )
+
     # --- credentials --------------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
@@ -322,7 +334,7 @@ class Twilio(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         if response.status != 200:
-            return _failed_check(response)
+            return _failed_check(response, self._error(response))
         try:
             data = response.object()
         except Unclear:
@@ -367,10 +379,8 @@ class Twilio(Provider):
 
     def parse_lookup(self, response: ApiResponse, sms: OutboundSms) -> LookUp:
         """Found if a message with this very text was made for this number since the attempt."""
-        if response.status == 429:
-            raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
-        if response.status != 200:
-            raise Unclear(f"HTTP {response.status}")
+        if error := self.lookup_error(response):
+            raise error
         data = response.object()
         messages = data.get("messages")
         if not isinstance(messages, list):
@@ -541,28 +551,19 @@ def _detail(code: int | None, message: object, otherwise: str = "") -> str:
     return ": ".join(part for part in parts if part) or otherwise
 
 
-def _error(response: ApiResponse) -> ProviderError:
-    """What an answer other than 2xx means: the classic error body, or RFC 9457's."""
+def _told(response: ApiResponse) -> tuple[int | None, str]:
+    """The code of an error body, the classic one or RFC 9457's, and both code and words."""
     try:
         data = response.object()
     except Unclear:
         data = {}
     code = _code(data.get("code"))
     message = data.get("message") or data.get("detail") or data.get("title")
-    detail = _detail(code, message, f"HTTP {response.status}")
-    if response.status == 429 or (ERRORS.get(code or 0) is Category.RATE_LIMITED and response.status < 500):
-        return NotTaken(detail, retry_after=response.retry_after, category=Category.RATE_LIMITED)
-    if response.status == 503 and response.header("Retry-After"):
-        return NotTaken(detail, retry_after=response.retry_after)
-    if response.status >= 500 or response.status < 400 or response.status == 408:
-        return Unclear(detail)
-    category = ERRORS.get(code or 0) or STATUS_CATEGORIES.get(response.status, Category.UNKNOWN)
-    return Refused(category, detail, blocked=code == BLOCKED)
+    return code, _detail(code, message, f"HTTP {response.status}")
 
 
-def _failed_check(response: ApiResponse) -> Check:
-    problem = _error(response)
-    detail = str(getattr(problem, "detail", ""))
+def _failed_check(response: ApiResponse, problem: ProviderError | None) -> Check:
+    _code_of_it, detail = _told(response)
     if response.status == 401:
         explained: Text = _("Twilio refused the Account SID or the Auth Token (%(detail)s).")
     elif response.status == 404:

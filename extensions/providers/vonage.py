@@ -22,6 +22,7 @@ from extensions import json_web_tokens, senders
 from extensions.contract import (
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
+    Again,
     ApiRequest,
     ApiResponse,
     Category,
@@ -36,6 +37,7 @@ from extensions.contract import (
     OutboundSms,
     Provider,
     Refused,
+    Rung,
     SecretField,
     SenderKind,
     SendResult,
@@ -44,8 +46,10 @@ from extensions.contract import (
     Unreadable,
     WebhookCheck,
     WebhookRequest,
+    bounded,
     self_test_id,
 )
+from extensions.reading import object_of
 
 BASE_URL = "https://rest.nexmo.com"
 
@@ -304,12 +308,6 @@ class Vonage(Provider):
 
     def parse_send(self, response: ApiResponse) -> SendResult:
         """A long text is answered with one entry per part; the first part's id stands for the message."""
-        if response.status == 429:
-            raise NotTaken("HTTP 429", retry_after=response.retry_after, category=Category.RATE_LIMITED)
-        if response.status == 503 and response.retry_after is not None:
-            raise NotTaken("HTTP 503", retry_after=response.retry_after)
-        if response.status >= 500:
-            raise Unclear(f"HTTP {response.status}")
         parts = self._parts(response)
         states = [_plain(part.get("status")) for part in parts]
         refused = [part for part, state in zip(parts, states, strict=True) if state != ACCEPTED]
@@ -325,28 +323,21 @@ class Vonage(Provider):
             )
         raise self._send_error(refused[0])
 
-    @staticmethod
-    def _parts(response: ApiResponse) -> list[dict[str, Any]]:
-        """The entries of the answer, one per part. Raises Refused where the whole request failed, and Unclear."""
-        try:
-            data = response.object()
-        except Unclear:
-            if 400 <= response.status < 500:
-                data = {}
-            else:
-                raise
-        parts = data.get("messages")
-        if isinstance(parts, list) and parts and all(isinstance(part, dict) for part in parts):
-            if not 200 <= response.status < 300 and any(_plain(part.get("status")) == ACCEPTED for part in parts):
-                raise Unclear(f"HTTP {response.status}, yet parts are accepted")
-            return parts
-        if not 400 <= response.status < 500:
-            raise Unclear(f"HTTP {response.status} with an unreadable body")
+    def _parts(self, response: ApiResponse) -> list[dict[str, Any]]:
+        """The entries of the answer, one per part. Raises Refused, NotTaken and Unclear for the whole request."""
+        data = object_of(response)
         words = ": ".join(filter(None, (_plain(data.get(name)) for name in ("title", "detail", "error-code-label"))))
-        detail = f"HTTP {response.status} {words}".strip()[:200]
-        if response.status == 402 or _plain(data.get("type")).endswith("#low-balance"):
-            raise Refused(Category.INSUFFICIENT_BALANCE, detail)
-        raise Refused(Category.AUTH_FAILED if response.status in (401, 403) else Category.UNKNOWN, detail)
+        low = _plain(data.get("type")).endswith("#low-balance")
+        said = Rung(Again.NEVER, Category.INSUFFICIENT_BALANCE) if low else None
+        error = self.http_error(response, f"HTTP {response.status} {words}".strip()[:200], said=said)
+        parts = data.get("messages")
+        if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
+            raise error or Unclear(f"HTTP {response.status} with an unreadable body")
+        if error and not isinstance(error, Refused):  # one that refuses may say why part by part
+            raise error
+        if error and any(_plain(part.get("status")) == ACCEPTED for part in parts):
+            raise Unclear(f"HTTP {response.status}, yet parts are accepted")
+        return parts
 
     @staticmethod
     def _send_error(part: dict[str, Any]) -> Refused | NotTaken | Unclear:
@@ -358,7 +349,7 @@ class Vonage(Provider):
         category, _label = SEND_ERRORS.get(code, (Category.UNKNOWN, ""))
         if code in NOT_TAKEN:
             wait = WAIT.search(words)
-            return NotTaken(words, retry_after=int(wait[1]) / 1000 if wait else None, category=category)
+            return NotTaken(words, retry_after=bounded(int(wait[1]) / 1000) if wait else None, category=category)
         if code == INVALID_PARAMETER and (named := NAMED_PARAMETER.search(words.lower())):
             category = Category.INVALID_RECIPIENT if "to" in named.groups() else Category.INVALID_SENDER
         return Refused(category, words, blocked=code == BARRED)
