@@ -2,7 +2,7 @@
 
 A provider builds requests and reads answers. It never opens a connection, never reads settings and never touches the
 database, so every rule about a provider can be tested with plain values. Transport is `extensions.client` (one call at
-a time) and `distributions.sending` (the hot path).
+a time) and `distributions.engine.pump` (the hot path).
 """
 
 from __future__ import annotations

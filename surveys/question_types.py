@@ -63,7 +63,7 @@ class QuestionType(str):
     sample: ClassVar[Sample]
 
     def __repr__(self) -> str:
-        return f"Kind.{self.upper()}"  # what fingerprints of surveys have been made of (distributions/fingerprint.py)
+        return f"Kind.{self.upper()}"  # surveys' fingerprints are made of it (distributions/planning/fingerprint.py)
 
     def labels(self, question: Question) -> tuple[str, ...]:
         """What a person chooses from; empty if they write something of their own."""
