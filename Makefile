@@ -6,7 +6,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up sdk-venv test test-sqlite test-postgresql lint format bench chaos screenshots lock translations clean
+.PHONY: help demo up sdk-venv test test-sqlite test-postgresql lint format bench chaos mutants screenshots lock translations clean
 
 help:
 	@echo "make demo          the whole system with sample data and simulated providers; no account needed"
@@ -15,6 +15,7 @@ help:
 	@echo "make test          all tests: on SQLite (the database part), then everything on PostgreSQL"
 	@echo "make lint          formatting, rules, types, imports, migrations, translations, API"
 	@echo "make bench         figures; make chaos: kills and faults in the middle of sends"
+	@echo "make mutants       what the tests do not notice; MODULES=, NUMBER=, SEED="
 	@echo "make screenshots   the pictures in docs/screenshots, taken anew"
 
 # --- Environments: the stamp is written last, so a broken installation is never taken for a good one ------------------
@@ -87,6 +88,13 @@ bench: .venv/development
 
 chaos: .venv/development
 	$(BIN)/python -m pytest -m chaos -v
+
+# By hand: mutants of these modules, tried against the tests that run the line (tests/mutants.py says more).
+MODULES ?= distributions/engine/pacing.py extensions/health.py
+NUMBER ?= 20
+SEED ?= 1
+mutants: .venv/development
+	TEST_DATABASE=sqlite $(BIN)/python -m tests.mutants $(MODULES) --number $(NUMBER) --seed $(SEED)
 
 screenshots: .venv/development
 	$(BIN)/python -m pytest tests/browser/screenshots.py -q
