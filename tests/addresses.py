@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.urls import URLResolver, get_resolver
@@ -20,6 +21,13 @@ from extensions import registry
 from extensions.models import ProviderAccount
 from organizations.models import User
 from tests.tenants import Tenant
+
+
+def path_of(link: str) -> str:
+    """Where a link leads within the installation. Whoever is sent it has nothing but the link, so its host counts."""
+    assert link.startswith(f"{settings.PUBLIC_URL}/"), link
+    return link.removeprefix(settings.PUBLIC_URL)
+
 
 # What a parameter means that is not the row to whose model the address belongs.
 PARAMETERS: dict[str, type[Model]] = {"message_pk": Message, "import_id": ContactImport}

@@ -281,20 +281,6 @@ def test_quiet_hours_end_at_the_organizations_own_time(now, quiet_from, quiet_un
     assert until == (datetime.fromisoformat(ends).replace(tzinfo=UTC) if ends else None)
 
 
-def test_in_quiet_hours_nothing_is_claimed(draft, account, sender, clinic):
-    services.launch(draft, sender)
-    expand_all(draft)
-    local = timezone.now()
-    clinic.quiet_from = (local - timedelta(hours=1)).time()
-    clinic.quiet_until = (local + timedelta(hours=1)).time()
-    clinic.save()
-
-    quiet.hold(account)
-
-    assert outbox.claim(account.pk, "night", 5) == []
-    assert due.accounts_due() == []
-
-
 def test_what_a_provider_cannot_carry_is_replaced_before_it_is_counted_and_stored(draft, clinic, sender):
     """So that history shows what people really got."""
     factories.account(clinic, "link_mobility", sender="+447700900000")

@@ -599,7 +599,7 @@ def test_the_page_says_of_a_refused_call_what_is_likely_wrong(
     shown = page_of("twilio")
     assert reason in shown
     assert advice in shown
-    assert "“Auth Token”" in shown or advice != "Probably the wrong secret"
+    assert ("“Auth Token”" in shown) is (advice == "Probably the wrong secret")
 
 
 OTHERS = {  # what the provider called, and how the refusal puts it

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
 from organizations import invitations, tokens
 from organizations.models import ApiToken, AuditEvent, Organization, User
 from tests import factories
+from tests.addresses import path_of
 
 NEW = "a new heron stands still"
 
@@ -43,7 +43,7 @@ def works(token: str) -> bool:
 
 def through_a_link(user: User) -> tuple[Client, str]:
     client = Client()
-    answer = client.get(invitations.link_for(user).removeprefix(settings.PUBLIC_URL))
+    answer = client.get(path_of(invitations.link_for(user)))
     return client, answer.url
 
 

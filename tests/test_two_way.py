@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from contacts.models import OptOut
@@ -111,17 +112,28 @@ def test_the_same_call_twice_is_one_answer_and_one_question(asked, account):
 
 
 def test_it_goes_on_the_next_day(asked, account):
-    reply(account, asked, "9")
-    Conversation.objects.update(created_at=timezone.now() - timedelta(days=1))
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        reply(account, asked, "9")
+        clock.shift(timedelta(hours=71))
+        conversations.expire()
 
-    assert reply(account, asked, "2") == "What should we do better?"
+        assert reply(account, asked, "2") == "What should we do better?"
 
 
 def test_every_turn_extends_the_wait(asked, account):
-    reply(account, asked, "9")
-    waits_until = Conversation.objects.get().expires_at
+    """Seventy-one hours between any two of them: nine days in all."""
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        for text in ("9", "what?", "2"):  # an answer, none, an answer
+            clock.shift(timedelta(hours=71))
+            conversations.expire()
+            assert reply(account, asked, text)
+            assert Conversation.objects.get().expires_at == timezone.now() + timedelta(hours=72)
 
-    assert timedelta(hours=71) < waits_until - timezone.now() <= timedelta(hours=72)
+        clock.shift(timedelta(hours=72, seconds=1))
+        conversations.expire()
+
+    assert Conversation.objects.get().state == State.EXPIRED
+    assert answers() == [("nps", "9"), ("choice", "2")]
 
 
 def test_placeholders_work_in_every_question(clinic, account):
