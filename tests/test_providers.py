@@ -659,7 +659,6 @@ def test_any_text_typed_as_a_sender_is_stored_or_refused_with_a_sentence(key):
 
 
 # --- adding a provider -----------------------------------------------------------------------------------------------
-# tests/test_newcomers.py does it, with everything that knows providers.
 
 
 @pytest.fixture
