@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import IO, Any
@@ -23,9 +23,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop, ngettext
+from django.utils.translation import gettext_noop, ngettext
 
-from contacts import numbers
+from contacts import numbers, wording
 from contacts.columns import BY_NAME, COLUMNS, OPTED_OUT, OPTED_OUT_AT, PHONE, bare
 from contacts.exports import is_count, unsafe_cell
 from contacts.matching import Register, Values, households, name_of
@@ -47,7 +47,6 @@ IMPORTED = gettext_noop("imported contacts")  # in the audit trail
 
 _LIMITS = {column.attribute: column.limit for column in COLUMNS}
 _DELIMITERS = (",", ";", "\t")
-_NAMES_OF_DELIMITERS = {",": gettext_lazy("comma"), ";": gettext_lazy("semicolon"), "\t": gettext_lazy("tab")}
 _CONTROL = {code: " " if code in (9, 10, 11, 12, 13, 0x85) else None for code in (*range(32), *range(127, 160))}
 _CONTROL |= dict.fromkeys((0x200B, 0x2060, 0xFEFF))  # of no width: they come along with what is copied from a page
 _SEEN = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")  # by a person
@@ -64,11 +63,16 @@ class ImportRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in one row."""
+    """What is wrong in one row: `code` and `values` are what contacts/wording.py words when it is shown."""
 
     row: int
     column: str
-    sentence: str
+    code: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        return wording.sentence(self.code, self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,33 +123,14 @@ class File:
         home, name = seen.setdefault(values["phone"], {}), name_of(values)
         if home:
             same = home.get(name) if any(name) else min(home.values())
-            sentence = (
-                _("The same person as in row %(row)s: one contact, one text.")
-                if same
-                else _("The same number as in row %(row)s: %(phone)s. Both are imported; the number gets one text.")
-            )
-            earlier = same or min(home.values())
-            self.doubts.append(Problem(row, PHONE.name, sentence % {"row": earlier, "phone": values["phone"]}))
+            earlier = {"row": same or min(home.values()), "phone": values["phone"]}
+            self.doubts.append(Problem(row, PHONE.name, "same_person" if same else "same_number", earlier))
         home.setdefault(name, row)
-
-    def _blame(self, row: int, column: str, sentence: str) -> None:
-        self.problems.append(Problem(row, column, sentence))
 
     def _values(self, row: int, cells: list[str]) -> Values:
         if len(cells) > self.width and any(map(_SEEN.search, cells[self.width :])):
-            self._blame(
-                row,
-                "",
-                _(
-                    "This row has %(cells)s cells, but there are %(headings)s headings. Is a quotation mark missing, "
-                    "or is there a %(delimiter)s inside a value?"
-                )
-                % {
-                    "cells": len(cells),
-                    "headings": self.width,
-                    "delimiter": _NAMES_OF_DELIMITERS[self.delimiter],
-                },
-            )
+            counted = {"cells": len(cells), "headings": self.width, "delimiter": self.delimiter}
+            self.problems.append(Problem(row, "", "too_many_cells", counted))
         values: Values = {}
         fields: dict[str, str] = {}
         for column in self.columns:
@@ -155,12 +140,7 @@ class File:
                 continue
             limit = _LIMITS.get(column.attribute, MAX_VALUE)
             if len(value) > limit:
-                self._blame(
-                    row,
-                    column.heading,
-                    _("This value has %(length)s characters; at most %(limit)s are allowed.")
-                    % {"length": len(value), "limit": limit},
-                )
+                self.problems.append(Problem(row, column.heading, "too_long", {"length": len(value), "limit": limit}))
             elif column.attribute == "phone":
                 if phone := self._phone(row, column, value):
                     values["phone"] = phone
@@ -179,19 +159,11 @@ class File:
             number = numbers.read(value, self.region, with_country_code=self.with_country_code)
         except numbers.InvalidNumber as error:
             self.foreign += isinstance(error, numbers.ForeignNumber)
-            self._blame(row, column.heading, str(error))
+            self.problems.append(Problem(row, column.heading, error.code, error.values))
             return ""
-        if not number.is_assigned:
-            self.doubts.append(
-                Problem(
-                    row,
-                    column.heading,
-                    _("%(phone)s is in no range that is known to be in use. Is it right?") % {"phone": number.e164},
-                )
-            )
-        elif number.is_landline:
-            sentence = _("%(phone)s is a landline, and few of them receive texts. Is it right?")
-            self.doubts.append(Problem(row, column.heading, sentence % {"phone": number.e164}))
+        if not number.is_assigned or number.is_landline:
+            code = "landline" if number.is_assigned else "not_in_use"
+            self.doubts.append(Problem(row, column.heading, code, {"phone": number.e164}))
         return number.e164
 
 
@@ -449,7 +421,7 @@ def check(
         doubt_count=len(opened.doubts),
         foreign_count=opened.foreign,
         with_country_code=with_country_code,
-        problems=_pack([problem.row, problem.column, problem.sentence] for problem in opened.problems or opened.doubts),
+        problems=_pack(map(astuple, opened.problems or opened.doubts)),
         rows=b"" if opened.problems else kept,
         content=_zipped(file) if opened.foreign else b"",
         created_at=now,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import phonenumbers
-from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberType, ValidationResult
 from phonenumbers import timezone as zones
-from phonenumbers.geodata.locale import LOCALE_DATA
+
+from contacts import wording
 
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*[eE]\s*[+-]?\d+")
 _WHOLE = re.compile(r"(\+?\d{6,})[.,]0+")  # a number that a program took for a quantity: 7700900123.0
@@ -35,7 +34,14 @@ def zones_of(e164: str) -> tuple[str, ...]:
 
 
 class InvalidNumber(ValueError):
-    """Not a phone number; `args[0]` is a sentence that says what would be right."""
+    """Not a phone number: `code` and `values` are what contacts/wording.py says about it, and what would be right."""
+
+    def __init__(self, code: str, text: str, **values: Any) -> None:
+        super().__init__(code)
+        self.code, self.values = code, {"text": text.strip()[:40], **values}
+
+    def __str__(self) -> str:
+        return wording.sentence(self.code, self.values)
 
 
 class ForeignNumber(InvalidNumber):
@@ -94,13 +100,13 @@ def read(text: str, region: str, *, with_country_code: bool = False) -> Number:
     """
     written = _written(text)
     if "/" in written and _is_number(written.rpartition("/")[0], region):
-        raise InvalidNumber(_several(text))
+        raise InvalidNumber("several", text)
     home = None if written.startswith("+") else _parsed(written, region)
     found = _international(text, written, home)
     if found is None:
         found = _national(text, written, region, home, with_country_code=with_country_code)
     if found.kind == PhoneNumberType.PREMIUM_RATE:
-        raise InvalidNumber(_("“%(text)s” is a premium-rate number, which nobody has as their own.") % _quoted(text))
+        raise InvalidNumber("premium", text)
     if not found.is_mobile:
         _refuse_twice_the_code(text, written, found)
         _refuse_a_stray_plus(text, written, found, region)
@@ -116,9 +122,7 @@ def _written(text: str) -> str:
     if _PLAIN.fullmatch(bare):
         return bare
     if _SCIENTIFIC.fullmatch(bare):
-        raise InvalidNumber(
-            _("“%(text)s” was shortened by a spreadsheet; format the column as text there.") % _quoted(text)
-        )
+        raise InvalidNumber("shortened", text)
     if whole := _WHOLE.fullmatch(bare):
         bare = whole[1]
     found = "".join(map(_plain, bare)).strip()
@@ -126,11 +130,11 @@ def _written(text: str) -> str:
     if not set(found) <= _PUNCTUATION | set("0123456789"):
         parts = re.split(r"[^\d ()./+-]+", found)
         if sum(sum(map(str.isdigit, part)) >= 5 for part in parts) > 1:
-            raise InvalidNumber(_several(text))
-        raise InvalidNumber(_no_number(text))
+            raise InvalidNumber("several", text)
+        raise InvalidNumber("no_number", text)
     head, plus, rest = found.partition("+")
     if not digits or (plus and ("+" in rest or head.strip(" ("))):
-        raise InvalidNumber(_several(text) if digits > 15 else _no_number(text))
+        raise InvalidNumber("several" if digits > 15 else "no_number", text)
     return plus + head + rest
 
 
@@ -148,20 +152,6 @@ def _plain(character: str) -> str:
     if category == "Pd" or character == "−":
         return "-"
     return unicodedata.normalize("NFKC", character) if category in ("Po", "Ps", "Pe", "Sm") else character
-
-
-def _quoted(text: str) -> dict[str, str]:
-    return {"text": text.strip()[:40]}
-
-
-def _no_number(text: str) -> str:
-    return _("“%(text)s” is not a phone number; write it with the country code, for example +4915112345678.") % _quoted(
-        text
-    )
-
-
-def _several(text: str) -> str:
-    return _("“%(text)s” looks like several numbers; write one of them.") % _quoted(text)
 
 
 # --- what it may mean -------------------------------------------------------------------------------------------------
@@ -196,7 +186,7 @@ def _international(text: str, written: str, home: _Reading | None) -> _Reading |
     if written.startswith("+"):
         found = _parsed("+" + digits.removeprefix("00"), None)
         if found is None:
-            raise InvalidNumber(_no_number(text))
+            raise InvalidNumber("no_number", text)
         return found
     candidates = [_parsed("+" + digits[2:], None)] if digits.startswith("00") else []
     if home is not None and home.number.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
@@ -225,36 +215,15 @@ def _national(text: str, written: str, region: str, home: _Reading | None, *, wi
         if found not in readings and (found.is_mobile or (not fitting and (found.is_assigned or found is home)))
     ]
     if foreign:
-        raise ForeignNumber(_foreign(text, region, foreign))
+        countries = {phonenumbers.region_code_for_number(found.number) or "" for found in foreign}
+        raise ForeignNumber("foreign", text, home=region, countries=sorted(countries), number=foreign[0].e164)
     if not readings:
-        raise InvalidNumber(_no_number(text))
+        raise InvalidNumber("no_number", text)
     return (fitting or readings)[0]
 
 
 def _has_the_code_of(region: str, found: _Reading) -> bool:
     return bool(found.number.country_code == phonenumbers.country_code_for_region(region))
-
-
-def _foreign(text: str, region: str, foreign: list[_Reading]) -> str:
-    names = {country(phonenumbers.region_code_for_number(found.number) or "") for found in foreign}
-    return _(
-        "“%(text)s” looks like a number from another country (%(countries)s), not from yours (%(home)s). If that is "
-        "what it is, write %(number)s."
-    ) % {
-        **_quoted(text),
-        "home": country(region),
-        "countries": ", ".join(sorted(names)),
-        "number": foreign[0].e164,
-    }
-
-
-def country(region: str) -> str:
-    """The name of a country in the reader's language; `region` is its ISO code."""
-    names = LOCALE_DATA.get(region, {})
-    name = names.get((get_language() or "en")[:2], "")
-    if name.startswith("*"):  # as in that other language
-        name = names.get(name[1:], "")
-    return name or region
 
 
 def _refuse_twice_the_code(text: str, written: str, found: _Reading) -> None:
@@ -265,9 +234,7 @@ def _refuse_twice_the_code(text: str, written: str, found: _Reading) -> None:
         return
     once = _parsed("+" + national, None)
     if once is not None and once.is_mobile:
-        raise InvalidNumber(
-            _("“%(text)s” has its country code twice; is it %(number)s?") % {**_quoted(text), "number": once.e164}
-        )
+        raise InvalidNumber("code_twice", text, number=once.e164)
 
 
 def _refuse_a_stray_plus(text: str, written: str, found: _Reading, region: str) -> None:
@@ -276,6 +243,4 @@ def _refuse_a_stray_plus(text: str, written: str, found: _Reading, region: str) 
         return
     home = _parsed(_only_digits(written), region)
     if home is not None and home.is_mobile and home.is_of(region):
-        raise InvalidNumber(
-            _("“%(text)s” has a plus but no country code; is it %(number)s?") % {**_quoted(text), "number": home.e164}
-        )
+        raise InvalidNumber("stray_plus", text, number=home.e164)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
-from contacts import importing, numbers
+from contacts import importing, wording
 from contacts.columns import COLUMNS, IN_EXPORTS, OPTED_OUT, OPTED_OUT_AT, OWN_FIELD, PHONE, bare
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile
@@ -98,7 +98,7 @@ def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
         contact_list=contact_list,
         form=form,
         asks_for_the_code=remembered["with_country_code"] or "with_country_code" in request.POST,
-        country=numbers.country(contact_list.organization.default_region),
+        country=wording.country(contact_list.organization.default_region),
         phone=PHONE.name,
         recognised=[column.name for column in COLUMNS if column is not PHONE],
         max_rows=importing.MAX_ROWS,

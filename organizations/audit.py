@@ -1,15 +1,21 @@
-"""Writes the audit trail."""
+"""Writes the audit trail, and words it. What is written are codes: names of columns, and values as they are stored."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.forms import ModelForm
 from django.http import HttpRequest
-from django.utils.translation import gettext_noop
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 
 from organizations.models import AuditEvent, Organization, User
 
@@ -71,23 +77,100 @@ def changes(form: ModelForm) -> dict[str, list[Any]]:
     return found
 
 
+# What stands beside an action, and the codes among its values, in words.
+DETAILS: dict[str, str | Promise] = {
+    "added": pgettext_lazy("trail", "added"),
+    "by": pgettext_lazy("trail", "by"),
+    "changed": pgettext_lazy("trail", "changed"),
+    "count": pgettext_lazy("trail", "count"),
+    "decision": pgettext_lazy("trail", "decision"),
+    "deleted": pgettext_lazy("trail", "deleted"),
+    "distributions": pgettext_lazy("trail", "distributions"),
+    "new": pgettext_lazy("trail", "new"),
+    "number": pgettext_lazy("trail", "number"),
+    "provider": pgettext_lazy("trail", "provider"),
+    "reason": pgettext_lazy("trail", "reason"),
+    "replaces": pgettext_lazy("trail", "replaces"),
+    "result": pgettext_lazy("trail", "result"),
+    "secrets": pgettext_lazy("trail", "secrets"),
+    "sender": pgettext_lazy("trail", "sender"),
+    "uncertain": pgettext_lazy("trail", "uncertain"),
+    "updated": pgettext_lazy("trail", "updated"),
+    "why": pgettext_lazy("trail", "why"),
+}
+CODES: dict[str, dict[str, str | Promise]] = {
+    "decision": {
+        "answer": pgettext_lazy("trail", "taken as the answer"),
+        "neither": pgettext_lazy("trail", "neither"),
+        "opt_out": pgettext_lazy("trail", "opted out"),
+        "person": pgettext_lazy("trail", "decided by the person"),
+    },
+    "result": {
+        "good": pgettext_lazy("trail", "good"),
+        "not good": pgettext_lazy("trail", "not good"),
+        "refused": pgettext_lazy("trail", "refused"),
+        "not asked": pgettext_lazy("trail", "not asked"),
+        "status": pgettext_lazy("trail", "delivery reports"),
+        "message": pgettext_lazy("trail", "inbound messages"),
+        "queued": pgettext_lazy("trail", "with the provider"),
+        "sent": pgettext_lazy("trail", "sent"),
+        "delivered": pgettext_lazy("trail", "delivered"),
+        "undelivered": pgettext_lazy("trail", "not delivered"),
+        "failed": pgettext_lazy("trail", "failed"),
+        "expired": pgettext_lazy("trail", "expired"),
+        "read": pgettext_lazy("trail", "read"),
+        "unknown": pgettext_lazy("trail", "unknown"),
+    },
+    "secrets": {"ended at once": pgettext_lazy("trail", "ended at once")},
+    "why": {"restored from a backup": pgettext_lazy("trail", "restored from a backup")},
+}
+HIDDEN = "account"  # the throttle's key says nothing to people
+
+
 def sentence(event: AuditEvent) -> str:
-    """The detail of an event in words: "name: Old → New; phone"."""
+    """The detail of an event in the reader's words: "name: Old → New; phone". What has no word is shown as it is."""
     parts = []
     for name, value in event.detail.items():
         if name == "changes" and isinstance(value, dict):
-            for field, pair in value.items():
-                label = field.replace("_", " ")
-                parts.append(f"{label}: {_word(pair[0])} → {_word(pair[1])}" if len(pair) == 2 else label)
-        elif name != "account":  # the throttle's key says nothing to people
-            parts.append(f"{name.replace('_', ' ')}: {_word(value)}")
+            parts += [_changed(event.object_type, column, pair) for column, pair in value.items()]
+        elif name != HIDDEN:
+            parts.append(f"{DETAILS.get(name, name.replace('_', ' '))}: {_worded(value, CODES.get(name, {}))}")
     return "; ".join(parts)
 
 
-def _word(value: Any) -> str:
+def _changed(object_type: str, column: str, pair: list[Any]) -> str:
+    field = _field(object_type, column)
+    label = field.verbose_name if field else column.replace("_", " ")
+    codes = dict(field.flatchoices) if field else {}
+    return f"{label}: {_worded(pair[0], codes)} → {_worded(pair[1], codes)}" if len(pair) == 2 else str(label)
+
+
+@cache
+def _field(object_type: str, name: str) -> Field | None:
+    """The column of this name, of the model itself or of one that is a part of it, as a licence is."""
+    for model in apps.get_models():
+        if model._meta.model_name == object_type:
+            parts = [relation.related_model for relation in model._meta.related_objects if relation.one_to_one]
+            for part in (model, *parts):
+                with suppress(FieldDoesNotExist):
+                    field = part._meta.get_field(name)
+                    if isinstance(field, Field):
+                        return field
+    return None
+
+
+def _worded(value: Any, codes: Mapping[Any, str | Promise]) -> str:
+    """A stored value in words; of several codes, as in "status: good, message: good", each."""
+    if value in (None, ""):
+        return "–"
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return "–" if value in (None, "") else str(value)
+        return ", ".join(_worded(item, codes) for item in value)
+    text = str(value)
+    if text in codes or not codes:
+        return str(codes.get(text, text))
+    return "".join(str(codes.get(part, part)) for part in re.split(r"(, |: )", text))
 
 
 def _shown(form: ModelForm, name: str, value: Any) -> Any:

@@ -447,9 +447,9 @@ def test_a_changed_right_is_written_down_with_old_and_new(as_ada: Client, ada: U
     assert event.actor == ada
     assert event.address == "127.0.0.1"
     assert event.detail["changes"] == {"use_sms_distributions": ["inherit", "enabled"], "email": []}
-    assert "use sms distributions: inherit → enabled" in audit.sentence(event)
+    assert "Use SMS distributions: As inherited → Enabled" in audit.sentence(event)
     page = as_ada.get("/admin/organizations/auditevent/", {"action": "changed", "actor__id__exact": ada.pk})
-    assert "inherit → enabled" in page.content.decode()
+    assert "As inherited → Enabled" in page.content.decode()
 
 
 def test_no_secret_gets_into_the_audit_trail(as_ada: Client, ada: User) -> None:

@@ -1,0 +1,61 @@
+"""Sentences about numbers and rows of files. A code and its values are what is kept: they are worded when shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from phonenumbers.geodata.locale import LOCALE_DATA
+
+SENTENCES: dict[str, str | Promise] = {
+    # of a number
+    "shortened": _("“%(text)s” was shortened by a spreadsheet; format the column as text there."),
+    "premium": _("“%(text)s” is a premium-rate number, which nobody has as their own."),
+    "no_number": _("“%(text)s” is not a phone number; write it with the country code, for example +4915112345678."),
+    "several": _("“%(text)s” looks like several numbers; write one of them."),
+    "foreign": _(
+        "“%(text)s” looks like a number from another country (%(countries)s), not from yours (%(home)s). If that is "
+        "what it is, write %(number)s."
+    ),
+    "code_twice": _("“%(text)s” has its country code twice; is it %(number)s?"),
+    "stray_plus": _("“%(text)s” has a plus but no country code; is it %(number)s?"),
+    # of a row
+    "too_many_cells": _(
+        "This row has %(cells)s cells, but there are %(headings)s headings. Is a quotation mark missing, "
+        "or is there a %(delimiter)s inside a value?"
+    ),
+    "too_long": _("This value has %(length)s characters; at most %(limit)s are allowed."),
+    # of a row that is imported as it is
+    "same_person": _("The same person as in row %(row)s: one contact, one text."),
+    "same_number": _("The same number as in row %(row)s: %(phone)s. Both are imported; the number gets one text."),
+    "not_in_use": _("%(phone)s is in no range that is known to be in use. Is it right?"),
+    "landline": _("%(phone)s is a landline, and few of them receive texts. Is it right?"),
+}
+_DELIMITERS: dict[str, str | Promise] = {",": _("comma"), ";": _("semicolon"), "\t": _("tab")}
+
+
+def country(region: str) -> str:
+    """The name of a country in the reader's language; `region` is its ISO code."""
+    names = LOCALE_DATA.get(region, {})
+    name = names.get((get_language() or "en")[:2], "")
+    if name.startswith("*"):  # as in that other language
+        name = names.get(name[1:], "")
+    return name or region
+
+
+_WORDED: dict[str, Callable[[Any], str]] = {
+    "delimiter": lambda sign: str(_DELIMITERS[sign]),
+    "home": country,
+    "countries": lambda regions: ", ".join(sorted(map(country, regions))),
+}
+
+
+def sentence(code: str, values: Mapping[str, Any]) -> str:
+    """What a code says, in the reader's language. Older rows hold a sentence in its place, which stays as it is."""
+    if code not in SENTENCES:
+        return code
+    shown = {name: _WORDED[name](value) if name in _WORDED else value for name, value in values.items()}
+    return str(SENTENCES[code]) % shown

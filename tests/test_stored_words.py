@@ -1,0 +1,213 @@
+"""What is kept to be shown later is a code with values: whoever reads it does so in their own language."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import io
+import json
+import re
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from contacts import importing, wording
+from contacts.models import ContactImport
+from organizations import audit
+from organizations.models import AuditEvent, User
+from tests import factories
+from tests.scratch import ROOT
+
+APPS = ("organizations", "extensions", "contacts", "surveys", "distributions", "webhooks", "config")
+LANGUAGES = [("de", "en"), ("en", "de")]
+# One row of each kind: what stands in the column Phone, or in a line as a whole; and its code.
+WRONG = {
+    "shortened": "4.9E+14",
+    "premium": "0900 1234567",
+    "no_number": "number",
+    "several": "0151 23456789 / 0171 1234567",
+    "foreign": "14015555555",
+    "code_twice": "+494915112345678",
+    "stray_plus": "+15112345678",
+    "too_many_cells": "+4915112345678;x;y;z",
+    "too_long": "1" * 41,
+}
+ODD = {
+    "same_person": ("+4915112345678;Ada", "+4915112345678;Ada"),
+    "same_number": ("+4915112345678;Ada", "+4915112345678;Grace"),
+    "not_in_use": ("+49199123456;Ada",),
+    "landline": ("+493012345678;Ada",),
+}
+
+
+@pytest.fixture
+def clinic(db):
+    return factories.organization(default_region="DE")
+
+
+@pytest.fixture
+def patients(clinic):
+    return factories.contact_list(clinic)
+
+
+def reader(clinic, language):
+    """A client of somebody whose pages are in this language."""
+    client = Client()
+    client.force_login(factories.administrator(clinic, language=language))
+    return client
+
+
+def both(write, read):
+    """A sentence in two languages; they differ."""
+    with translation.override("en"):
+        english = read(write)
+    with translation.override("de"):
+        german = read(write)
+    assert english != german
+    return {"en": english, "de": german}
+
+
+# --- problems of an import --------------------------------------------------------------------------------------------
+
+
+def upload(client, patients, file):
+    address = f"/admin/contacts/contactlist/{patients.pk}/import/"
+    content = io.BytesIO(file.encode())
+    content.name = "patients.csv"
+    shown = client.post(address, {"file": content}, follow=True)
+    assert shown.status_code == 200
+    return shown.redirect_chain[-1][0]
+
+
+@pytest.mark.parametrize(("written", "read"), LANGUAGES, ids=["german to english", "english to german"])
+@pytest.mark.parametrize("code", wording.SENTENCES)
+def test_what_is_wrong_with_a_file_is_said_in_the_readers_language(clinic, patients, code, written, read):
+    rows = [WRONG[code]] if code in WRONG else ODD[code]
+    user = factories.administrator(clinic, language=written)
+    client = Client()
+    client.force_login(user)
+    page = upload(client, patients, "Phone;FirstName\n" + "\n".join(rows) + "\n")
+    (problem,) = importing.problems_of(ContactImport.objects.get())
+    User.objects.filter(pk=user.pk).update(language=read)
+
+    seen = client.get(page).content.decode()
+    file = client.get(f"{page}problems.csv").getvalue().decode()
+
+    assert problem.code == code
+    said = both(problem, lambda one: one.sentence)
+    for text in (seen.replace("&amp;", "&"), file.replace('""', '"')):
+        assert said[read] in text
+        assert said[written] not in text
+
+
+def test_what_an_older_version_kept_as_a_sentence_is_still_shown(clinic, patients):
+    client = reader(clinic, "de")
+    page = upload(client, patients, "Phone\nnumber\n")
+    older = gzip.compress(json.dumps([2, "Phone", "“number” is no phone number."]).encode() + b"\n")
+    ContactImport.objects.update(problems=older)
+
+    assert "“number” is no phone number." in client.get(page).text
+
+
+# --- the audit trail --------------------------------------------------------------------------------------------------
+
+
+def trail(client):
+    return client.get("/admin/organizations/auditevent/").text
+
+
+@pytest.mark.parametrize(("written", "read"), LANGUAGES, ids=["german to english", "english to german"])
+def test_a_change_is_read_in_the_readers_language(clinic, written, read):
+    member = factories.user(clinic)
+    form = {"email": member.email, "name": "", "role": "administrator", "use_sms_distributions": "enabled"}
+
+    reader(clinic, written).post(f"/admin/organizations/user/{member.pk}/change/", form)
+
+    assert AuditEvent.objects.get(action=audit.CHANGED).detail["changes"] == {
+        "is_active": [True, False],
+        "role": ["member", "administrator"],
+        "use_sms_distributions": ["inherit", "enabled"],
+    }
+    words = {
+        "en": ["active: Yes → No", "role: Member → Administrator", "Use SMS distributions: As inherited → Enabled"],
+        "de": ["aktiv: Ja → Nein", "Rolle: Mitglied → Administrator", "SMS-Verteilungen verwenden: Wie geerbt → "],
+    }
+    seen = trail(reader(clinic, read))
+    assert [part for part in words[read] if part not in seen] == []
+    assert [part for part in words[written] if part in seen] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "SMS add-on: No → Yes"), ("de", "SMS-Zusatzfunktion: Nein → Ja")]
+)
+def test_a_licence_is_a_part_of_its_organisation(language, words):
+    event = AuditEvent(object_type="organization", detail={"changes": {"sms": [False, True]}})
+
+    with translation.override(language):
+        assert audit.sentence(event) == words
+
+
+@pytest.mark.parametrize("name", audit.DETAILS)
+def test_what_stands_beside_an_action_has_a_word_in_both_languages(name):
+    value = next(iter(audit.CODES.get(name, {})), 3)
+    event = AuditEvent(action="tried", detail={name: value})
+
+    with translation.override("en"):
+        english = audit.sentence(event)
+    with translation.override("de"):
+        assert audit.sentence(event) != english
+
+
+def test_several_codes_in_one_value_are_worded_each():
+    event = AuditEvent(action="called", detail={"result": "status: good, message: not good"})
+
+    assert audit.sentence(event) == "result: delivery reports: good, inbound messages: not good"
+
+
+def test_what_has_no_word_is_shown_as_it_was_written():
+    event = AuditEvent(object_type="gone", detail={"changes": {"old_name": ["A, b", ""], "phone": []}, "x_y": ["1", 2]})
+
+    assert audit.sentence(event) == "old name: A, b → –; phone; x y: 1, 2"
+
+
+def written_down():
+    """Each name and each code that some call writes beside an action: (file, name, codes)."""
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                called = isinstance(node, ast.Call) and ast.unparse(node.func)
+                if called not in ("audit.record", "self.audit"):
+                    continue
+                for keyword in node.keywords:
+                    pairs = [(keyword.arg, keyword.value)]
+                    if keyword.arg is None:
+                        inner = [part for part in ast.walk(keyword.value) if isinstance(part, ast.Dict)]
+                        pairs = [
+                            (key.value, value)
+                            for part in inner
+                            for key, value in zip(part.keys, part.values, strict=True)
+                        ]
+                    for name, value in pairs:
+                        yield path.name, name, codes_in(value)
+
+
+def codes_in(value):
+    if isinstance(value, ast.Constant | ast.IfExp | ast.JoinedStr | ast.GeneratorExp | ast.Subscript | ast.Call):
+        constants = [part.value for part in ast.walk(value) if isinstance(part, ast.Constant)]
+        return [one for one in constants if isinstance(one, str) and re.fullmatch(r"[a-z][a-z ]+", one)]
+    return []
+
+
+def test_every_name_and_code_that_is_written_down_has_a_word():
+    found = list(written_down())
+    taken = {"organization", "actor", "request", "target", "changes", audit.HIDDEN}
+
+    assert {"new", "result", "secrets"} <= {name for _file, name, _codes in found}
+    assert [(file, name) for file, name, _codes in found if name not in taken and name not in audit.DETAILS] == []
+    assert [
+        (file, name, code)
+        for file, name, codes in found
+        for code in codes
+        if name in audit.CODES and code not in audit.CODES[name]
+    ] == []
