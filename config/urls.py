@@ -7,8 +7,8 @@ from django.views.generic import RedirectView
 
 from config.portal.openapi import DocsView, SchemaView
 from contacts.api import MailingListsView
-from distributions.api import DistributionsView, DistributionView, HistoryView
-from distributions.views import follow_link, opt_out
+from distributions.api.views import DistributionsView, DistributionView, HistoryView
+from distributions.respondents import follow_link, opt_out
 from organizations.api import WhoAmI
 from organizations.api_base import UnknownAddress
 from surveys.api import SurveysView

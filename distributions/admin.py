@@ -14,8 +14,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact
-from distributions import doubt_pages, pages, wording
+from distributions import wording
+from distributions.history import Carrier
 from distributions.models import Distribution, InboundMessage
+from distributions.pages import compose, controls, conversations, doubts, frame, progress, recipients, review
 from distributions.sums import Sums
 from intake.masking import mask_number
 from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, View, current_user
@@ -146,7 +148,7 @@ class DistributionAdmin(OwnedAdmin):
         return not missing_right(request) and self.has_view_permission(request, obj)
 
     def row(self, request: HttpRequest, **key: Any) -> Distribution:
-        return pages.distribution_of(request, **key)
+        return frame.distribution_of(request, **key)
 
     def refusal(self, request: HttpRequest, right: str, row: Model | None = None) -> MissingRight:
         missing = missing_right(request)
@@ -156,15 +158,15 @@ class DistributionAdmin(OwnedAdmin):
         return [
             self.page(
                 "contacts/contact/<int:pk>/texts/",
-                pages.of_contact,
+                conversations.of_contact,
                 "distributions_of_contact",
                 right="view",
                 of=Contact,
             ),
-            self.page("distributions/doubt/", doubt_pages.show, "distributions_doubts", right="send"),
+            self.page("distributions/doubt/", doubts.show, "distributions_doubts", right="send"),
             self.page(
                 "distributions/doubt/<int:doubt>/decide/",
-                doubt_pages.decide,
+                doubts.decide,
                 "distributions_doubt_decide",
                 right="send",
             ),
@@ -173,31 +175,31 @@ class DistributionAdmin(OwnedAdmin):
     def get_urls(self) -> list[URLPattern]:
         one_message = "<int:pk>/messages/<int:message_pk>"
         pages_and_rights: tuple[tuple[str, View, str, str], ...] = (
-            ("add/", pages.compose, "add", "send"),
-            ("preview/", pages.show_preview, "preview", "send"),
-            ("night/", pages.show_night, "night", "send"),
-            ("<int:pk>/change/", pages.show, "change", "view"),
-            ("<int:pk>/history/", pages.show, "history", "view"),
-            ("<int:pk>/edit/", pages.compose, "edit", "send"),
-            ("<int:pk>/edit-planned/", pages.edit_planned, "edit_planned", "send"),
-            ("<int:pk>/keep/", pages.keep, "keep", "send"),
-            ("<int:pk>/review/", pages.show_review, "review", "view"),
-            ("<int:pk>/skipped.csv", pages.skipped_file, "skipped", "send"),
-            ("<int:pk>/launch/", pages.launch, "launch", "send"),
-            ("<int:pk>/pause/", pages.pause, "pause", "send"),
-            ("<int:pk>/resume/", pages.resume, "resume", "send"),
-            ("<int:pk>/take-over/", pages.take_over, "take_over", "send"),
-            ("<int:pk>/cancel/", pages.cancel, "cancel", "send"),
-            ("<int:pk>/rest/", pages.send_the_rest, "rest", "send"),
-            ("<int:pk>/copy/", pages.copy, "copy", "send"),
-            ("<int:pk>/progress/", pages.show_progress, "progress", "view"),
-            ("<int:pk>/reasons/", pages.show_reasons, "reasons", "view"),
-            ("<int:pk>/carriers/", pages.show_carriers, "carriers", "view"),
-            ("<int:pk>/messages/", pages.history, "messages", "view"),
-            ("<int:pk>/messages.csv", pages.history_file, "export", "view"),
-            ("<int:pk>/answers.csv", pages.answers_file, "answers", "view"),
-            (f"{one_message}/", pages.show_message, "message", "view"),
-            (f"{one_message}/send-again/", pages.send_again, "send_again", "send"),
+            ("add/", compose.compose, "add", "send"),
+            ("preview/", compose.show_preview, "preview", "send"),
+            ("night/", compose.show_night, "night", "send"),
+            ("<int:pk>/change/", progress.show, "change", "view"),
+            ("<int:pk>/history/", progress.show, "history", "view"),
+            ("<int:pk>/edit/", compose.compose, "edit", "send"),
+            ("<int:pk>/edit-planned/", controls.edit_planned, "edit_planned", "send"),
+            ("<int:pk>/keep/", controls.keep, "keep", "send"),
+            ("<int:pk>/review/", review.show_review, "review", "view"),
+            ("<int:pk>/skipped.csv", review.skipped_file, "skipped", "send"),
+            ("<int:pk>/launch/", review.launch, "launch", "send"),
+            ("<int:pk>/pause/", controls.pause, "pause", "send"),
+            ("<int:pk>/resume/", controls.resume, "resume", "send"),
+            ("<int:pk>/take-over/", controls.take_over, "take_over", "send"),
+            ("<int:pk>/cancel/", controls.cancel, "cancel", "send"),
+            ("<int:pk>/rest/", controls.send_the_rest, "rest", "send"),
+            ("<int:pk>/copy/", controls.copy, "copy", "send"),
+            ("<int:pk>/progress/", progress.show_progress, "progress", "view"),
+            ("<int:pk>/reasons/", progress.show_reasons, "reasons", "view"),
+            ("<int:pk>/carriers/", progress.show_carriers, "carriers", "view"),
+            ("<int:pk>/messages/", recipients.history, "messages", "view"),
+            ("<int:pk>/messages.csv", recipients.history_file, "export", "view"),
+            ("<int:pk>/answers.csv", recipients.answers_file, "answers", "view"),
+            (f"{one_message}/", conversations.show_message, "message", "view"),
+            (f"{one_message}/send-again/", conversations.send_again, "send_again", "send"),
         )
         own = [
             self.page(route, view, f"distributions_distribution_{name}", right=right)
@@ -233,12 +235,12 @@ class InboundMessageAdmin(OwnedAdmin):
     @admin.display(description=_("text"))
     def excerpt(self, row: Any) -> str:
         if not row.whole_number:
-            return str(pages.HIDDEN)
+            return str(frame.HIDDEN)
         return row.text if len(row.text) <= 80 else f"{row.text[:79]}…"
 
     @admin.display(description=_("text"))
     def whole_text(self, row: Any) -> str:
-        return str(row.text if row.whole_number else pages.HIDDEN)
+        return str(row.text if row.whole_number else frame.HIDDEN)
 
     @admin.display(description=_("read as"), ordering="meaning")
     def read_as(self, row: InboundMessage) -> str:
@@ -257,4 +259,4 @@ class InboundMessageAdmin(OwnedAdmin):
 
     @admin.display(description=_("account"))
     def account_name(self, row: InboundMessage) -> str:
-        return str(pages.Carrier.of(row.account))
+        return str(Carrier.of(row.account))

@@ -542,7 +542,7 @@ def test_answers_survive_the_deletion_of_contacts(site, asked):
 
 
 def test_the_answers_come_in_batches(site, clinic, account, monkeypatch):
-    monkeypatch.setattr("distributions.pages.BATCH", 2)
+    monkeypatch.setattr("distributions.history.BATCH", 2)
     made = factories.interactive(clinic, account, recipients=5)
     for index, message in enumerate(made.messages.order_by("pk")):
         talks.held(made, message, values=[str(index)])

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from contacts import opt_outs
 from contacts.models import Contact, OptOut
 from distributions import services
-from distributions.forms import ComposeForm
 from distributions.models import Distribution, Message
+from distributions.pages.compose_form import ComposeForm
 from distributions.planning import fingerprint, starting
 from distributions.planning.review import people_of, review
 from extensions.models import ProviderAccount

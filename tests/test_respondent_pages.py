@@ -7,7 +7,7 @@ from django.utils import timezone
 from contacts.models import Contact, OptOut
 from distributions.engine.references import link_token, opt_out_token, reference
 from distributions.models import Message, Tally
-from distributions.views import is_robot
+from distributions.respondents import is_robot
 from tests import factories
 
 PERSON = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"

@@ -14,14 +14,10 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from contacts.models import Contact
 from distributions import services
-from distributions.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
-from distributions.invites import review as look_at
-from distributions.models import Conversation, Distribution, Message
-from distributions.pages import EXPORTED, Carrier
-from distributions.planning import fingerprint
-from distributions.serializers import (
+from distributions.api.invites import Invitation, KeyUsed, Unfit, Unknown, launch_once
+from distributions.api.invites import review as look_at
+from distributions.api.serializers import (
     METHODS,
     DistributionRequest,
     DistributionSerializer,
@@ -30,14 +26,16 @@ from distributions.serializers import (
     NewDistributionSerializer,
     OfSurveyQuery,
 )
+from distributions.history import EXPORTED, answers_of, begun_with, carriers_of, contacts_of
+from distributions.models import Distribution, Message
+from distributions.planning import fingerprint
 from distributions.services import LaunchRefused
 from distributions.sums import segments_sent
-from extensions.models import ProviderAccount
 from organizations import audit
 from organizations.api_base import ApiView, Conflict, PageQuery, checked, described, enveloped, page, paged, query_of
 from organizations.models import User
 from organizations.permissions import may_see_recipients, require_sms
-from surveys.models import Answer, Survey
+from surveys.models import Survey
 
 State = Distribution.State
 KEY = re.compile(r"\A[\x21-\x7e]{1,64}\Z")
@@ -252,30 +250,14 @@ class HistoryView(ApiView):
                 request=request,
                 target=distribution,
             )
-        accounts = ProviderAccount.objects.filter(
-            pk__in={message.account_id for message in found if message.account_id}
-        )
-        conversations, answers = _conversations(found) if distribution.is_interactive else ({}, {})
-        if not whole_numbers:
-            answers = {}
+        begun = begun_with(distribution, found)
         context = {
-            "contacts": Contact.objects.in_bulk({message.contact_id for message in found if message.contact_id}),
-            "carriers": {account.pk: Carrier.of(account) for account in accounts.defer("credentials")},
+            "contacts": contacts_of(found),
+            "carriers": carriers_of({message.account_id for message in found if message.account_id}),
             "whole_numbers": whole_numbers,
-            "conversations": conversations,
-            "answers": answers,
+            "conversations": begun,
+            "answers": answers_of(begun.values()) if whole_numbers else {},
             "segments_sent": segments_sent(found),
         }
         elements = MessageSerializer(found, many=True, context=context).data
         return Response({"elements": elements, "nextPage": next_page})
-
-
-def _conversations(found: list[Message]) -> tuple[dict[int, Conversation], dict[int, list[Answer]]]:
-    """The conversations that these messages began, by message, and what was answered in them, by response."""
-    rows = Conversation.objects.filter(message_id__in=[message.pk for message in found])
-    conversations = {row.message_id: row for row in rows}
-    answers: dict[int, list[Answer]] = {}
-    given = Answer.objects.filter(response_id__in=[row.response_id for row in rows if row.response_id])
-    for answer in given.select_related("question").order_by("question__position", "question_id"):
-        answers.setdefault(answer.response_id, []).append(answer)
-    return conversations, answers

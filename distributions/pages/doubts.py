@@ -10,8 +10,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from distributions import pages
 from distributions.models import Distribution, Doubt, InboundMessage
+from distributions.pages.frame import key_of, page
 from distributions.replies import doubts
 from organizations.admin_base import current_user
 from organizations.permissions import require_sight, require_sms
@@ -38,13 +38,13 @@ def show(request: HttpRequest) -> HttpResponse:
     user = current_user(request)
     require_sms(user)
     require_sight(user)  # nobody decides about what they may not read
-    after = pages.key_of(request, "after")
+    after = key_of(request, "after")
     waiting = Doubt.objects.visible_to(user).undecided()
     rows = waiting.filter(pk__gt=after).select_related("message__distribution", "question").order_by("pk")
     found = list(rows.defer("message__text", "message__distribution__message_text")[: ROWS + 1])
     shown = found[:ROWS]
     texts = doubts.texts_of(shown)
-    return pages.page(
+    return page(
         request,
         "doubts",
         title=_("Replies awaiting a decision"),
@@ -84,7 +84,7 @@ def decide(request: HttpRequest, doubt: int) -> HttpResponse:
         messages.success(request, doubts.decide(found, decision, user))
     except doubts.Undecidable as problem:
         messages.warning(request, str(problem))
-    after = pages.key_of(request, "after")
+    after = key_of(request, "after")
     response = redirect("admin:distributions_doubts")
     if after:
         response["Location"] += f"?after={after}"

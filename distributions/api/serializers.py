@@ -12,8 +12,8 @@ from rest_framework import serializers
 from contacts.models import Contact
 from distributions import wording
 from distributions.engine.references import reference
+from distributions.history import Carrier
 from distributions.models import Conversation, Distribution, Message, Tally
-from distributions.pages import Carrier
 from distributions.states import Status
 from distributions.sums import Sums
 from intake.masking import mask_number, mask_numbers
