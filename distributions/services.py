@@ -15,7 +15,7 @@ from distributions.engine.wake import EXPAND, PUMP, wake
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.planning import fingerprint, leaving, starting
 from distributions.planning.fingerprint import Difference, Fingerprint
-from distributions.planning.review import Obstacle, people_of, ready, route_of, survey_obstacle
+from distributions.planning.review import Facts, FactsOfOne, Obstacle, fit, route_of, survey_obstacle
 from distributions.replies import conversations
 from distributions.states import Status
 from extensions.models import ProviderAccount
@@ -52,8 +52,10 @@ class Changed(LaunchRefused):
 
 def look_at(distribution: Distribution, user: User) -> Fingerprint:
     """What would go if `user` launched it now. Raises MissingRight, or LaunchRefused if nothing would."""
-    _ready(distribution, user)
-    return fingerprint.of(distribution)
+    require_sms(user)
+    facts = FactsOfOne()
+    _fit(distribution, facts)
+    return fingerprint.of(distribution, facts=facts)
 
 
 def launch(distribution: Distribution, user: User, reviewed: Fingerprint | None = None) -> Distribution:
@@ -118,16 +120,17 @@ def _locked(pk: int, state: State) -> Distribution | None:
 def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None) -> None:
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
-    seen = fingerprint.of(distribution) if later or reviewed is not None else None
+    facts = FactsOfOne()
+    seen = fingerprint.of(distribution, facts=facts) if later or reviewed is not None else None
     if reviewed is not None and seen is not None and (found := fingerprint.differences(reviewed, seen)):
         raise Changed(found)
-    route = _ready(distribution, user)
+    route = _fit(distribution, facts)
     Distribution.objects.filter(pk=distribution.pk).update(
         state=State.SCHEDULED if later else State.LAUNCHING,
         account=route.account,
         launched_at=now,
         launched_by=user,
-        planned_people=people_of(distribution),
+        planned_people=facts.people(distribution),
         reviewed=seen and asdict(seen),
         plan=None,
         edited_at=None,
@@ -141,10 +144,10 @@ def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None
         wake(EXPAND, distribution.pk)
 
 
-def _ready(distribution: Distribution, user: User) -> Route:
-    """Raises MissingRight or LaunchRefused."""
+def _fit(distribution: Distribution, facts: Facts) -> Route:
+    """What carries it. Raises LaunchRefused."""
     try:
-        return ready(distribution, user)
+        return fit(distribution, facts)
     except Obstacle as refusal:
         raise LaunchRefused(str(refusal)) from refusal
     except NoRoute as refusal:
@@ -171,10 +174,11 @@ def take_over(
 
 
 def _take_over(distribution: Distribution, user: User, seen: int | None, reviewed: Fingerprint | None) -> None:
-    found = fingerprint.of(distribution)
+    facts = FactsOfOne()
+    found = fingerprint.of(distribution, facts=facts)
     if reviewed is not None and (differing := fingerprint.differences(reviewed, found)):
         raise Changed(differing)
-    route = _ready(distribution, user)
+    route = _fit(distribution, facts)
     if seen is not None and starting.has_grown(seen, found.people):
         raise LaunchRefused(
             _("The list has just grown to %(people)s people. Look at it once more.") % {"people": found.people}

@@ -1,8 +1,13 @@
-"""A message's life, written down once. Nothing else assigns `status`."""
+"""A message's life, written down once: its states, what each is to pages, sums and files, and what follows which."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from extensions.contract import Delivery
@@ -25,28 +30,116 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")  # taken back before it left
 
 
-# Reports come late, twice and in any order, so a report only moves a message up this ladder: whatever the order,
-# the result is the highest rung that was reported. "Delivered" is on top: it is evidence, the others are its absence.
-RANK: dict[str, int] = {
-    Status.QUEUED: 0,
-    Status.SENDING: 1,
-    Status.UNCERTAIN: 2,
-    Status.ACCEPTED: 3,
-    Status.SENT: 4,
-    Status.EXPIRED: 5,
-    Status.FAILED: 6,
-    Status.UNDELIVERED: 7,
-    Status.DELIVERED: 8,
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All that there is to know of a state; everything else derives from it.
+
+    Reports come late, twice and in any order, so a report only moves a message up the ladder of `rank`: whatever the
+    order, the result is the highest rung. "Delivered" is on top: it is evidence, the others are its absence. None
+    stands beside the ladder. `counted` is the column of the tally that counts people whose text is in the state,
+    `segments` the fate of its segments: "taken" ones are what a provider may ask money for. `may_have_left` says
+    whether the person may have got it, or may yet.
+    """
+
+    sentence: str | Promise
+    rank: int | None
+    counted: str
+    segments: Literal["waiting", "uncertain", "taken", "failed", "skipped", "cancelled"]
+    is_final: bool = False
+    may_have_left: bool = True
+    is_answerable: bool = False  # whoever was sent a text that is in it can reply to it
+    is_reached: bool | None = None  # True: the provider has it and nothing has gone wrong so far; False: something has
+    badge: str = ""  # CSS class
+
+
+STATES: dict[str, Row] = {
+    Status.QUEUED: Row(_("Waiting to be sent."), 0, "waiting", "waiting", may_have_left=False),
+    Status.SENDING: Row(_("On its way to the provider."), 1, "waiting", "waiting", is_answerable=True),
+    Status.UNCERTAIN: Row(
+        _("The provider may or may not have it: its answer never came. It is not sent again on its own."),
+        2,
+        "uncertain",
+        "uncertain",
+        is_answerable=True,
+        badge="is-warning",
+    ),
+    Status.ACCEPTED: Row(
+        _("The provider has it."), 3, "accepted", "taken", is_answerable=True, is_reached=True, badge="is-info"
+    ),
+    Status.SENT: Row(
+        _("Handed to the mobile network."), 4, "sent", "taken", is_answerable=True, is_reached=True, badge="is-info"
+    ),
+    Status.EXPIRED: Row(
+        _("The phone could not be reached in time."),
+        5,
+        "expired",
+        "taken",
+        is_final=True,
+        is_reached=False,
+        badge="is-bad",
+    ),
+    Status.FAILED: Row(_("Refused."), 6, "failed", "failed", is_final=True, is_reached=False, badge="is-bad"),
+    Status.UNDELIVERED: Row(
+        _("The mobile network could not deliver it."),
+        7,
+        "undelivered",
+        "taken",
+        is_final=True,
+        is_reached=False,
+        badge="is-bad",
+    ),
+    Status.DELIVERED: Row(
+        _("Confirmed by the phone."),
+        8,
+        "delivered",
+        "taken",
+        is_final=True,
+        is_answerable=True,
+        is_reached=True,
+        badge="is-good",
+    ),
+    Status.SKIPPED: Row(_("Not sent."), None, "skipped", "skipped", is_final=True, may_have_left=False),
+    Status.CANCELLED: Row(
+        _("Taken back before it was sent."), None, "cancelled", "cancelled", is_final=True, may_have_left=False
+    ),
 }
 
-FINAL = frozenset(
-    {Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.SKIPPED, Status.CANCELLED}
-)
-WAITING = frozenset({Status.QUEUED, Status.SENDING})
-# Whoever was sent a text in one of these states can reply to it.
-ANSWERABLE = frozenset({Status.SENDING, Status.UNCERTAIN, Status.ACCEPTED, Status.SENT, Status.DELIVERED})
-NOT_LEFT = frozenset({Status.QUEUED, Status.SKIPPED, Status.CANCELLED})
-TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})  # by a provider
+# What the tally counts, in the order of the bar, from best to still open.
+COLUMNS: dict[str, str | Promise] = {
+    **{
+        status.value: status.label
+        for status in (
+            Status.DELIVERED,
+            Status.SENT,
+            Status.ACCEPTED,
+            Status.UNCERTAIN,
+            Status.UNDELIVERED,
+            Status.FAILED,
+            Status.EXPIRED,
+            Status.SKIPPED,
+            Status.CANCELLED,
+        )
+    },
+    "waiting": _("waiting"),  # queued and sending
+}
+
+
+def _of(is_meant: Callable[[Row], bool | None]) -> frozenset[str]:
+    return frozenset(status for status, row in STATES.items() if is_meant(row))
+
+
+def with_segments(*fates: str) -> frozenset[str]:
+    """The states whose segments have one of these fates."""
+    return _of(lambda row: row.segments in fates)
+
+
+RANK: dict[str, int] = {status: row.rank for status, row in STATES.items() if row.rank is not None}
+FINAL = _of(lambda row: row.is_final)
+WAITING = with_segments("waiting")
+TAKEN = with_segments("taken")  # by a provider
+ANSWERABLE = _of(lambda row: row.is_answerable)
+NOT_LEFT = _of(lambda row: not row.may_have_left)
+NOT_REACHED = _of(lambda row: row.is_reached is False)
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     status: frozenset(later for later, later_rank in RANK.items() if later_rank > rank) for status, rank in RANK.items()

@@ -15,24 +15,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from distributions.models import Message, Tally
-from distributions.states import TAKEN
+from distributions.states import COLUMNS, STATES, TAKEN
 
-REACHED = ("accepted", "sent", "delivered")  # the provider has it, and nothing has gone wrong so far
-NOT_REACHED = ("undelivered", "failed", "expired")
-
-# In the order of the bar, from best to still open: the tally's column, its name, the pattern of its part.
-STATES: tuple[tuple[str, str | Promise, str], ...] = (
-    ("delivered", _("delivered"), "sb-fill-good"),
-    ("sent", _("sent"), "sb-fill-way"),
-    ("accepted", _("accepted"), "sb-fill-accepted"),
-    ("uncertain", _("uncertain"), "sb-fill-uncertain"),
-    ("undelivered", _("undelivered"), "sb-fill-bad"),
-    ("failed", _("failed"), "sb-fill-failed"),
-    ("expired", _("expired"), "sb-fill-expired"),
-    ("skipped", _("skipped"), "sb-fill-quiet"),
-    ("cancelled", _("cancelled"), "sb-fill-cancelled"),
-    ("waiting", _("waiting"), "sb-fill-waiting"),
-)
 SEGMENTS: tuple[tuple[str, str | Promise], ...] = (
     ("sent", _("segments sent")),
     ("uncertain", _("segments uncertain")),
@@ -45,13 +29,17 @@ SEGMENTS: tuple[tuple[str, str | Promise], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One state of a distribution's messages: `percent` is of all of them, `fill` names the pattern of its bar."""
+    """One state of a distribution's messages: `percent` is of all of them."""
 
     key: str
     label: str
     number: int
     percent: float
-    fill: str
+
+    @property
+    def fill(self) -> str:
+        """The CSS class of its part of the bar."""
+        return f"sb-fill-{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +89,24 @@ class Sums:
 
     @property
     def reached(self) -> int:
-        return sum(self.states[name] for name in REACHED)
+        return self._of(is_reached=True)
 
     @property
     def not_reached(self) -> int:
-        return sum(self.states[name] for name in NOT_REACHED)
+        return self._of(is_reached=False)
+
+    def _of(self, *, is_reached: bool) -> int:
+        return sum(
+            self.states[name] for name in {row.counted for row in STATES.values() if row.is_reached is is_reached}
+        )
 
     @property
     def figures(self) -> list[Figure]:
         """All states, in the order of the bar."""
         total = self.total
         return [
-            Figure(key, str(label), self.states[key], 100 * self.states[key] / total if total else 0.0, fill)
-            for key, label, fill in STATES
+            Figure(key, str(label), self.states[key], 100 * self.states[key] / total if total else 0.0)
+            for key, label in COLUMNS.items()
         ]
 
     @property

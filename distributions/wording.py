@@ -8,24 +8,10 @@ from django.utils.translation import gettext_lazy as _
 
 from distributions import states
 from distributions.models import Conversation, InboundMessage, Message
-from distributions.states import ANSWERABLE, Status
+from distributions.states import ANSWERABLE, STATES, Status
 from extensions.contract import Category
 from surveys.conversation import Kind
 from surveys.models import Answer, Question
-
-STATES: dict[str, str | Promise] = {
-    Status.QUEUED: _("Waiting to be sent."),
-    Status.SENDING: _("On its way to the provider."),
-    Status.UNCERTAIN: _("The provider may or may not have it: its answer never came. It is not sent again on its own."),
-    Status.ACCEPTED: _("The provider has it."),
-    Status.SENT: _("Handed to the mobile network."),
-    Status.DELIVERED: _("Confirmed by the phone."),
-    Status.UNDELIVERED: _("The mobile network could not deliver it."),
-    Status.FAILED: _("Refused."),
-    Status.EXPIRED: _("The phone could not be reached in time."),
-    Status.SKIPPED: _("Not sent."),
-    Status.CANCELLED: _("Taken back before it was sent."),
-}
 
 REASONS: dict[str, str | Promise] = {
     Message.Skip.OPTED_OUT: _("This person has opted out."),
@@ -47,16 +33,6 @@ RESTORED = _(
     "on its own."
 )
 
-BADGES: dict[str, str] = {
-    Status.DELIVERED: "is-good",
-    Status.SENT: "is-info",
-    Status.ACCEPTED: "is-info",
-    Status.UNCERTAIN: "is-warning",
-    Status.UNDELIVERED: "is-bad",
-    Status.FAILED: "is-bad",
-    Status.EXPIRED: "is-bad",
-}
-
 MEANING_BADGES: dict[str, str] = {
     InboundMessage.Meaning.ANSWER: "is-good",
     InboundMessage.Meaning.OPT_IN: "is-good",
@@ -73,6 +49,11 @@ CONVERSATION_BADGES: dict[str, str] = {
 }
 
 
+def badge_of(status: str) -> str:
+    """The CSS class that says at a glance whether a state is good or bad, "" if it is neither."""
+    return STATES[status].badge if status in STATES else ""
+
+
 def mark_of(inbound: InboundMessage) -> str:
     """What of a person's text deserves a second look, "" if nothing does."""
     return gettext("mentions a stop word") if inbound.mentions_stopping else ""
@@ -80,7 +61,7 @@ def mark_of(inbound: InboundMessage) -> str:
 
 def explain(status: str, reason: str) -> str:
     """What became of a message and why, in a sentence or two."""
-    state, why = STATES.get(status, ""), REASONS.get(reason, "")
+    state, why = STATES[status].sentence if status in STATES else "", REASONS.get(reason, "")
     if status == Status.SKIPPED and why:
         return str(why)
     if status == Status.UNCERTAIN:  # its reason says no more than that no answer came

@@ -176,11 +176,8 @@ def _asking(account: ProviderAccount, sample: WebhookRequest) -> str:
 
 def examine(request: WebhookRequest, kind: str) -> Finding | None:
     """What is wrong with a call of `run`; None for every other call. Only we can make one: SECRET_KEY signs it."""
-    asking = request.header(ASKING)
-    if not asking:
-        return None
     try:
-        public_id, headers, sent = signing.loads(asking, salt=_SALT, max_age=LIFE)
+        public_id, headers, sent = signing.loads(request.header(ASKING), salt=_SALT, max_age=LIFE)
     except signing.BadSignature:
         return None
     arrived = _parts(request, headers)

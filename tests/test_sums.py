@@ -17,6 +17,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from contacts import opt_outs
 from contacts.models import Contact, OptOut
 from distributions import restoring, services
 from distributions.engine import closing, outbox, reports
@@ -130,7 +131,7 @@ class World:
     def opt_out(self, number: int) -> None:
         message = self.pick(number, "queued", "sending")
         if message is not None:
-            OptOut.objects.get_or_create(organization=self.clinic, phone=message.to, source="link")
+            opt_outs.opt_out(self.clinic, message.to, OptOut.Source.LINK)
 
     def expire(self, number: int) -> None:
         Conversation.objects.filter(distribution=self.pk).update(expires_at=timezone.now() - timedelta(hours=1))

@@ -65,12 +65,11 @@ def receive(request: HttpRequest, kind: str, slug: str, organization_id: str) ->
     except UnreadablePostError:
         return said("cut short", "Body not received.", 400)
     address = request.META.get("REMOTE_ADDR", "")
-    finding = selftest.examine(call, kind)
-    if finding is None:
-        return keep(organization_id, slug, kind, call, address)
     # A call of our own that would be refused is no stranger's: it is not counted, and its reason is told.
-    response = refused() if finding.reason else keep(organization_id, slug, kind, call, address)
-    response[selftest.FINDING] = finding.as_header()
+    finding = selftest.examine(call, kind) if call.header(selftest.ASKING) else None
+    response = refused() if finding and finding.reason else keep(organization_id, slug, kind, call, address)
+    if finding:
+        response[selftest.FINDING] = finding.as_header()
     return response
 
 

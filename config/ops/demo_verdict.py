@@ -12,7 +12,7 @@ from typing import Any
 from contacts.models import Contact
 from distributions.engine.references import message_id_of_reference
 from distributions.models import Distribution, Message
-from distributions.states import FINAL, Status
+from distributions.states import FINAL, NOT_REACHED, TAKEN, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Verdict:
 
     @property
     def failed(self) -> int:
-        return sum(self.states.get(state, 0) for state in (Status.UNDELIVERED, Status.FAILED, Status.EXPIRED))
+        return sum(self.states.get(state, 0) for state in NOT_REACHED)
 
     @property
     def skipped(self) -> int:
@@ -46,10 +46,6 @@ class Verdict:
             f"{self.recipients} recipients, {self.delivered} delivered, {self.failed} failed, {self.skipped} skipped, "
             f"{self.lost} lost, {self.duplicated} duplicated"
         )
-
-
-# States that say the provider has taken the text: its book must have it. A refused one is in none.
-TAKEN = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED})
 
 
 def judge(distribution: Distribution, ledger: Iterable[Mapping[str, Any]]) -> Verdict:

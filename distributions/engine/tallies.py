@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F
 
 from distributions.models import Tally
-from distributions.states import WAITING
+from distributions.states import STATES
 
 Counts = defaultdict[int, Counter[str]]
 
@@ -61,7 +61,7 @@ def add(distribution_id: int, **columns: int) -> None:
 
 def column(status: str) -> str:
     """The tally's column that counts messages in this state."""
-    return "waiting" if status in WAITING else str(status)
+    return STATES[status].counted
 
 
 def count(distribution_id: int, status: str, segments: int, *, texts: int = 0, off: bool = False) -> None:

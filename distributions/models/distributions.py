@@ -16,7 +16,8 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import ContactList, OptOut
-from distributions.states import ANSWERABLE, TAKEN, WAITING, Status
+from distributions import states
+from distributions.states import ANSWERABLE
 from extensions.models import ProviderAccount
 from organizations.ids import new_id
 from organizations.models import Owned, OwnedQuerySet, User
@@ -290,26 +291,15 @@ class Tally(models.Model):
     started = models.IntegerField(_("began to answer"), default=0)  # by text
     completed = models.IntegerField(_("answered to the end"), default=0)  # by text
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "waiting",
-        "uncertain",
-        "accepted",
-        "sent",
-        "delivered",
-        "undelivered",
-        "failed",
-        "expired",
-        "skipped",
-        "cancelled",
-    )
+    COLUMNS: ClassVar[tuple[str, ...]] = tuple(states.COLUMNS)
     # Which states' segments each column adds up.
     SEGMENTS: ClassVar[dict[str, frozenset[str]]] = {
-        "segments": WAITING | TAKEN | {Status.UNCERTAIN},
-        "segments_waiting": WAITING,
-        "segments_uncertain": frozenset({Status.UNCERTAIN}),
-        "segments_failed": frozenset({Status.FAILED}),
-        "segments_skipped": frozenset({Status.SKIPPED}),
-        "segments_cancelled": frozenset({Status.CANCELLED}),
+        "segments": states.with_segments("waiting", "uncertain", "taken"),
+        "segments_waiting": states.with_segments("waiting"),
+        "segments_uncertain": states.with_segments("uncertain"),
+        "segments_failed": states.with_segments("failed"),
+        "segments_skipped": states.with_segments("skipped"),
+        "segments_cancelled": states.with_segments("cancelled"),
     }
 
     def __str__(self) -> str:

@@ -137,7 +137,7 @@ def _transcript(
             message.attempted_at,
             message.text,
             message.get_status_display(),
-            wording.BADGES.get(message.status, ""),
+            wording.badge_of(message.status),
             message,
             "" if message is first or message.status in UNDER_WAY else _why(message),
         )

@@ -73,7 +73,7 @@ def row(
         " ".join(filter(None, names)) or _("without a name"),
         message.to if whole_number else mask_number(message.to),
         wording.explain(message.status, message.reason),
-        wording.BADGES.get(message.status, ""),
+        wording.badge_of(message.status),
         carriers.get(message.account_id) if message.account_id else None,
         replies,
         wording.standing(message, begun, replies) if by_text else "",

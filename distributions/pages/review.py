@@ -129,9 +129,7 @@ def skipped_file(request: HttpRequest, pk: int) -> FileResponse:
 @require_POST
 def launch(request: HttpRequest, pk: int) -> HttpResponse:
     """Launch what was reviewed, once however often it is asked. Raises MissingRight."""
-    user = current_user(request)
     distribution = distribution_of(request, pk)
-    require_sms(user)
     if distribution.state != State.DRAFT:
         return redirect("admin:distributions_distribution_change", pk)
     reviewed = fingerprint.read(request.POST.get("fingerprint", ""))
@@ -139,7 +137,7 @@ def launch(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, _("Nothing has been sent. Look at it first: this is what would go."))
         return redirect("admin:distributions_distribution_review", pk)
     try:
-        services.launch(distribution, user, reviewed)
+        services.launch(distribution, current_user(request), reviewed)
     except services.Changed:
         request._distribution = None  # type: ignore[attr-defined]  # it is read anew
         distribution = distribution_of(request, pk)

@@ -22,12 +22,12 @@ from django.utils.translation import gettext as _
 from contacts.models import Contact
 from distributions.models import Distribution
 from distributions.piping import EMBEDDED, Template
-from distributions.planning.review import Review, people_of, route_of
+from distributions.planning.review import Facts, Review, route_of
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 from organizations.reading import pages
 
-SALT = "distributions.planning.fingerprint"
+SALT = "distributions.fingerprint"  # signed fingerprints outlive this module's name
 PAGE = 20_000  # contacts that are read at once where the database makes no digest
 GRACE = timedelta(minutes=5)  # who plans for 14:00 and presses the button at 14:01 means 14:00
 
@@ -77,10 +77,11 @@ class Difference:
         return f"{self.label}: {self.before} → {self.after}"
 
 
-def of(distribution: Distribution, now: datetime | None = None) -> Fingerprint:
+def of(distribution: Distribution, now: datetime | None = None, facts: Facts | None = None) -> Fingerprint:
     """What would go if it were launched now. The list is read in two statements, however long it is."""
-    people, version = people_of(distribution), version_of_list(distribution)
-    return _made(distribution, _account_of(distribution), people, version, now or timezone.now())
+    facts = facts or Facts()
+    people, version = facts.people(distribution), version_of_list(distribution)
+    return _made(distribution, _account_of(distribution, facts), people, version, now or timezone.now())
 
 
 def of_review(found: Review, list_version: str) -> Fingerprint:
@@ -208,9 +209,9 @@ def _iso(moment: datetime) -> str:
 # --- what is compared -------------------------------------------------------------------------------------------------
 
 
-def _account_of(distribution: Distribution) -> ProviderAccount | None:
+def _account_of(distribution: Distribution, facts: Facts) -> ProviderAccount | None:
     try:
-        return route_of(distribution).account
+        return route_of(distribution, facts).account
     except NoRoute:
         return None
 

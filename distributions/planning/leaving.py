@@ -16,13 +16,15 @@ from distributions.engine.wake import PUMP, wake
 from distributions.models import Chunk, Conversation, Distribution, Tally
 from distributions.planning.review import route_of
 from distributions.replies import conversations
+from distributions.states import STATES
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 
 State = Distribution.State
 
 RUNNING = (State.LAUNCHING, State.SENDING)
-REACHED = ("uncertain", "accepted", "sent", "delivered", "undelivered", "failed", "expired")  # columns of the tally
+# The columns of the tally that count texts of which the provider knows, or may know.
+REACHED = sorted({row.counted for row in STATES.values() if row.may_have_left and row.counted != "waiting"})
 
 
 def waiting_on(account: ProviderAccount) -> int:

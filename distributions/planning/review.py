@@ -189,6 +189,11 @@ def ready(distribution: Distribution, user: User, facts: Facts | None = None) ->
     Raises MissingRight, Obstacle, or NoRoute if nothing could carry it (R10).
     """
     require_sms(user)
+    return fit(distribution, facts)
+
+
+def fit(distribution: Distribution, facts: Facts | None = None) -> Route:
+    """What would carry it if it were launched now by somebody who may. Raises Obstacle, or NoRoute."""
     if sentence := obstacle(distribution, facts):
         raise Obstacle(sentence)
     return route_of(distribution, facts)
@@ -231,6 +236,30 @@ class Facts:
         return route_for(distribution.organization)
 
 
+class FactsOfOne(Facts):
+    """The same about one distribution, each asked once however often it is needed."""
+
+    def __init__(self) -> None:
+        self._people: int | None = None
+        self._route: Route | NoRoute | None = None
+
+    def people(self, distribution: Distribution) -> int:
+        if self._people is None:
+            self._people = super().people(distribution)
+        return self._people
+
+    def reaches_somebody(self, distribution: Distribution) -> bool:
+        return self.people(distribution) > 0
+
+    def route(self, distribution: Distribution) -> Route:
+        if self._route is None:
+            try:
+                self._route = super().route(distribution)
+            except NoRoute as refusal:
+                self._route = refusal
+        return _or_raise(self._route)
+
+
 class FactsOfMany(Facts):
     """The same, read in a few statements for many distributions. Their organisations come with their licences."""
 
@@ -258,10 +287,13 @@ class FactsOfMany(Facts):
         return self.reaches_somebody(distribution) or distribution.contact_list_id in self._filled
 
     def route(self, distribution: Distribution) -> Route:
-        found = self._routes[distribution.organization_id]
-        if isinstance(found, NoRoute):
-            raise found
-        return found
+        return _or_raise(self._routes[distribution.organization_id])
+
+
+def _or_raise(found: Route | NoRoute) -> Route:
+    if isinstance(found, NoRoute):
+        raise found
+    return found
 
 
 def obstacle(distribution: Distribution, facts: Facts | None = None) -> str:

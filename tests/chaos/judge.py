@@ -12,10 +12,8 @@ from typing import Any
 
 from distributions.engine.references import reference
 from distributions.models import Chunk, Distribution
-from distributions.states import Status
+from distributions.states import TAKEN, Status
 from simulator.process import SimulatorProcess
-
-REACHED = {Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED}
 
 
 @dataclass
@@ -51,7 +49,7 @@ def judge(simulator: SimulatorProcess, distribution: Distribution) -> Verdict:
     for pk, status in distribution.messages.values_list("pk", "status"):
         verdict.statuses[status] += 1
         in_ledger = accepted[reference(pk)]
-        if status in REACHED and not in_ledger:
+        if status in TAKEN and not in_ledger:
             verdict.lost.append(pk)
         if status == Status.FAILED and in_ledger:
             verdict.false_failed.append(pk)
