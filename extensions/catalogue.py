@@ -103,7 +103,8 @@ def badges(provider: type[Provider]) -> list[Badge]:
         found.append(_("Delivery reports"))
     if provider.batch_size > 1:
         found.append(_("Batches of %(size)s") % {"size": provider.batch_size})
-    found.append(CHECKS[provider.webhook_check]())
+    if provider.calls():
+        found.append(CHECKS[provider.webhook_check]())
     return [Badge(text, "is-plain") for text in found]
 
 

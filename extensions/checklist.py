@@ -85,7 +85,7 @@ def steps(
         _verified(account),
         _webhooks(account, state, refusals),
         _granted(account),
-        _tested(test),
+        _tested(test, account),
     ]
 
 
@@ -104,11 +104,16 @@ def _verified(account: ProviderAccount) -> Step:
 
 
 def _webhooks(account: ProviderAccount, state: AccountState, refusals: Sequence[Refusal]) -> Step:
+    title = _("Webhooks seen")
+    if not account.routes:
+        detail = _("%(provider)s calls no address here: it tells neither of delivery nor of replies.")
+        return Step("webhooks", title, Mark.NOT_NEEDED, detail % {"provider": account.provider_name})
     latest = {refusal["kind"]: refusal for refusal in reversed(refusals)}
-    routes = [Sighting("status", _("Delivery reports"), state.reports_seen_at, latest.get("status"))]
-    two_way = account.capabilities.two_way
-    if two_way:
-        routes.append(Sighting("message", _("Inbound messages"), state.inbound_seen_at, latest.get("message")))
+    known = (
+        Sighting("status", _("Delivery reports"), state.reports_seen_at, latest.get("status")),
+        Sighting("message", _("Inbound messages"), state.inbound_seen_at, latest.get("message")),
+    )
+    routes = [route for route in known if route.kind in account.routes]
     seen = [route.seen_at for route in routes if route.seen_at]
     troubled = any(_is_newer(route.refusal, route.seen_at) for route in routes)
     mark = Mark.FAILED if troubled else Mark.DONE if len(seen) == len(routes) else Mark.UNDER_WAY if seen else Mark.OPEN
@@ -116,11 +121,13 @@ def _webhooks(account: ProviderAccount, state: AccountState, refusals: Sequence[
         detail = _("Calls were refused: the addresses or the secret at the provider are probably not right.")
     elif mark is Mark.DONE:
         detail = ""
-    elif two_way:
+    elif len(routes) == len(known):
         detail = _("Send a test message for the delivery report, and answer it for the inbound message.")
+    elif routes[0].kind == "message":
+        detail = _("Send a test message and answer it: the inbound message should be seen here.")
     else:
         detail = _("Send a test message: its delivery report should be seen here.")
-    return Step("webhooks", _("Webhooks seen"), mark, detail, max(seen, default=None), routes)
+    return Step("webhooks", title, mark, detail, max(seen, default=None), routes)
 
 
 def _is_newer(refusal: Refusal | None, seen_at: datetime | None) -> bool:
@@ -141,15 +148,20 @@ def _granted(account: ProviderAccount) -> Step:
     return Step("grant", title, Mark.OPEN, detail)
 
 
-def _tested(test: TestMessage | None) -> Step:
-    title = _("Test message delivered")
+def _tested(test: TestMessage | None, account: ProviderAccount) -> Step:
+    reports = account.capabilities.delivery_reports
+    title = _("Test message delivered") if reports else _("Test message taken")
     if test is None:
         return Step("test", title, Mark.OPEN, _("Send a message to a phone of yours to see that it really arrives."))
     status = Delivery(test.status)
-    if status in (Delivery.DELIVERED, Delivery.READ):
+    words = TEST_WORDS[status]()
+    if status is Delivery.QUEUED and not reports:
+        mark = Mark.DONE
+        words = _("The provider has taken the message and tells no more of it: look whether it has arrived.")
+    elif status in (Delivery.DELIVERED, Delivery.READ):
         mark = Mark.DONE
     elif status in (Delivery.QUEUED, Delivery.SENT, Delivery.UNKNOWN):
         mark = Mark.UNDER_WAY
     else:
         mark = Mark.FAILED
-    return Step("test", title, mark, f"{test.to}: {TEST_WORDS[status]()} {test.detail}".strip(), test.sent_at)
+    return Step("test", title, mark, f"{test.to}: {words} {test.detail}".strip(), test.sent_at)

@@ -624,9 +624,19 @@ class Provider:
         raise NotImplementedError
 
     @classmethod
+    def calls(cls) -> tuple[Kind, ...]:
+        """The addresses of ours that it calls: those for which it reads anything. () where it only sends."""
+        read: dict[Kind, bool] = {
+            "status": cls.parse_reports is not Provider.parse_reports,
+            "message": cls.parse_inbound is not Provider.parse_inbound,
+        }
+        return tuple(kind for kind, is_read in read.items() if is_read or (cls.mixes_routes and any(read.values())))
+
+    @classmethod
     def capabilities(cls, kind: SenderKind) -> Capabilities:
-        two_way = kind is not SenderKind.ALPHANUMERIC
-        return Capabilities(two_way=two_way, stop_words_reach_us=two_way)
+        two_way = kind is not SenderKind.ALPHANUMERIC and cls.parse_inbound is not Provider.parse_inbound
+        reports = cls.parse_reports is not Provider.parse_reports
+        return Capabilities(two_way=two_way, stop_words_reach_us=two_way, delivery_reports=reports)
 
     @classmethod
     def rate(cls, kind: SenderKind) -> float:
@@ -738,7 +748,10 @@ class Provider:
         return False
 
     def verify(self, request: WebhookRequest, *, now: datetime) -> None:
-        """Raises InvalidSignature unless the request proves that the provider sent it for this account."""
+        """Raises InvalidSignature unless the request proves that the provider sent it for this account.
+
+        Left out where it calls no address of ours.
+        """
         raise NotImplementedError
 
     def dedupe_key(self, request: WebhookRequest) -> str:
@@ -748,12 +761,18 @@ class Provider:
         return digest.hexdigest()
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
-        """The delivery reports in a verified callback, [] if it holds none. Raises Unreadable."""
-        raise NotImplementedError
+        """The delivery reports in a verified callback, [] if it holds none. Raises Unreadable.
+
+        Left out where the provider makes none.
+        """
+        return []
 
     def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
-        """The inbound messages in a verified callback, [] if it holds none. Raises Unreadable."""
-        raise NotImplementedError
+        """The inbound messages in a verified callback, [] if it holds none. Raises Unreadable.
+
+        Left out where replies do not reach us.
+        """
+        return []
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest | None:
         """A harmless, rightly signed callback to `url` as the provider would make it at `now`, for the self-test.

@@ -75,8 +75,10 @@ class CommonFields(forms.Form):
         return value
 
     def clean(self) -> dict[str, Any]:
-        """An alphanumeric sender takes no replies: the administrator confirms that before it is saved (R51, R52)."""
-        if self.sender_kind is SenderKind.ALPHANUMERIC and not self.cleaned_data.get("confirm_one_way"):
+        """Where no reply reaches us, as with a name for a sender, that is confirmed before it is saved (R51, R52)."""
+        kind = self.sender_kind
+        one_way = kind is not None and not self.provider.capabilities(kind).two_way
+        if one_way and not self.cleaned_data.get("confirm_one_way"):
             self.add_error("confirm_one_way", gettext("Tick this box to confirm that you have read the warning."))
         return self.cleaned_data
 

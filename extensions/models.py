@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from extensions import registry
-from extensions.contract import Capabilities, Delivery, Provider, SenderKind
+from extensions.contract import Capabilities, Delivery, Kind, Provider, SenderKind
 from extensions.fields import EncryptedJSONField
 from extensions.senders import spellings
 from organizations import commitments
@@ -239,6 +239,12 @@ class ProviderAccount(models.Model):
     @property
     def capabilities(self) -> Capabilities:
         return self.provider_class.capabilities(SenderKind(self.sender_kind))
+
+    @property
+    def routes(self) -> tuple[Kind, ...]:
+        """The addresses of ours that are called for this account: without two-way, none for inbound messages."""
+        two_way = self.capabilities.two_way
+        return tuple(kind for kind in self.provider_class.calls() if kind == "status" or two_way)
 
 
 def ended(said: str) -> str:

@@ -326,7 +326,8 @@ def preview(provider: type[Provider], value: str, confirmation: forms.BoundField
         "kind": KINDS[kind],
         "able": able,
         "provider": provider({}),
-        "warn": kind is SenderKind.ALPHANUMERIC,
+        "warn": not able.two_way,
+        "is_name": kind is SenderKind.ALPHANUMERIC,
         "confirmation": confirmation,
     }
 
@@ -382,6 +383,7 @@ def _account_page(
         successors=successors,
         kind=KINDS[SenderKind(account.sender_kind)],
         able=account.capabilities,
+        is_name=account.sender_kind == SenderKind.ALPHANUMERIC,
         test_form=form or TestForm(organization),
         status=status,
         **set_up(provider, organization),

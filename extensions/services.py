@@ -25,7 +25,6 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
-    Kind,
     NotTaken,
     OutboundSms,
     Provider,
@@ -369,8 +368,7 @@ def try_webhooks(
     account: ProviderAccount, user: User, *, request: HttpRequest | None = None
 ) -> list[selftest.SelfTest]:
     """Call our own public addresses as the provider would: each route that this account uses."""
-    routes: tuple[Kind, ...] = ("status", "message") if account.capabilities.two_way else ("status",)
-    results = [selftest.run(account, kind) for kind in routes]
+    results = [selftest.run(account, kind) for kind in account.routes]
     audit.record(
         CALLED,
         organization=account.organization,

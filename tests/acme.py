@@ -1,4 +1,8 @@
-"""Two providers that do not exist, for tests of what is the same for all: Acme has everything, Plain the least."""
+"""Providers that do not exist, for tests of what is the same for all.
+
+`Sends`, `Reports` and `Acme` are the levels of CONTRIBUTING's recipe: one that only sends, one that reports too, one
+that has everything. `Plain` has everything in the least form.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,10 @@ from extensions.contract import (
     Capabilities,
     Category,
     Check,
+    Delivery,
+    DeliveryReport,
+    Fault,
+    InboundSms,
     InvalidSignature,
     OutboundSms,
     Provider,
@@ -26,22 +34,11 @@ from extensions.contract import (
 )
 
 
-class Acme(Provider):
-    key = "acme"
-    name = "Acme SMS"
-    slug = "acme-sms"
-    docs_url = "https://docs.acme.example/sms/v2"
-    keywords = ("Roadrunner",)
-    coverage = "Worldwide, with local numbers in Japan."
-    setup = (
-        "1. In Acme, open Settings → Webhooks.\n"
-        "2. Set “Reports” to {reports_url}\n"
-        "3. Set “Incoming” to {inbound_url} and save.\n"
-    )
-    sender_help = "The country code first, for example 13531234567, or a word of up to 11 characters."
-    webhook_check_note = "Acme signs every call with your API key."
+class Sends(Provider):
+    key = "sends"
+    name = "Only Sends"
+    slug = "only-sends"
     host_patterns = (r"api\.acme\.example",)
-    batch_size = 100
 
     class Credentials(forms.Form):
         account = forms.RegexField(
@@ -83,9 +80,41 @@ class Acme(Provider):
             raise Refused(Category.INVALID_RECIPIENT, "21: no such number")
         return SendResult(message_id="acme-1")
 
+
+class Reports(Sends):
+    key = "reports"
+    name = "Reports Too"
+    slug = "reports-too"
+    setup = "Set “Reports” to {reports_url}\n"
+    webhook_secrets = ("api_key",)
+
     def verify(self, request: WebhookRequest, *, now: datetime) -> None:
         if request.header("X-Acme-Key") != self.credentials["api_key"]:
-            raise InvalidSignature
+            raise InvalidSignature(Fault.SECRET, "wrong key")
+
+    def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
+        found = request.json()["reports"]
+        return [DeliveryReport(one["id"], one["reference"], status=Delivery(one["state"])) for one in found]
+
+
+class Acme(Reports):
+    key = "acme"
+    name = "Acme SMS"
+    slug = "acme-sms"
+    docs_url = "https://docs.acme.example/sms/v2"
+    keywords = ("Roadrunner",)
+    coverage = "Worldwide, with local numbers in Japan."
+    setup = (
+        "1. In Acme, open Settings → Webhooks.\n"
+        "2. Set “Reports” to {reports_url}\n"
+        "3. Set “Incoming” to {inbound_url} and save.\n"
+    )
+    sender_help = "The country code first, for example 13531234567, or a word of up to 11 characters."
+    webhook_check_note = "Acme signs every call with your API key."
+    batch_size = 100
+
+    def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
+        return [InboundSms(sms["id"], sms["from"], sms["to"], sms["text"]) for sms in request.json()["texts"]]
 
 
 class Plain(Acme):

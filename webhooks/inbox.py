@@ -127,7 +127,7 @@ def keep(
     sign one.
     """
     provider = registry.by_slug(slug, request)
-    if provider is None:
+    if provider is None or kind not in provider.calls():
         raise UnknownAddress
     if request.method not in provider.webhook_methods:
         raise WrongMethod(provider.webhook_methods)

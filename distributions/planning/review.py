@@ -377,6 +377,14 @@ def _require_two_way(organization: Organization, route: Route) -> None:
                 "be told apart. Finish the set-up of your own account, or send a link to the survey."
             )
         )
+    if "message" not in route.account.provider_class.calls():
+        raise NoRoute(
+            _(
+                "Replies to the account “%(name)s” do not come here: %(provider)s is one-way. A survey by text needs "
+                "an account at a provider with two-way SMS; or send a link to the survey."
+            )
+            % {"name": route.account.name, "provider": route.account.provider_name}
+        )
     if not route.account.capabilities.two_way:
         raise NoRoute(
             _(
