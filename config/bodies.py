@@ -125,4 +125,4 @@ def refuse(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
     if request.path_info.startswith(API):
         return api_base.refusal(status, sentence)
     context = {"title": _("Not accepted"), "sentence": sentence}
-    return HttpResponse(render_to_string("413.html", context, request), status=status)
+    return HttpResponse(render_to_string("error.html", context, request), status=status)

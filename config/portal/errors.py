@@ -20,7 +20,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None, *, sen
     if isinstance(exception, DisallowedHost):
         return HttpResponse("Bad Request (400)", status=400, content_type="text/plain")
     sentence = sentence or _("Something in this address or form could not be understood. Nothing was changed.")
-    return _page(request, "400.html", 400, {"title": _("Not understood"), "sentence": sentence})
+    return error_page(request, 400, _("Not understood"), sentence)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -30,17 +30,29 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     if isinstance(user, User) and not isinstance(exception, MissingRight):
         role = _("Your role is %(role)s, which does not allow this.") % {"role": user.get_role_display()}
         sentence = f"{sentence or role} {whom_to_ask(user.organization)}"
-    return _page(request, "403.html", 403, {"title": _("Not allowed"), "sentence": sentence})
+    return error_page(request, 403, _("Not allowed"), sentence or _("You may not do this."))
 
 
 def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
     """Tells nothing about rows of others: what one may not see does not exist."""
-    return _page(request, "404.html", 404, {"title": _("Not found")})
+    if _in_the_frame(request):
+        sentence = _(
+            "There is nothing at this address. It may be mistyped, what was here is gone, or it belongs to another "
+            "organisation."
+        )
+    else:
+        sentence = _("There is nothing at this address. It may be mistyped, or what was here is gone.")
+    return error_page(request, 404, _("Not found"), sentence)
 
 
-def _page(request: HttpRequest, template: str, status: int, context: dict[str, object]) -> HttpResponse:
-    user = getattr(request, "user", None)
-    if request.path.startswith("/admin/") and isinstance(user, User):
-        context = {**admin.site.each_context(request), **context}
-        template = f"admin/{template}"
-    return HttpResponse(render_to_string(template, context, request), status=status)
+def error_page(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
+    context: dict[str, object] = {"title": title, "sentence": sentence}
+    if _in_the_frame(request):
+        return HttpResponse(
+            render_to_string("admin/error.html", {**admin.site.each_context(request), **context}, request), status=status
+        )
+    return HttpResponse(render_to_string("error.html", context, request), status=status)
+
+
+def _in_the_frame(request: HttpRequest) -> bool:
+    return request.path.startswith("/admin/") and isinstance(getattr(request, "user", None), User)
