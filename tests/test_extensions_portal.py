@@ -365,7 +365,7 @@ def test_all_errors_come_at_once_and_each_offers_what_is_right(portal: Client) -
     assert "Nothing has been saved: 5 fields need your attention." in shown
     assert "An account number is AC and six digits, for example AC123456." in shown
     assert "Leave out the + or 00: 13531234567." in shown
-    assert len(re.findall('class="ext-error"', shown)) == 5
+    assert len(re.findall('class="sb-error"', shown)) == 5
     assert not ProviderAccount.objects.exists()
 
 
@@ -655,7 +655,7 @@ def test_a_wrong_number_is_answered_with_an_example(clinic: Organization, portal
     response = portal.post(url("test", account.public_id), {"to": to}, headers={"HX-Target": "check-list"})
 
     assert response.status_code == 422
-    assert "ext-error" in text_of(response)
+    assert "sb-error" in text_of(response)
     assert not TestMessage.objects.exists()
 
 

@@ -95,7 +95,7 @@ def test_every_wrong_entry_is_answered_with_one_error_at_its_field_and_saves_not
         response = portal.post(page_of("add_account", provider), filled(provider.key, **entry))
 
         assert response.status_code == 422, entry
-        errors = re.findall(r'<p class="ext-error" id="id_(\w+)_error">', response.content.decode())
+        errors = re.findall(r'<p class="sb-error" id="id_(\w+)_error">', response.content.decode())
         assert len(errors) == len(set(errors)), entry
         assert set(errors) == set(response.context["form"].errors) <= set(entry), entry
     assert len(entries) >= 5

@@ -1,19 +1,6 @@
 // The pages under Admin → Extensions. Without it everything works too.
 "use strict";
 
-if (window.htmx) {
-  // A form that comes back with errors is shown like any other answer.
-  window.htmx.config.responseHandling.unshift({ code: "422", swap: true });
-}
-
-// After a refused form the cursor is in the first wrong field.
-document.addEventListener("DOMContentLoaded", () => {
-  const summary = document.getElementById("form-errors");
-  if (summary) {
-    (document.querySelector("#account-form [aria-invalid='true']") || summary).focus();
-  }
-});
-
 // <button data-use="35312345678" data-for="id_sender">: takes the corrected value.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-use]");

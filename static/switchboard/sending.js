@@ -1,11 +1,6 @@
 // The pages of contacts and distributions. Without it everything works too.
 "use strict";
 
-if (window.htmx) {
-  // A form that comes back with errors is shown like any other answer.
-  window.htmx.config.responseHandling.unshift({ code: "422", swap: true });
-}
-
 // unfold's script expects its own widget around every file field, and fails where there is none.
 for (const input of document.querySelectorAll(".snd-file")) {
   input.hasChangeListener = true;
@@ -42,10 +37,4 @@ document.addEventListener("change", (event) => {
     showWhatIsChosen();
   }
 });
-document.addEventListener("DOMContentLoaded", () => {
-  showWhatIsChosen();
-  const summary = document.getElementById("form-errors") || document.getElementById("changed");
-  if (summary) {
-    (document.querySelector("[aria-invalid='true']") || summary).focus();
-  }
-});
+document.addEventListener("DOMContentLoaded", showWhatIsChosen);

@@ -5,6 +5,8 @@ if (window.htmx) {
   window.htmx.config.allowEval = false;
   window.htmx.config.includeIndicatorStyles = false; // in switchboard.css
   window.htmx.config.selfRequestsOnly = true;
+  // A form that comes back with errors is shown like any other answer.
+  window.htmx.config.responseHandling.unshift({ code: "422", swap: true });
 }
 
 // htmx requests carry Django's CSRF token.
@@ -38,6 +40,14 @@ document.addEventListener("click", async (event) => {
   window.setTimeout(() => {
     label.textContent = before;
   }, 2000);
+});
+
+// After a refused form the cursor is in the first wrong field, else at the sentence that says what is the matter.
+document.addEventListener("DOMContentLoaded", () => {
+  const summary = document.getElementById("form-errors") || document.getElementById("changed");
+  if (summary) {
+    (document.querySelector("[aria-invalid='true']") || summary).focus();
+  }
 });
 
 // <form data-busy="Reading the file…">: the button says so and takes no second click.
