@@ -46,12 +46,10 @@ def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
 
 
 def error_page(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
-    context: dict[str, object] = {"title": title, "sentence": sentence}
+    template, context = "error.html", {"title": title, "sentence": sentence}
     if _in_the_frame(request):
-        return HttpResponse(
-            render_to_string("admin/error.html", {**admin.site.each_context(request), **context}, request), status=status
-        )
-    return HttpResponse(render_to_string("error.html", context, request), status=status)
+        template, context = "admin/error.html", {**admin.site.each_context(request), **context}
+    return HttpResponse(render_to_string(template, context, request), status=status)
 
 
 def _in_the_frame(request: HttpRequest) -> bool:
