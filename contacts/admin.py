@@ -20,7 +20,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, ngettext
 
-from contacts import numbers, opt_outs, pages
+from contacts import numbers, opt_outs, pages, wording
 from contacts.columns import IN_FORM, MORE, SEARCHED
 from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
@@ -399,11 +399,19 @@ class OptOutAdmin(OwnedAdmin):
         if obj is None:
             return self.fields
         whole = self.sees_recipients(request)
-        shown = ("phone", "source", "evidence") if whole else ("masked_phone", "source")
+        shown = ("phone", "source", "worded_evidence") if whole else ("masked_phone", "source")
         return (*shown, "created_at", "ended_at")
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)  # where it is masked, another column stands in its place
+        return ["worded_evidence" if name == "evidence" else name for name in shown]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*super().get_readonly_fields(request, obj), "masked_phone")
+        return (*super().get_readonly_fields(request, obj), "masked_phone", "worded_evidence")
+
+    @admin.display(description=_("evidence"), ordering="evidence")
+    def worded_evidence(self, row: OptOut) -> str:
+        return wording.evidence(row.evidence) or "–"
 
     @admin.display(description=_("phone"))
     def masked_phone(self, row: OptOut) -> str:

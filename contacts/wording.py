@@ -1,7 +1,8 @@
-"""Sentences about numbers and rows of files. A code and its values are what is kept: they are worded when shown."""
+"""Sentences about numbers, rows of files and opt-outs. A code and its values are kept: they are worded when shown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,12 @@ SENTENCES: dict[str, str | Promise] = {
     "not_in_use": _("%(phone)s is in no range that is known to be in use. Is it right?"),
     "landline": _("%(phone)s is a landline, and few of them receive texts. Is it right?"),
 }
+# Why somebody is opted out, as those who act on replies write it down; anything else is shown as it was written.
+EVIDENCE: dict[str, str | Promise] = {
+    r"inbound (?P<number>\d+)": _("reply %(number)s"),
+    r"shared line (?P<line>.+)": _("reply to the shared number %(line)s"),
+    r"doubt (?P<number>\d+), decided by (?P<user>\w+)": _("doubtful reply %(number)s, decided by %(user)s"),
+}
 _DELIMITERS: dict[str, str | Promise] = {",": _("comma"), ";": _("semicolon"), "\t": _("tab")}
 
 
@@ -59,3 +66,11 @@ def sentence(code: str, values: Mapping[str, Any]) -> str:
         return code
     shown = {name: _WORDED[name](value) if name in _WORDED else value for name, value in values.items()}
     return str(SENTENCES[code]) % shown
+
+
+def evidence(written: str) -> str:
+    """What an opt-out is known by, in the reader's language."""
+    for pattern, words in EVIDENCE.items():
+        if found := re.fullmatch(pattern, written):
+            return str(words) % found.groupdict()
+    return written

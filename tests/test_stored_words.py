@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from contacts import importing, wording
-from contacts.models import ContactImport
+from contacts import importing, opt_outs, wording
+from contacts.models import ContactImport, OptOut
 from organizations import audit
 from organizations.models import AuditEvent, User
 from tests import factories
@@ -108,6 +108,51 @@ def test_what_an_older_version_kept_as_a_sentence_is_still_shown(clinic, patient
     ContactImport.objects.update(problems=older)
 
     assert "“number” is no phone number." in client.get(page).text
+
+
+# --- opt-outs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("read", "words"), [("en", ["reply 12", "decided by"]), ("de", ["Antwort 12", "entschieden"])])
+def test_why_somebody_is_opted_out_is_said_in_the_readers_language(clinic, read, words):
+    asked = "asked on the phone: inbound 12"
+    kept = ["inbound 12", "shared line +447700900000", "doubt 3, decided by UR_8f3kq1ZpT0aWxYv", asked]
+    for index, evidence in enumerate(kept):
+        opt_outs.opt_out(clinic, f"+44770090001{index}", OptOut.Source.KEYWORD, evidence)
+    client = reader(clinic, read)
+
+    pages = [client.get("/admin/contacts/optout/").text]
+    pages += [client.get(f"/admin/contacts/optout/{row.pk}/change/").text for row in OptOut.objects.all()]
+
+    assert [word for word in words if word not in "".join(pages)] == []
+    assert [page for page in pages for one in kept[:3] if one in page.replace(asked, "")] == []
+    assert sum(asked in page for page in pages) == 2
+
+
+def test_why_somebody_is_opted_out_is_masked_as_before(clinic):
+    opt_outs.opt_out(clinic, "+447700900010", OptOut.Source.KEYWORD, "shared line +447700900000")
+    client = Client()
+    client.force_login(factories.user(clinic, see_recipients="disabled"))
+
+    row = OptOut.objects.get()
+    pages = client.get("/admin/contacts/optout/").text + client.get(f"/admin/contacts/optout/{row.pk}/change/").text
+
+    assert "+447700900000" not in pages
+    assert "shared" not in pages
+
+
+def written_by_distributions():
+    """The patterns of what distributions/ writes down as evidence, from its own source."""
+    for path in sorted((ROOT / "distributions").rglob("*.py")):
+        for words in re.findall(r'f"((?:inbound|doubt|shared line) \{[^"]+)"', path.read_text()):
+            yield re.sub(r"\{[^}]+\}", "7", words)
+
+
+def test_everything_that_replies_leave_as_evidence_has_words():
+    found = list(written_by_distributions())
+
+    assert len(found) == len(wording.EVIDENCE)
+    assert [one for one in found if wording.evidence(one) == one] == []
 
 
 # --- the audit trail --------------------------------------------------------------------------------------------------
