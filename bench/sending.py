@@ -89,7 +89,7 @@ def _product(messages: int, folder: Path) -> tuple[Measured, float]:
     open_chunks = Chunk.objects.filter(distribution=made, state=Chunk.State.OPEN)
     try:
         with measure(messages, [worker.pid, *service_pids()]) as measured:
-            for _seat in range(2):
+            for _slot in range(2):
                 tasks.pump.delay(made.account_id or 0)
             wait_for(lambda: not open_chunks.exists(), 300, "the product's sending")
         accepted = made.messages.filter(status=Status.ACCEPTED).count()

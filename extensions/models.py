@@ -279,15 +279,19 @@ class AccountState(models.Model):
         return ended(self.stopped_reason)
 
 
-class PumpSeat(models.Model):
+WORKER_SLOTS = 2  # pumps that may work for one account at once
+
+
+class WorkerSlot(models.Model):
     """The right to send through one account for a while: at most a few pumps work for one account at once."""
 
-    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="seats")
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="slots")
     number = models.PositiveSmallIntegerField()
     holder = models.CharField(max_length=40, blank=True)
     lease_until = models.DateTimeField(null=True)
 
     class Meta:
+        db_table = "extensions_pumpseat"  # its first name: an upgrade moves no table
         constraints: ClassVar = [models.UniqueConstraint(fields=["account", "number"], name="one_seat_per_number")]
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ from extensions.contract import (
     Refused,
     SenderKind,
 )
-from extensions.models import AccountState, ProviderAccount, PumpSeat, TestMessage
+from extensions.models import WORKER_SLOTS, AccountState, ProviderAccount, TestMessage, WorkerSlot
 from extensions.webhook_urls import webhook_url
 from intake.masking import mask_number
 from organizations import audit
@@ -47,8 +47,6 @@ REPLACED = gettext_noop("replaced")
 RETIRED = gettext_noop("took out of the list")
 TESTED = gettext_noop("sent a test message through")
 CALLED = gettext_noop("tested the webhooks of")
-
-SEATS = 2  # pumps that may work for one account at once
 
 
 def create_account(
@@ -75,7 +73,7 @@ def create_account(
             **fields,
         )
         AccountState.objects.create(account=account)
-        PumpSeat.objects.bulk_create(PumpSeat(account=account, number=number) for number in range(SEATS))
+        WorkerSlot.objects.bulk_create(WorkerSlot(account=account, number=number) for number in range(WORKER_SLOTS))
     return account
 
 

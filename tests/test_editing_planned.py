@@ -92,7 +92,7 @@ def begin(site, row):
 
 
 def come(row):
-    """Its time comes, and the sweeper with it."""
+    """Its time comes, and the periodic check with it."""
     Distribution.objects.filter(pk=row.pk).update(send_at=timezone.now() - timedelta(seconds=1))
     starting.start_due()
     row.refresh_from_db()

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from extensions import catalogue, client, registry, routing, services, traffic
 from extensions.contract import Category, Delivery, NotTaken, Refused, Unclear
-from extensions.models import AccountState, EnabledExtension, ProviderAccount, PumpSeat, TestMessage
+from extensions.models import AccountState, EnabledExtension, ProviderAccount, TestMessage, WorkerSlot
 from organizations.models import AuditEvent, Licence, Organization, User
 from tests import factories, secrets
 from tests.acme import Acme, Plain, answers
@@ -351,7 +351,7 @@ def test_an_account_is_added_with_the_rows_the_send_engine_needs(
     assert account.created_by == administrator
     assert account.granted_at is None
     assert AccountState.objects.get().account == account
-    assert sorted(PumpSeat.objects.values_list("number", flat=True)) == [0, 1]
+    assert sorted(WorkerSlot.objects.values_list("number", flat=True)) == [0, 1]
     event = AuditEvent.objects.get(action="added")
     assert (event.action, event.object_id, event.actor) == ("added", account.public_id, administrator)
     assert routing.account_in_use(clinic) is None
@@ -820,7 +820,7 @@ def test_the_installations_account_carries_what_no_other_does(clinic: Organizati
     assert route.is_default
     assert (route.account.organization, route.account.sender) == (None, "13530000000")
     assert route.account.secrets() == DEFAULT["credentials"]
-    assert PumpSeat.objects.filter(account=route.account).count() == 2
+    assert WorkerSlot.objects.filter(account=route.account).count() == 2
     assert routing.route_for(clinic) == route  # one row, however often it is asked for
     own = account_of(clinic)
     assert routing.route_for(clinic) == routing.Route(own, is_default=False)

@@ -191,12 +191,12 @@ def test_an_uncertain_message_that_goes_back_opens_its_chunk_and_its_distributio
 
 
 def test_only_so_many_pumps_work_for_one_account(account):
-    assert [outbox.take_seat(account.pk, holder) for holder in "abc"] == [True, True, False]
-    assert outbox.take_seat(account.pk, "a"), "a seat is renewed by whoever has it"
+    assert [outbox.take_slot(account.pk, holder) for holder in "abc"] == [True, True, False]
+    assert outbox.take_slot(account.pk, "a"), "a slot is renewed by whoever has it"
 
-    outbox.leave_seat(account.pk, "b")
+    outbox.leave_slot(account.pk, "b")
 
-    assert outbox.take_seat(account.pk, "c")
+    assert outbox.take_slot(account.pk, "c")
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -68,7 +68,7 @@ def planned(request, clinic, account, planner):
 
 
 def come(distribution, late=timedelta(seconds=1)):
-    """Its time has come, and the sweeper and the workers with it."""
+    """Its time has come, and the periodic check and the workers with it."""
     Distribution.objects.filter(pk=distribution.pk).update(send_at=timezone.now() - late)
     starting.start_due()
     for pk in due.launching():

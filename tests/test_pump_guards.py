@@ -21,7 +21,7 @@ from distributions.models import Chunk, Distribution, Message, MessageEvent
 from distributions.states import REPEATED, Status
 from extensions import health
 from extensions.contract import Category
-from extensions.models import AccessToken, AccountState, EnabledExtension, ProviderAccount, PumpSeat
+from extensions.models import AccessToken, AccountState, EnabledExtension, ProviderAccount, WorkerSlot
 from simulator import process
 from tests import factories, pumping
 from tests.simulated import connected, launched, statuses
@@ -71,7 +71,7 @@ def test_a_pump_that_is_rung_for_an_account_that_may_not_send_does_nothing(simul
 
     assert simulator.ledger == []
     assert statuses(made) == {Status.QUEUED: 3}
-    assert not PumpSeat.objects.exclude(holder="").exists(), "it takes no seat"
+    assert not WorkerSlot.objects.exclude(holder="").exists(), "it takes no slot"
     after = state_of(made)
     assert (after.stopped_at, after.open_until, after.failures) == (
         before.stopped_at,
@@ -92,7 +92,7 @@ def test_a_worker_that_is_asked_to_stop_begins_nothing(simulator, monkeypatch):
 
     assert simulator.ledger == []
     assert statuses(made) == {Status.QUEUED: 3}
-    assert not PumpSeat.objects.exclude(holder="").exists()
+    assert not WorkerSlot.objects.exclude(holder="").exists()
 
 
 def test_a_pump_that_is_rung_at_night_sends_nothing_before_the_morning(simulator):
@@ -110,13 +110,13 @@ def test_a_pump_that_is_rung_at_night_sends_nothing_before_the_morning(simulator
     assert Chunk.objects.get().not_before > at_night + timedelta(hours=8)
 
 
-def test_a_pump_leaves_its_seat_to_the_next(simulator):
+def test_a_pump_leaves_its_slot_to_the_next(simulator):
     made = launched(recipients=3)
 
     pumping.run(made.account_id)
 
     assert statuses(made) == {Status.ACCEPTED: 3}
-    assert set(PumpSeat.objects.values_list("holder", "lease_until")) == {("", None)}
+    assert set(WorkerSlot.objects.values_list("holder", "lease_until")) == {("", None)}
 
 
 def test_a_pump_whose_credentials_cannot_be_opened_stops_the_account_and_leaves_its_seat(simulator):
@@ -128,7 +128,7 @@ def test_a_pump_whose_credentials_cannot_be_opened_stops_the_account_and_leaves_
 
     assert "auth_failed" in state_of(made).stopped_reason
     assert statuses(made) == {Status.QUEUED: 3}
-    assert not PumpSeat.objects.exclude(holder="").exists()
+    assert not WorkerSlot.objects.exclude(holder="").exists()
 
 
 def test_a_pump_that_gets_no_token_now_pauses_the_account_and_leaves_its_seat(simulator, settings):
@@ -140,7 +140,7 @@ def test_a_pump_that_gets_no_token_now_pauses_the_account_and_leaves_its_seat(si
     state = state_of(made)
     assert (state.stopped_at, state.failures) == (None, 1)
     assert state.open_until > timezone.now()
-    assert not PumpSeat.objects.exclude(holder="").exists()
+    assert not WorkerSlot.objects.exclude(holder="").exists()
 
 
 # --- what ends a text's turn -----------------------------------------------------------------------------------------

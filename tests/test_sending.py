@@ -15,7 +15,7 @@ from distributions.engine import crew, due, outbox
 from distributions.engine.references import reference
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.states import Status
-from extensions.models import AccountState, EnabledExtension, ProviderAccount, PumpSeat
+from extensions.models import AccountState, EnabledExtension, ProviderAccount, WorkerSlot
 from organizations.models import Licence
 from simulator import process
 from tests import factories, pumping
@@ -259,7 +259,7 @@ def test_what_ends_an_accounts_right_to_send_ends_it_in_mid_send(simulator, end)
     pumping.run(made.account_id)
     ending.join()
 
-    assert len(simulator.ledger) <= marked[0] + 12, "the mark group of 16 requests in flight, shared by two seats"
+    assert len(simulator.ledger) <= marked[0] + 12, "the mark group of 16 requests in flight, shared by two slots"
     assert statuses(made) == {Status.ACCEPTED: len(simulator.ledger), Status.QUEUED: 300 - len(simulator.ledger)}
     assert AccountState.objects.get(pk=made.account_id).stopped_at is None, "nothing is wrong with it"
     assert due.accounts_due() == []
@@ -315,13 +315,13 @@ def test_what_waited_goes_on_where_it_was_once_the_extension_is_enabled_again(si
 
 def test_two_pumps_at_most_work_for_one_account(simulator):
     made = launched(recipients=5)
-    assert outbox.take_seat(made.account_id, "one")
-    assert outbox.take_seat(made.account_id, "two")
+    assert outbox.take_slot(made.account_id, "one")
+    assert outbox.take_slot(made.account_id, "two")
 
     assert pumping.run(made.account_id) is False
 
     assert simulator.ledger == []
-    PumpSeat.objects.update(lease_until=timezone.now())
+    WorkerSlot.objects.update(lease_until=timezone.now())
     time.sleep(0.01)
     pumping.run(made.account_id)
     assert len(simulator.ledger) == 5

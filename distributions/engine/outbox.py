@@ -25,13 +25,12 @@ from distributions.engine.references import reference
 from distributions.models import Chunk, Distribution, Message, Tally
 from distributions.states import FINAL, REPEATED, TAKEN, TRANSITIONS, Status, sources
 from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
-from extensions.models import PumpSeat
+from extensions.models import WORKER_SLOTS, WorkerSlot
 from intake.text import fitted, fitted_id
 
 T = TypeVar("T")
 
-SEATS = 2  # pumps that may work for one account at once
-SEAT_LEASE = 15.0  # seconds; renewed while the pump lives
+SLOT_LEASE = 15.0  # seconds; renewed while the pump lives
 
 
 def _running(answers: str) -> str:
@@ -145,16 +144,16 @@ def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-# --- seats ---------------------------------------------------------------------------------------------------------
+# --- worker slots -----------------------------------------------------------------------------------------------------
 
 
-def take_seat(account_id: int, holder: str) -> bool:
-    """Take or renew a seat for this account; False if all are taken by others."""
-    if not PumpSeat.objects.filter(account_id=account_id).exists():
-        seats = [PumpSeat(account_id=account_id, number=number) for number in range(SEATS)]
-        PumpSeat.objects.bulk_create(seats, ignore_conflicts=True)
+def take_slot(account_id: int, holder: str) -> bool:
+    """Take or renew a worker slot of this account; False if all are taken by others."""
+    if not WorkerSlot.objects.filter(account_id=account_id).exists():
+        slots = [WorkerSlot(account_id=account_id, number=number) for number in range(WORKER_SLOTS)]
+        WorkerSlot.objects.bulk_create(slots, ignore_conflicts=True)
     now, now_params = _now()
-    lease, lease_params = _after(SEAT_LEASE)
+    lease, lease_params = _after(SLOT_LEASE)
     lock = "FOR UPDATE SKIP LOCKED" if _postgresql() else ""
     # S608 below and elsewhere in this file: only our own column names and placeholders are put into the text.
     sql = f"""
@@ -167,8 +166,8 @@ def take_seat(account_id: int, holder: str) -> bool:
     return bool(_rows(sql, [holder, *lease_params, account_id, holder, *now_params, holder]))
 
 
-def leave_seat(account_id: int, holder: str) -> None:
-    PumpSeat.objects.filter(account_id=account_id, holder=holder).update(lease_until=None, holder="")
+def leave_slot(account_id: int, holder: str) -> None:
+    WorkerSlot.objects.filter(account_id=account_id, holder=holder).update(lease_until=None, holder="")
 
 
 # --- chunks --------------------------------------------------------------------------------------------------------
@@ -342,7 +341,7 @@ def take_back(messages: QuerySet[Message]) -> list[int]:
     """Cancel those of the messages that are queued, and count them; returns their keys.
 
     What a pump is marking in this moment is passed over, not waited for: it leaves, or comes back and is taken back by
-    the sweeper. So this never stands in anybody's way while it holds thousands of rows.
+    the periodic check. So this never stands in anybody's way while it holds thousands of rows.
     """
     queued = messages.filter(status=Status.QUEUED).order_by("pk")
     if connection.features.has_select_for_update_skip_locked:

@@ -1,8 +1,8 @@
 """The pump: sends what is due through one account; crew.py has those of several accounts work side by side.
 
-The rows are the queue. A pump takes a seat, claims chunks, marks messages in small groups, keeps the account's number
-of requests in flight on kept-alive connections and writes the results in groups from its own database thread. If its
-process dies, what was marked becomes uncertain and everything else is sent by the next pump.
+The rows are the queue. A pump takes a worker slot, claims chunks, marks messages in small groups, keeps the account's
+number of requests in flight on kept-alive connections and writes the results in groups from its own database thread. If
+its process dies, what was marked becomes uncertain and everything else is sent by the next pump.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from extensions.contract import (
     SendResult,
     Unclear,
 )
-from extensions.models import ProviderAccount
+from extensions.models import WORKER_SLOTS, ProviderAccount
 from extensions.webhook_urls import webhook_url
 from organizations.models import Organization
 
@@ -59,7 +59,7 @@ LEAD = 0.15  # seconds before they may leave that messages are marked: the datab
 WRITE_EVERY = 0.15  # seconds a result waits for company at the most
 LONGEST = 60.0  # seconds a process goes on pumping before other tasks have their turn
 LOOK_EVERY = 0.5  # seconds between looks for accounts that have become due
-RENEW_EVERY = outbox.SEAT_LEASE / 3
+RENEW_EVERY = outbox.SLOT_LEASE / 3
 MARGIN = 5.0  # seconds between the last request of a chunk and the end of its lease, beside the request's own
 SENDER_REFUSALS = 10  # in a row: then it is the account's sender, not one message
 HOLD = 5.0  # seconds that a text waits here for its turn after "too many requests"; longer ones go back to the database
@@ -129,14 +129,14 @@ class Pump:
         return more or (self.again and not self.halt.reason)
 
     def open(self) -> bool:
-        """Take a seat and open the account; False if there is nothing to do here now."""
+        """Take a worker slot and open the account; False if there is nothing to do here now."""
         if stopping.value:
             return False
         usable = ProviderAccount.objects.usable().select_related("organization", "state")
         account = usable.filter(pk=self.account_id).first()
         if account is None or not health.may_send(account) or identity.says_held():
             return False
-        if not outbox.take_seat(self.account_id, self.holder):
+        if not outbox.take_slot(self.account_id, self.holder):
             return False
         quiet.hold(account)
         self.account = account
@@ -147,13 +147,13 @@ class Pump:
                 health.stop(account, str(error))
             else:
                 health.trip(account, timezone.now() + timedelta(seconds=health.backoff(account.state.failures)))
-            outbox.leave_seat(self.account_id, self.holder)
+            outbox.leave_slot(self.account_id, self.holder)
             return False
         in_flight = account.state.max_in_flight or settings.SEND_CONCURRENCY or self.provider.max_in_flight
-        self.width = max(1, in_flight // outbox.SEATS)
+        self.width = max(1, in_flight // WORKER_SLOTS)
         rate = account.state.messages_per_second or self.provider.rate(SenderKind(account.sender_kind))
         learned = account.state.throttled_rate
-        self.throttle = Throttle(rate, learned, time.monotonic(), pumps=outbox.SEATS)
+        self.throttle = Throttle(rate, learned, time.monotonic(), pumps=WORKER_SLOTS)
         self.known_rate = learned  # what the account's row says
         self.pace = Pace(self.throttle.rate)
         # Small enough that a crash leaves at most twice the requests in flight uncertain, large enough that the
@@ -270,7 +270,7 @@ class Pump:
         now = time.monotonic()
         if now > self.renew_at:
             self.renew_at = now + RENEW_EVERY
-            if not outbox.take_seat(self.account_id, self.holder):
+            if not outbox.take_slot(self.account_id, self.holder):
                 return []
         works = []
         for claim in outbox.claim(self.account_id, self.holder, 2):
@@ -508,7 +508,7 @@ class Pump:
         await self.settle_works()
 
     def close(self) -> None:
-        """Leave the account's state behind, and the seat."""
+        """Leave the account's state behind, and the worker slot."""
         self.tell_rate()
         if self.renew_token:
             tokens.forget(self.account)
@@ -521,7 +521,7 @@ class Pump:
             health.trip(self.account, timezone.now() + timedelta(seconds=wait))
         elif self.account.state.failures and not self.failures:
             health.recover(self.account)
-        outbox.leave_seat(self.account_id, self.holder)
+        outbox.leave_slot(self.account_id, self.holder)
 
     def tell_rate(self) -> None:
         """Let the other pumps know, in the account's row, how fast the provider takes texts, and that it asks to wait.

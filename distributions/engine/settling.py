@@ -58,7 +58,7 @@ def settle(account_id: int) -> bool:
 
 
 def _due(message: Message) -> bool:
-    """Whether to ask about it in this sweep: always at first, ever more rarely the older it is."""
+    """Whether to ask about it this time: always at first, ever more rarely the older it is."""
     age = (timezone.now() - message.attempted_at).total_seconds() if message.attempted_at else 0.0
     return age < 2 * settings.LOOKUP_AFTER or random.random() < settings.LOOKUP_AFTER / age  # noqa: S311 (no secret)
 

@@ -76,7 +76,7 @@ def simulator(tmp_path_factory: Any) -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(scope="module")
 def start(request: Any, db: None, simulator: SimulatorProcess, tmp_path_factory: Any) -> Iterator[Callable[..., Any]]:
-    quick = override_settings(SWEEP_EVERY=1)  # seconds, until a sweep sees that a distribution is finished
+    quick = override_settings(SWEEP_EVERY=1)  # seconds, until the periodic check sees that a distribution is finished
     with quick, starting(request.node, tmp_path_factory.mktemp("processes")) as start_one:
         yield start_one
 
