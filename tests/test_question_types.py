@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone, translation
 from django.utils.html import escape
 
-from distributions import reports
 from distributions.models import Conversation, Distribution
+from distributions.replies import inbound
 from extensions.contract import InboundSms
 from surveys import conversation
 from surveys.conversation import NotUnderstood
@@ -176,7 +176,7 @@ def test_a_program_launches_a_survey_with_a_new_type_and_gets_its_answers(clinic
         arrive()
         sender = held.messages.filter(conversation=None).get().to
         sms = InboundSms(message_id=f"SM{next(_ids)}", sender=sender, recipient=f"+{account.sender}", text=text)
-        reports.apply_inbound(account, clinic, sms)
+        inbound.apply_inbound(account, clinic, sms)
 
     assert Distribution.objects.filter(public_id=launched["id"]).exists()
     assert Conversation.objects.get(distribution=held).state == "completed"
