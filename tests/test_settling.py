@@ -135,6 +135,16 @@ def test_a_worker_that_is_asked_to_stop_asks_nothing_more(simulator, monkeypatch
     assert not MessageEvent.objects.filter(source=MessageEvent.Source.LOOKUP).exists()
 
 
+def test_where_a_provider_offers_no_look_up_the_text_stays_uncertain_until_a_person_decides(simulator):
+    made = uncertain(simulator, "vonage")
+    age(made.messages, 61)
+
+    assert settling.settle(made.account_id) is False
+
+    assert statuses(made) == {Status.UNCERTAIN: 2}
+    assert not MessageEvent.objects.filter(source=MessageEvent.Source.LOOKUP).exists()
+
+
 def test_an_unclear_answer_to_a_look_up_is_no_evidence(simulator, settings):
     made = uncertain(simulator)
     age(made.messages, 61)

@@ -166,6 +166,19 @@ def test_what_came_back_after_a_cancellation_is_cancelled_too(made, other):
     assert Tally.objects.get(pk=other.pk).waiting == 2
 
 
+def test_a_single_text_that_is_left_of_a_cancelled_one_is_found_and_its_tally_made_exact(made):
+    Distribution.objects.filter(pk=made.pk).update(state=State.CANCELLED, finished_at=now())
+    first, second = made.messages.order_by("pk")
+    Message.objects.filter(pk=second.pk).update(status=Status.DELIVERED)
+    Tally.objects.filter(pk=made.pk).update(waiting=1, failed=7)
+
+    closing.close_finished()
+
+    assert dict(made.messages.values_list("pk", "status")) == {first.pk: Status.CANCELLED, second.pk: Status.DELIVERED}
+    tally = Tally.objects.get(pk=made.pk)
+    assert (tally.waiting, tally.failed, tally.delivered, tally.cancelled) == (0, 0, 1, 1)
+
+
 def test_what_a_pump_is_at_work_on_is_cancelled_once_it_has_given_it_back(made):
     Distribution.objects.filter(pk=made.pk).update(state=State.CANCELLED, finished_at=now())
     first, second = made.messages.order_by("pk")
