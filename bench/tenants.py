@@ -109,7 +109,7 @@ def _credentials(number: int) -> dict[str, str]:
 
 
 def _expand(*distributions: Distribution) -> float:
-    """Write all messages first, then ring for all; returns the time."""
+    """Write all messages first, then wake the workers for all; returns the time."""
     for distribution in distributions:
         while starting.expand(distribution.pk):
             pass

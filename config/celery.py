@@ -1,4 +1,4 @@
-"""The Celery application. A task is a bell that says "look at the rows"; the rows are the queue."""
+"""The Celery application. A task is a wake-up: "look at the rows"; the rows are the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bells for what is kept of uploaded files."""
+"""What becomes of uploaded files by itself."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def bundled_server() -> str:
 
 
 def arguments(path: Path, folder: Path, *, persistent: bool = True) -> list[str]:
-    """The server's command line: only the socket, nothing evicted; `persistent` keeps queued bells over a restart.
+    """The server's command line: only the socket, nothing evicted; `persistent` keeps queued wake-ups over a restart.
 
     Raises BrokerMissing where the socket's path is longer than the operating system allows.
     """
