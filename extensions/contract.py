@@ -24,6 +24,8 @@ from django.http import HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from extensions.senders import SenderKind as SenderKind
+from extensions.senders import plain_sender
 from extensions.strength import weakness
 from intake.data import NotReadable, read_json
 from intake.text import fitted, fitted_id, storable
@@ -97,15 +99,6 @@ class Fault(enum.StrEnum):
     NO_ACCOUNT = "no_account"
     FORMAT = "format"  # authentic, but not readable
     UNKNOWN = "unknown"
-
-
-class SenderKind(enum.StrEnum):
-    """What the sender field holds."""
-
-    NUMBER = "number"
-    SHORT_CODE = "short_code"
-    ALPHANUMERIC = "alphanumeric"
-    SERVICE = "service"  # a messaging service that picks the number itself
 
 
 class WebhookCheck(enum.StrEnum):
@@ -383,13 +376,13 @@ class ApiResponse:
         if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?", said):
             return bounded(float(said))
         try:
-            wait = _http_date(said) - _http_date(self.header("Date"))
+            wait = http_date(said) - http_date(self.header("Date"))
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
         return bounded(wait.total_seconds())
 
 
-def _http_date(value: str) -> datetime:
+def http_date(value: str) -> datetime:
     """All of HTTP's forms of a date are in UTC, one of them without saying so. Raises ValueError and others."""
     moment = parsedate_to_datetime(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -621,7 +614,7 @@ class Provider:
     @classmethod
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
         """The sender as it is stored and what it is. Raises forms.ValidationError that offers the corrected value."""
-        raise NotImplementedError
+        return plain_sender(value)
 
     @classmethod
     def calls(cls) -> tuple[Kind, ...]:

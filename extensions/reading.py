@@ -1,10 +1,14 @@
-"""Reads what providers write, whatever it turns out to be: nothing here raises for a value of an unexpected kind."""
+"""Reads what providers write, whatever it turns out to be: nothing here raises for an unexpected value. Pure."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+from datetime import datetime
 from typing import Any
 
-from extensions.contract import ApiResponse, Unclear
+from extensions.contract import ApiResponse, Unclear, http_date
 
 
 def object_of(response: ApiResponse) -> dict[str, Any]:
@@ -13,3 +17,62 @@ def object_of(response: ApiResponse) -> dict[str, Any]:
         return response.object()
     except Unclear:
         return {}
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """An object, {} for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def within(value: object, *names: str) -> Any:
+    """The value at this place of nested objects, None if there is no such place."""
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def text(value: object) -> str:
+    """Text as it is, "" for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def word(value: object) -> str:
+    """Text, or a whole number where text is expected; "" for anything else."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def plain(value: object) -> str:
+    """A scalar as text, "" for anything else; "0" and 0 are the same. Halves of characters become "?"."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def number(value: object) -> int | None:
+    """A whole number of up to nine digits, also where it comes as text; None for anything else."""
+    found = word(value)
+    return int(found) if re.fullmatch("[0-9]{1,9}", found) else None
+
+
+def moment(value: object) -> datetime | None:
+    """A date as mail and HTTP write it (RFC 2822), None if it is none."""
+    try:
+        return http_date(text(value))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def utf8(said: str) -> bytes:
+    """The bytes of a text that may hold halves of characters, so that no two texts have the same."""
+    return said.encode("utf-8", "surrogatepass")
+
+
+def digest(said: str) -> str:
+    return hashlib.sha256(utf8(said)).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two secrets or signatures are equal; how long it takes does not tell how much of them is."""
+    return hmac.compare_digest(utf8(one), utf8(other))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 import re
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from extensions.contract import SenderKind
+
+class SenderKind(enum.StrEnum):
+    """What the sender field holds."""
+
+    NUMBER = "number"
+    SHORT_CODE = "short_code"
+    ALPHANUMERIC = "alphanumeric"
+    SERVICE = "service"  # a messaging service that picks the number itself
+
 
 SHORT_CODE_LENGTHS = range(3, 8)
 NUMBER_LENGTHS = range(8, 16)  # E.164, country code included
