@@ -7,8 +7,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
 
@@ -39,7 +38,6 @@ from extensions.contract import (
     ProviderError,
     Refused,
     Rung,
-    SecretField,
     SenderKind,
     SendResult,
     Text,
@@ -48,6 +46,8 @@ from extensions.contract import (
     WebhookRequest,
     self_test_id,
 )
+from extensions.credential_fields import GivenSecretField, IdentifierField
+from extensions.reading import digest, moment, number, object_of, same, text
 
 API = "https://api.twilio.com/2010-04-01/Accounts"
 MAX_VALIDITY = 36_000  # seconds in Twilio's queue
@@ -111,54 +111,132 @@ BLOCKED = 30004  # by the carrier or the handset: not the person's word to us
 STOP_WORDS = {"stop", "stopall", "unsubscribe", "end", "quit", "cancel", "revoke", "optout"}
 START_WORDS = {"start", "unstop"}  # "yes" is one too, but more often an answer
 
-ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+ACCOUNT_SID = r"AC[0-9a-fA-F]{32}"
 SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
 SHORT_CODE_LENGTHS = range(3, 7)
 NUMBER_LENGTHS = range(7, 16)  # E.164
 ALPHANUMERIC_LENGTH = 11
 
 
-class AccountSidField(forms.CharField):
-    """Refuses what is not an Account SID, and says what it is instead."""
-
-    def clean(self, value: Any) -> str:
-        sid: str = super().clean(value)
-        if ACCOUNT_SID.fullmatch(sid):
-            return sid
-        compact = re.sub(r"\s", "", sid)
-        suggestion = f"AC{compact[2:].lower()}"
-        if ACCOUNT_SID.fullmatch(suggestion) and compact[:2].lower() == "ac":
-            raise ValidationError(_("An Account SID is written %(suggestion)s."), params={"suggestion": suggestion})
-        if compact[:2].upper() == "SK":
-            raise ValidationError(
-                _("This is the SID of an API key. Enter the Account SID: it begins with AC and is on the dashboard.")
-            )
-        raise ValidationError(
-            _(
-                "An Account SID is AC followed by 32 characters 0–9 and a–f, for example "
-                "AC00000000000000000000000000000001; this has %(count)d characters."
-            ),
-            params={"count": len(sid)},
-        )
+def _detail(code: int | None, message: object, otherwise: str = "") -> str:
+    parts = [str(code) if code else "", text(message)[:300]]
+    return ": ".join(part for part in parts if part) or otherwise
 
 
-class AuthTokenField(SecretField):
-    """Refuses what is clearly another secret. The token itself is proved by the credential check."""
+def _told(response: ApiResponse) -> tuple[int | None, str]:
+    """The code of an error body, the classic one or RFC 9457's, and both code and words."""
+    data = object_of(response)
+    code = number(data.get("code"))
+    message = data.get("message") or data.get("detail") or data.get("title")
+    return code, _detail(code, message, f"HTTP {response.status}")
 
-    def clean(self, value: Any) -> str:
-        token: str = super().clean(value)
-        if re.search(r"\s", token):
-            raise ValidationError(_("The Auth Token has no spaces: copy it again, with the button beside it."))
-        if re.fullmatch(r"[A-Z]{2}[0-9a-f]{32}", token):
-            raise ValidationError(_("This is a SID. The Auth Token is the value below the Account SID."))
-        if re.fullmatch(r"[0-9A-Za-z]{32}", token) and not re.fullmatch(r"[0-9a-fA-F]{32}", token):
-            raise ValidationError(
-                _(
-                    "This looks like the secret of an API key. Enter the primary Auth Token: webhooks are signed with "
-                    "it and nothing else."
+
+def _failed_check(response: ApiResponse, problem: ProviderError | None) -> Check:
+    _code_of_it, detail = _told(response)
+    if response.status == 401:
+        explained: Text = _("Twilio refused the Account SID or the Auth Token (%(detail)s).")
+    elif response.status == 404:
+        explained = _("Twilio knows no account with this Account SID (%(detail)s).")
+    elif response.status == 403:
+        explained = _("Twilio refused access: the account is suspended or closed (%(detail)s).")
+    elif isinstance(problem, NotTaken):
+        explained = _("Twilio takes no more calls just now (%(detail)s). Check again in a minute.")
+    else:
+        explained = _("Twilio could not check the account (%(detail)s). Check again later.")
+    return Check(False, explained % {"detail": detail})
+
+
+def _delivery(word: str, code: int | None) -> Delivery:
+    status = REPORT_STATES.get(word, Delivery.UNKNOWN)
+    return Delivery.EXPIRED if status in FAILURES and code == VALIDITY_RAN_OUT else status
+
+
+def _category(status: Delivery, code: int | None) -> Category:
+    return ERRORS.get(code or 0, Category.UNKNOWN) if status in FAILURES else Category.NONE
+
+
+def _values(request: WebhookRequest) -> dict[str, str]:
+    """The callback's fields: a form, or JSON or the query where a customer's set-up says so. Raises Unreadable."""
+    if request.method.upper() == "GET":
+        return request.query
+    if request.content_type != "application/json":
+        return request.form()
+    data = request.json()
+    if not isinstance(data, dict):
+        raise Unreadable("The body is no JSON object: it should hold fields such as MessageSid.")
+    return {name: str(value) for name, value in data.items() if isinstance(value, str | int)}
+
+
+def _decoded(body: str) -> str:
+    """Long texts in several parts sometimes arrive in base64: decoded only where that is beyond doubt."""
+    if len(body) < 60 or len(body) % 4 or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", body):
+        return body
+    try:
+        text = base64.b64decode(body, validate=True).decode()
+    except ValueError:
+        return body
+    return text if all(character.isprintable() or character in "\r\n\t" for character in text) else body
+
+
+def _opt_out(kind: str, text: str) -> bool | None:
+    word = kind.strip().lower() or text.strip().lower()
+    if word in STOP_WORDS:
+        return True
+    return False if word in START_WORDS else None
+
+
+# --- signatures ------------------------------------------------------------------------------------------------------
+
+
+def _sign(key: bytes, signed: str, hashing: Any) -> str:
+    return base64.b64encode(hmac.new(key, signed.encode(errors="replace"), hashing).digest()).decode()
+
+
+def _algorithm(request: WebhookRequest) -> str:
+    """HMAC_SHA1 with the Auth Token unless the settings header names another. Raises InvalidSignature."""
+    for part in request.header("X-Twilio-Webhooks-Signature-Settings").split(","):
+        name, _equals, value = part.partition("=")
+        if name.strip() == "algorithm" and value.strip():
+            algorithm = value.strip().upper()
+            if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
+                raise InvalidSignature(
+                    Fault.METHOD, "signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256"
                 )
-            )
-        return token
+            return algorithm
+    return "HMAC_SHA1"
+
+
+def _signed_urls(url: str) -> list[str]:
+    """Twilio signs the URL with or without the port: both spellings."""
+    try:
+        parts = urlsplit(url)._replace(fragment="")
+        port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    except ValueError as error:
+        raise InvalidSignature(Fault.ADDRESS, "the address that was called cannot be read") from error
+    bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
+    return [url.partition("#")[0], _url(parts, bare), _url(parts, f"{bare}:{port}")]
+
+
+def _url(parts: SplitResult, netloc: str) -> str:
+    return parts._replace(netloc=netloc).geturl()
+
+
+def _signed_fields(request: WebhookRequest) -> str:
+    """What is signed after the URL. Raises InvalidSignature for a body that the signature would not cover."""
+    if request.method.upper() == "GET":
+        return ""
+    if request.content_type == "application/x-www-form-urlencoded":
+        try:
+            pairs = request.form_pairs()
+        except Unreadable as error:
+            raise InvalidSignature(Fault.CONTENT, "the body is not a form in UTF-8") from error
+        return "".join(name + value for name, value in sorted(set(pairs)))
+    expected = parse_qs(urlsplit(request.url).query).get("bodySHA256", [""])[0]
+    if not request.body and not expected:
+        return ""
+    if not same(hashlib.sha256(request.body).hexdigest(), expected.lower()):
+        raise InvalidSignature(Fault.CONTENT, "the body is not a form, and bodySHA256 in the query does not fit it")
+    return ""
 
 
 class Twilio(Provider):
@@ -168,38 +246,6 @@ class Twilio(Provider):
     docs_url = "https://www.twilio.com/docs/messaging"
     keywords = ("twilio", "sms", "messaging service", "short code")
     answers_help = frozenset({"help", "info"})  # its default replies, which only a request to its support turns off
-    coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
-    setup = _(
-        "For every message the status callback is set by us, so delivery reports ({reports_url}) need no set-up. "
-        "For two-way SMS, Twilio must know where replies go.\n"
-        "\n"
-        "For a number:\n"
-        "1. In the Twilio Console, choose Manage numbers, then Active numbers.\n"
-        "2. Choose the number you entered here.\n"
-        "3. Under Messaging, choose to configure with webhooks.\n"
-        "4. Set “A message comes in” to Webhook and its URL to {inbound_url}\n"
-        "5. Make sure that its method is HTTP POST.\n"
-        "6. “Primary handler fails” may have the same URL and method: a message that comes twice counts once.\n"
-        "\n"
-        "For a messaging service:\n"
-        "1. In the Twilio Console, choose Programmable Messaging, then Messaging services.\n"
-        "2. Choose the service you entered here, or make a new one.\n"
-        "3. Choose Integration.\n"
-        "4. Under Incoming messages, choose to send a webhook and set the request URL to {inbound_url}\n"
-        "5. Make sure that its method is HTTP POST.\n"
-        "6. The fallback URL may be the same URL with the same method."
-    )
-    sender_label = _("Phone number, sender ID or Twilio messaging service ID")
-    sender_help = _(
-        "A number bought in this Twilio account, with its country code in front, for example 13531234567. Or a short "
-        "code; or an alphanumeric sender ID such as MyClinic, which must be set up in Twilio; or the ID of a messaging "
-        "service. It begins with MG and is found under Properties of the messaging service, and it gives the most "
-        "control over regional numbers and routing."
-    )
-    webhook_check_note = _(
-        "Strong: every callback is signed with the account's Auth Token, over its address and all its fields. The "
-        "signature names no time, so a repeated callback is recognised by its content and counts once."
-    )
     webhook_secrets = ("auth_token",)
     account_fields = ("account_sid",)
     host_patterns = (r"api\.twilio\.com",)
@@ -214,16 +260,37 @@ class Twilio(Provider):
     }
 
     class Credentials(forms.Form):
-        account_sid = AccountSidField(
+        account_sid = IdentifierField(
             label=_("Account SID"),
             max_length=64,
+            pattern=ACCOUNT_SID,
+            found=r"(?i)\bAC\s*(?:[0-9a-f]\s*){32}(?![0-9a-z])",
+            spelled=lambda sid: "AC" + "".join(sid.split())[2:].lower(),
+            instead={
+                r"(?i)\s*SK.*": _(
+                    "This is the SID of an API key. Enter the Account SID: it begins with AC and is on the dashboard."
+                )
+            },
+            suggest=_("An Account SID is written %(suggestion)s."),
+            wrong=_(
+                "An Account SID is AC followed by 32 characters 0–9 and a–f, for example "
+                "AC00000000000000000000000000000001; this has %(count)d characters."
+            ),
             help_text=_(
                 "On the dashboard after you have logged in to Twilio; it begins with AC. We recommend a sub-account "
                 "made for this purpose."
             ),
         )
-        auth_token = AuthTokenField(
+        auth_token = GivenSecretField(
             label=_("Auth Token"),
+            mistakes={
+                r"\s": _("The Auth Token has no spaces: copy it again, with the button beside it."),
+                r"\A[A-Z]{2}[0-9a-f]{32}\Z": _("This is a SID. The Auth Token is the value below the Account SID."),
+                r"\A(?=.*[^0-9a-fA-F])[0-9A-Za-z]{32}\Z": _(
+                    "This looks like the secret of an API key. Enter the primary Auth Token: webhooks are signed with "
+                    "it and nothing else."
+                ),
+            },
             help_text=_("On the dashboard after you have logged in to Twilio, below the Account SID: the primary one."),
         )
 
@@ -306,15 +373,15 @@ class Twilio(Provider):
         sid = data.get("sid")
         if not isinstance(sid, str) or not sid:
             raise Unclear(f"HTTP {response.status} without a message SID")
-        status = REPORT_STATES.get(_text(data.get("status")), Delivery.QUEUED)
+        status = REPORT_STATES.get(text(data.get("status")), Delivery.QUEUED)
         if status in FAILURES:
-            code = _code(data.get("error_code"))
+            code = number(data.get("error_code"))
             raise Refused(
                 ERRORS.get(code or 0, Category.UNKNOWN),
                 _detail(code, data.get("error_message"), "failed at once"),
                 blocked=code == BLOCKED,
             )
-        segments = _code(data.get("num_segments"))  # "0" until a messaging service has chosen the number
+        segments = number(data.get("num_segments"))  # "0" until a messaging service has chosen the number
         return SendResult(sid, segments or None, Delivery.QUEUED if status is Delivery.UNKNOWN else status)
 
     @classmethod
@@ -339,7 +406,7 @@ class Twilio(Provider):
             data = response.object()
         except Unclear:
             return Check(False, _("Twilio answered with something that is not an account."))
-        name, status = _text(data.get("friendly_name")), _text(data.get("status"))
+        name, status = text(data.get("friendly_name")), text(data.get("status"))
         if status != "active":
             return Check(
                 False,
@@ -350,7 +417,7 @@ class Twilio(Provider):
         if data.get("type") == "Trial":
             warnings.append(_("This is a trial account: it reaches only numbers that were verified in Twilio."))
         primary = data.get("auth_token")
-        if isinstance(primary, str) and primary and not _same(primary, self.credentials["auth_token"]):
+        if isinstance(primary, str) and primary and not same(primary, self.credentials["auth_token"]):
             warnings.append(
                 _(
                     "The Auth Token entered is not the primary one. Callbacks are signed with the primary token, so "
@@ -389,13 +456,13 @@ class Twilio(Provider):
         for message in messages:
             if not isinstance(message, dict) or message.get("body") != sms.text or message.get("to") != sms.to:
                 continue
-            created = _moment(message.get("date_created"))
+            created = moment(message.get("date_created"))
             if since and created and created < since:
                 continue  # the same words, of an earlier distribution
-            sid = _text(message.get("sid"))
-            if sid and not _text(message.get("direction")).startswith("inbound"):
-                code = _code(message.get("error_code"))
-                status = _delivery(_text(message.get("status")), code)
+            sid = text(message.get("sid"))
+            if sid and not text(message.get("direction")).startswith("inbound"):
+                code = number(message.get("error_code"))
+                status = _delivery(text(message.get("status")), code)
                 return LookUp(
                     True,
                     sid,
@@ -415,11 +482,11 @@ class Twilio(Provider):
         if not given:
             raise InvalidSignature(Fault.UNSIGNED, "the header X-Twilio-Signature is missing")
         algorithm = _algorithm(request)
-        digest = hashlib.sha1 if algorithm == "HMAC_SHA1" else hashlib.sha256
+        hashing = hashlib.sha1 if algorithm == "HMAC_SHA1" else hashlib.sha256
         fields = _signed_fields(request)
         key = self.credentials["auth_token"].encode()
         good = [
-            _same(_sign(key, url + fields, digest), given) for url in _signed_urls(request.url)
+            same(_sign(key, url + fields, hashing), given) for url in _signed_urls(request.url)
         ]  # all are computed: the time taken tells nothing
         if not any(good):
             if algorithm != "HMAC_SHA1":
@@ -437,7 +504,7 @@ class Twilio(Provider):
             owner = _values(request).get("AccountSid")
         except Unreadable:  # authentic all the same: parsing it says what is wrong
             owner = None
-        if owner is not None and not _same(owner, self.credentials["account_sid"]):
+        if owner is not None and not same(owner, self.credentials["account_sid"]):
             raise InvalidSignature(Fault.OTHER_ACCOUNT, "AccountSid is not this account's")
 
     def _signed_for(self, request: WebhookRequest, fields: str, given: str) -> str:
@@ -445,7 +512,7 @@ class Twilio(Provider):
         key = self.credentials["auth_token"].encode()
 
         def fits(other: str) -> bool:
-            return any(_same(_sign(key, url + fields, hashlib.sha1), given) for url in _signed_urls(other))
+            return any(same(_sign(key, url + fields, hashlib.sha1), given) for url in _signed_urls(other))
 
         return request.signed_for(fits) if len(fields) <= EXPLAINED else ""
 
@@ -478,7 +545,7 @@ class Twilio(Provider):
             return super().dedupe_key(request)
         error = "" if status in INBOUND_STATES else values.get("ErrorCode", "")
         parts = "\0".join((sid, status, error, request.query.get("mid", "")))
-        return hashlib.sha256(parts.encode(errors="replace")).hexdigest()
+        return digest(parts)
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
         values = _values(request)
@@ -490,7 +557,7 @@ class Twilio(Provider):
             raise Unreadable("MessageSid is missing: it should hold the message's SID.")
         if not word:
             raise Unreadable("MessageStatus is missing: it should hold a status such as delivered.")
-        code = _code(values.get("ErrorCode"))
+        code = number(values.get("ErrorCode"))
         status = _delivery(word, code)
         return [
             DeliveryReport(
@@ -531,153 +598,37 @@ class Twilio(Provider):
             return HttpResponse(b'<?xml version="1.0" encoding="UTF-8"?><Response/>', content_type="text/xml")
         return HttpResponse(b"", content_type="text/plain")
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-# --- reading what Twilio sends ---------------------------------------------------------------------------------------
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _code(value: object) -> int | None:
-    """A number that Twilio may write as a number or as text."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or not re.fullmatch("[0-9]{1,9}", str(value)):
-        return None
-    return int(value)
-
-
-def _detail(code: int | None, message: object, otherwise: str = "") -> str:
-    parts = [str(code) if code else "", _text(message)[:300]]
-    return ": ".join(part for part in parts if part) or otherwise
-
-
-def _told(response: ApiResponse) -> tuple[int | None, str]:
-    """The code of an error body, the classic one or RFC 9457's, and both code and words."""
-    try:
-        data = response.object()
-    except Unclear:
-        data = {}
-    code = _code(data.get("code"))
-    message = data.get("message") or data.get("detail") or data.get("title")
-    return code, _detail(code, message, f"HTTP {response.status}")
-
-
-def _failed_check(response: ApiResponse, problem: ProviderError | None) -> Check:
-    _code_of_it, detail = _told(response)
-    if response.status == 401:
-        explained: Text = _("Twilio refused the Account SID or the Auth Token (%(detail)s).")
-    elif response.status == 404:
-        explained = _("Twilio knows no account with this Account SID (%(detail)s).")
-    elif response.status == 403:
-        explained = _("Twilio refused access: the account is suspended or closed (%(detail)s).")
-    elif isinstance(problem, NotTaken):
-        explained = _("Twilio takes no more calls just now (%(detail)s). Check again in a minute.")
-    else:
-        explained = _("Twilio could not check the account (%(detail)s). Check again later.")
-    return Check(False, explained % {"detail": detail})
-
-
-def _moment(value: Any) -> datetime | None:
-    """A date as Twilio writes it (RFC 2822); None if it is none."""
-    try:
-        moment = parsedate_to_datetime(_text(value))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _delivery(word: str, code: int | None) -> Delivery:
-    status = REPORT_STATES.get(word, Delivery.UNKNOWN)
-    return Delivery.EXPIRED if status in FAILURES and code == VALIDITY_RAN_OUT else status
-
-
-def _category(status: Delivery, code: int | None) -> Category:
-    return ERRORS.get(code or 0, Category.UNKNOWN) if status in FAILURES else Category.NONE
-
-
-def _values(request: WebhookRequest) -> dict[str, str]:
-    """The callback's fields: a form, or JSON or the query where a customer's set-up says so. Raises Unreadable."""
-    if request.method.upper() == "GET":
-        return request.query
-    if request.content_type != "application/json":
-        return request.form()
-    data = request.json()
-    if not isinstance(data, dict):
-        raise Unreadable("The body is no JSON object: it should hold fields such as MessageSid.")
-    return {name: str(value) for name, value in data.items() if isinstance(value, str | int)}
-
-
-def _decoded(body: str) -> str:
-    """Long texts in several parts sometimes arrive in base64: decoded only where that is beyond doubt."""
-    if len(body) < 60 or len(body) % 4 or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", body):
-        return body
-    try:
-        text = base64.b64decode(body, validate=True).decode()
-    except ValueError:
-        return body
-    return text if all(character.isprintable() or character in "\r\n\t" for character in text) else body
-
-
-def _opt_out(kind: str, text: str) -> bool | None:
-    word = kind.strip().lower() or text.strip().lower()
-    if word in STOP_WORDS:
-        return True
-    return False if word in START_WORDS else None
-
-
-# --- signatures ------------------------------------------------------------------------------------------------------
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
-
-
-def _sign(key: bytes, signed: str, digest: Any) -> str:
-    return base64.b64encode(hmac.new(key, signed.encode(errors="replace"), digest).digest()).decode()
-
-
-def _algorithm(request: WebhookRequest) -> str:
-    """HMAC_SHA1 with the Auth Token unless the settings header names another. Raises InvalidSignature."""
-    for part in request.header("X-Twilio-Webhooks-Signature-Settings").split(","):
-        name, _equals, value = part.partition("=")
-        if name.strip() == "algorithm" and value.strip():
-            algorithm = value.strip().upper()
-            if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
-                raise InvalidSignature(
-                    Fault.METHOD, "signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256"
-                )
-            return algorithm
-    return "HMAC_SHA1"
-
-
-def _signed_urls(url: str) -> list[str]:
-    """Twilio signs the URL with or without the port: both spellings."""
-    try:
-        parts = urlsplit(url)._replace(fragment="")
-        port = parts.port or {"http": 80}.get(parts.scheme, 443)
-    except ValueError as error:
-        raise InvalidSignature(Fault.ADDRESS, "the address that was called cannot be read") from error
-    bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
-    return [url.partition("#")[0], _url(parts, bare), _url(parts, f"{bare}:{port}")]
-
-
-def _url(parts: SplitResult, netloc: str) -> str:
-    return parts._replace(netloc=netloc).geturl()
-
-
-def _signed_fields(request: WebhookRequest) -> str:
-    """What is signed after the URL. Raises InvalidSignature for a body that the signature would not cover."""
-    if request.method.upper() == "GET":
-        return ""
-    if request.content_type == "application/x-www-form-urlencoded":
-        try:
-            pairs = request.form_pairs()
-        except Unreadable as error:
-            raise InvalidSignature(Fault.CONTENT, "the body is not a form in UTF-8") from error
-        return "".join(name + value for name, value in sorted(set(pairs)))
-    expected = parse_qs(urlsplit(request.url).query).get("bodySHA256", [""])[0]
-    if not request.body and not expected:
-        return ""
-    if not _same(hashlib.sha256(request.body).hexdigest(), expected.lower()):
-        raise InvalidSignature(Fault.CONTENT, "the body is not a form, and bodySHA256 in the query does not fit it")
-    return ""
+    coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
+    sender_label = _("Phone number, sender ID or Twilio messaging service ID")
+    sender_help = _(
+        "A number bought in this Twilio account, with its country code in front, for example 13531234567. Or a short "
+        "code; or an alphanumeric sender ID such as MyClinic, which must be set up in Twilio; or the ID of a messaging "
+        "service. It begins with MG and is found under Properties of the messaging service, and it gives the most "
+        "control over regional numbers and routing."
+    )
+    setup = _(
+        "For every message the status callback is set by us, so delivery reports ({reports_url}) need no set-up. "
+        "For two-way SMS, Twilio must know where replies go.\n"
+        "\n"
+        "For a number:\n"
+        "1. In the Twilio Console, choose Manage numbers, then Active numbers.\n"
+        "2. Choose the number you entered here.\n"
+        "3. Under Messaging, choose to configure with webhooks.\n"
+        "4. Set “A message comes in” to Webhook and its URL to {inbound_url}\n"
+        "5. Make sure that its method is HTTP POST.\n"
+        "6. “Primary handler fails” may have the same URL and method: a message that comes twice counts once.\n"
+        "\n"
+        "For a messaging service:\n"
+        "1. In the Twilio Console, choose Programmable Messaging, then Messaging services.\n"
+        "2. Choose the service you entered here, or make a new one.\n"
+        "3. Choose Integration.\n"
+        "4. Under Incoming messages, choose to send a webhook and set the request URL to {inbound_url}\n"
+        "5. Make sure that its method is HTTP POST.\n"
+        "6. The fallback URL may be the same URL with the same method."
+    )
+    webhook_check_note = _(
+        "Strong: every callback is signed with the account's Auth Token, over its address and all its fields. The "
+        "signature names no time, so a repeated callback is recognised by its content and counts once."
+    )
