@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
-from django.core.validators import RegexValidator
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -38,7 +37,6 @@ from extensions.contract import (
     Provider,
     Refused,
     Rung,
-    SecretField,
     SenderKind,
     SendResult,
     Text,
@@ -49,7 +47,8 @@ from extensions.contract import (
     bounded,
     self_test_id,
 )
-from extensions.reading import object_of
+from extensions.credential_fields import ChoiceField, GivenSecretField, IdentifierField
+from extensions.reading import object_of, plain, same, utf8
 
 BASE_URL = "https://rest.nexmo.com"
 
@@ -178,6 +177,60 @@ OLDEST = 24 * 3600 + 300  # seconds; a call is repeated for 24 hours, perhaps wi
 AHEAD = 300
 
 
+def _parameters(request: WebhookRequest) -> dict[str, Any]:
+    """The call's parameters: what the body says if there is one, else the query. Raises Unreadable.
+
+    Verification and reading must look at the same place, or an unsigned query could stand in for a signed body.
+    """
+    if not request.body:
+        return dict(request.query)
+    if "json" not in request.content_type and not request.body.lstrip().startswith(b"{"):
+        return dict(request.form())
+    data = request.json()
+    if not isinstance(data, dict):
+        raise Unreadable("The body must be a JSON object.")
+    return data
+
+
+def _string_to_sign(parameters: dict[str, Any]) -> bytes:
+    """All parameters but `sig`, sorted; in the values, & and = are replaced. Raises Unreadable."""
+    content = ""
+    for name, value in sorted(parameters.items()):
+        if name == "sig":
+            continue
+        if isinstance(value, dict | list) or "&" in name or "=" in name:  # could be written so as to hide another
+            raise Unreadable("A signed parameter must be plain text under a name without & and =.")
+        content += f"&{name}={str(value).replace('&', '_').replace('=', '_')}"
+    return utf8(content)
+
+
+def _token(request: WebhookRequest) -> str:
+    scheme, _space, token = request.header("Authorization").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _count(data: dict[str, Any], name: str) -> int:
+    value = plain(data.get(name))
+    if not re.fullmatch("[0-9]{1,3}", value):
+        raise Unreadable(f"{name} must be a number of one to three digits.")
+    return int(value)
+
+
+def _is_sms(data: dict[str, Any]) -> bool:
+    """The Messages API sends other channels' callbacks to the same addresses."""
+    return data.get("channel", "sms") == "sms"
+
+
+def _words(part: dict[str, Any]) -> str:
+    code = plain(part.get("status"))
+    _category, label = SEND_ERRORS.get(code, (Category.UNKNOWN, ""))
+    return f"{code}: {plain(part.get('error-text')) or label}"[:200]
+
+
+def _sentence(status: str, code: str, label: str) -> str:
+    return ": ".join(filter(None, (code or status, label)))[:200]
+
+
 class Vonage(Provider):
     key = "vonage"
     name = "Vonage"
@@ -186,33 +239,9 @@ class Vonage(Provider):
     docs_url = "https://developer.vonage.com/en/messaging/sms/overview"
     keywords = ("Nexmo",)
     sender_after = "auth_token"
-    coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
-    sender_label = _("Phone number, sender ID or message service ID")
-    sender_help = _(
-        "A number of your Vonage account, country code first, without + or 00, for example 35312345678; or an "
-        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. A sender ID must be "
-        "allowed in the countries you send to."
-    )
-    setup = _(
-        "1. Log in to the Vonage dashboard and open API settings.\n"
-        "2. Under SMS settings, either format of the webhooks will do: SMS API or Messages API.\n"
-        "3. As delivery receipts webhook (status URL), enter {reports_url}\n"
-        "4. As inbound SMS webhook, which two-way surveys need, enter {inbound_url}\n"
-        "5. If your number has a webhook of its own under Numbers, enter the same URL there.\n"
-        "6. Choose POST-JSON as webhook format; GET and POST are understood as well.\n"
-        "7. Save. Vonage calls both addresses once to try them.\n"
-        "8. Copy the signature secret and note the signature method, both on the same page.\n"
-        "9. Signatures on SMS webhooks are off by default: ask Vonage support to switch them on for your account. "
-        "Until then its calls are refused and shown on this page."
-    )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("signature_secret",)
     account_fields = ("account_sid",)
-    webhook_check_note = _(
-        "Each call is signed with your signature secret and carries its time. Calls that are not signed, were altered, "
-        "are more than 24 hours old or come from another Vonage account are refused. HMAC with SHA-256 or SHA-512 is "
-        "the strongest signature method; MD5 hash is the weakest."
-    )
     host_patterns = (r"rest\.nexmo\.com",)
     webhook_methods = ("GET", "HEAD", "POST")  # as the account's webhook format says
     repeats_unsigned = True  # https://developer.vonage.com/en/messages/concepts/signed-webhooks
@@ -224,29 +253,27 @@ class Vonage(Provider):
     }
 
     class Credentials(forms.Form):
-        account_sid = forms.CharField(
+        account_sid = IdentifierField(
             label=_("Account SID"),
             max_length=64,
+            allowed="A-Za-z0-9",
+            suggest=_("The account SID has letters and digits only: %(suggestion)s"),
+            wrong=_("The account SID has letters and digits only, for example a1b2c3d4."),
             help_text=_(
                 "Your Vonage account ID, called API key in the dashboard's API settings, for example a1b2c3d4."
             ),
-            widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         )
-        auth_token = SecretField(
+        auth_token = GivenSecretField(
             label=_("Auth token"),
             help_text=_("For access to the API: called API secret in the dashboard, under API settings."),
-            validators=[
-                RegexValidator(
-                    r"^[!-~]+\Z", _("Enter the token alone: it has no spaces, line breaks or accents in it.")
-                )
-            ],
+            mistakes={r"[^!-~]": _("Enter the token alone: it has no spaces, line breaks or accents in it.")},
         )
-        signature_secret = SecretField(
+        signature_secret = GivenSecretField(
             label=_("Signature secret"),
             help_text=_("The secret that your webhook signatures are made with: under API settings in the dashboard."),
-            validators=[RegexValidator(r"^\S+\Z", _("Enter the secret alone: it has no spaces or line breaks in it."))],
+            mistakes={r"\s": _("Enter the secret alone: it has no spaces or line breaks in it.")},
         )
-        signature_method = forms.ChoiceField(
+        signature_method = ChoiceField(
             label=_("Signature method"),
             choices=[
                 (AUTO, _("Find out from the signature")),
@@ -256,31 +283,11 @@ class Vonage(Provider):
                 ("sha256", _("SHA-256 HMAC")),
                 ("sha512", _("SHA-512 HMAC")),
             ],
-            required=False,
-            initial=AUTO,
             help_text=_(
                 "As under API settings in the dashboard. Choosing the method is safer than having it found out: then "
                 "no weaker one is accepted."
             ),
         )
-
-        def clean_account_sid(self) -> str:
-            value: str = self.cleaned_data["account_sid"]
-            suggestion = re.sub(r"[^A-Za-z0-9]", "", value)
-            if value == suggestion:
-                return value
-            if not suggestion:
-                raise forms.ValidationError(_("The account SID has letters and digits only, for example a1b2c3d4."))
-            raise forms.ValidationError(
-                _("The account SID has letters and digits only: %(suggestion)s"), params={"suggestion": suggestion}
-            )
-
-        def clean_signature_method(self) -> str:
-            return self.cleaned_data["signature_method"] or AUTO
-
-    @classmethod
-    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
-        return senders.plain_sender(value)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -309,13 +316,13 @@ class Vonage(Provider):
     def parse_send(self, response: ApiResponse) -> SendResult:
         """A long text is answered with one entry per part; the first part's id stands for the message."""
         parts = self._parts(response)
-        states = [_plain(part.get("status")) for part in parts]
+        states = [plain(part.get("status")) for part in parts]
         refused = [part for part, state in zip(parts, states, strict=True) if state != ACCEPTED]
         if not refused:
-            message_id = _plain(parts[0].get("message-id"))
+            message_id = plain(parts[0].get("message-id"))
             if not message_id:
                 raise Unclear("accepted, but without a message ID")
-            count = _plain(response.object().get("message-count"))
+            count = plain(response.object().get("message-count"))
             return SendResult(message_id, segments=int(count) if re.fullmatch("[1-9][0-9]{0,3}", count) else len(parts))
         if len(refused) < len(parts):
             raise Unclear(
@@ -326,8 +333,8 @@ class Vonage(Provider):
     def _parts(self, response: ApiResponse) -> list[dict[str, Any]]:
         """The entries of the answer, one per part. Raises Refused, NotTaken and Unclear for the whole request."""
         data = object_of(response)
-        words = ": ".join(filter(None, (_plain(data.get(name)) for name in ("title", "detail", "error-code-label"))))
-        low = _plain(data.get("type")).endswith("#low-balance")
+        words = ": ".join(filter(None, (plain(data.get(name)) for name in ("title", "detail", "error-code-label"))))
+        low = plain(data.get("type")).endswith("#low-balance")
         said = Rung(Again.NEVER, Category.INSUFFICIENT_BALANCE) if low else None
         error = self.http_error(response, f"HTTP {response.status} {words}".strip()[:200], said=said)
         parts = data.get("messages")
@@ -335,14 +342,14 @@ class Vonage(Provider):
             raise error or Unclear(f"HTTP {response.status} with an unreadable body")
         if error and not isinstance(error, Refused):  # one that refuses may say why part by part
             raise error
-        if error and any(_plain(part.get("status")) == ACCEPTED for part in parts):
+        if error and any(plain(part.get("status")) == ACCEPTED for part in parts):
             raise Unclear(f"HTTP {response.status}, yet parts are accepted")
         return parts
 
     @staticmethod
     def _send_error(part: dict[str, Any]) -> Refused | NotTaken | Unclear:
         """What the `status` of a part that was not accepted means."""
-        code = _plain(part.get("status"))
+        code = plain(part.get("status"))
         words = _words(part)
         if not code or part.get("message-id"):
             return Unclear(f"neither accepted nor refused: {words}")
@@ -375,10 +382,7 @@ class Vonage(Provider):
             )
         if response.status == 429:
             return Check(False, _("Vonage has had too many requests from this account. Check again in a minute."))
-        try:
-            data = response.object()
-        except Unclear:
-            data = {}
+        data = object_of(response)
         balance = data.get("value")
         if response.status != 200 or not isinstance(balance, int | float) or isinstance(balance, bool):
             return Check(
@@ -424,9 +428,9 @@ class Vonage(Provider):
             )
         if claims.get("iss") != "Vonage":
             raise InvalidSignature(Fault.OTHER_ACCOUNT, "the token was not issued by Vonage")
-        if not _same(_plain(claims.get("payload_hash")), hashlib.sha256(request.body).hexdigest()):
+        if not same(plain(claims.get("payload_hash")), hashlib.sha256(request.body).hexdigest()):
             raise InvalidSignature(Fault.CONTENT, "the body is not the one that was signed")
-        self._judge(_plain(claims.get("api_key")), json_web_tokens.seconds(claims.get("iat")), now)
+        self._judge(plain(claims.get("api_key")), json_web_tokens.seconds(claims.get("iat")), now)
 
     def _verify_parameters(self, request: WebhookRequest, now: datetime) -> None:
         """SMS API: the parameter `sig`, over all other parameters. Host and path are not signed."""
@@ -437,7 +441,7 @@ class Vonage(Provider):
             raise InvalidSignature(
                 Fault.CONTENT, "the call cannot be read, so its signature cannot be checked"
             ) from error
-        signature = _plain(parameters.get("sig")).lower()
+        signature = plain(parameters.get("sig")).lower()
         if not signature:
             raise InvalidSignature(
                 Fault.UNSIGNED, "the call is not signed: Vonage support switches signatures on for an account"
@@ -451,12 +455,12 @@ class Vonage(Provider):
             raise InvalidSignature(
                 Fault.METHOD, "the signature's length does not fit the signature method of the account"
             )
-        matches = [_same(signature, self._sign(content, method)) for method in methods]
+        matches = [same(signature, self._sign(content, method)) for method in methods]
         if not any(matches):
             raise InvalidSignature
-        timestamp = _plain(parameters.get("timestamp"))
+        timestamp = plain(parameters.get("timestamp"))
         self._judge(
-            _plain(parameters.get("api-key")), int(timestamp) if re.fullmatch("[0-9]{1,12}", timestamp) else None, now
+            plain(parameters.get("api-key")), int(timestamp) if re.fullmatch("[0-9]{1,12}", timestamp) else None, now
         )
 
     def _sign(self, content: bytes, method: str) -> str:
@@ -486,13 +490,13 @@ class Vonage(Provider):
             raise InvalidSignature(Fault.CLOCK, "the signed time is missing")
         if not -AHEAD <= now.timestamp() - signed_at <= OLDEST:
             raise InvalidSignature(Fault.CLOCK, "the signed time is outside the window of 24 hours")
-        if not _same(api_key, self.credentials["account_sid"]):
+        if not same(api_key, self.credentials["account_sid"]):
             raise InvalidSignature(Fault.OTHER_ACCOUNT, "the call is for another Vonage account (api-key)")
 
     def dedupe_key(self, request: WebhookRequest) -> str:
         """Over what is signed, nonce or token id included, so that an unsigned change makes no new callback of it."""
         if token := _token(request):
-            return hashlib.sha256(_bytes(json_web_tokens.signed_part(token)) + b"\0" + request.body).hexdigest()
+            return hashlib.sha256(utf8(json_web_tokens.signed_part(token)) + b"\0" + request.body).hexdigest()
         try:
             return hashlib.sha256(_string_to_sign(_parameters(request))).hexdigest()
         except Unreadable:
@@ -504,12 +508,12 @@ class Vonage(Provider):
             return []
         if "message_uuid" in data:
             return [self._messages_report(data)]
-        status = _plain(data.get("status")).lower()
-        message_id, reference = _plain(data.get("messageId")), _plain(data.get("client-ref"))
+        status = plain(data.get("status")).lower()
+        message_id, reference = plain(data.get("messageId")), plain(data.get("client-ref"))
         if not message_id and not reference:
             raise Unreadable("messageId is missing: it must name the message part that the receipt is about.")
         delivery = RECEIPT_STATES.get(status, Delivery.UNKNOWN)
-        code = _plain(data.get("err-code"))
+        code = plain(data.get("err-code"))
         category, label = RECEIPT_ERRORS.get(code, (Category.UNKNOWN, ""))
         if code == "0" and delivery in (Delivery.UNDELIVERED, Delivery.FAILED):
             category = Category.UNKNOWN
@@ -528,19 +532,19 @@ class Vonage(Provider):
 
     @staticmethod
     def _messages_report(data: dict[str, Any]) -> DeliveryReport:
-        status = _plain(data.get("status")).lower()
+        status = plain(data.get("status")).lower()
         delivery = MESSAGES_STATES.get(status, Delivery.UNKNOWN)
         error = data.get("error")
         error = error if isinstance(error, dict) else {}
-        named = (_plain(error.get(name)) for name in ("title", "code", "type"))
+        named = (plain(error.get(name)) for name in ("title", "code", "type"))
         code = next((found[1] for text in named if (found := re.search(r"(?:^|#)(1[0-9]{3})\b", text))), "")
         bad = delivery not in GOOD
         return DeliveryReport(
-            _plain(data.get("message_uuid")),
-            reference=_plain(data.get("client_ref")),
+            plain(data.get("message_uuid")),
+            reference=plain(data.get("client_ref")),
             status=delivery,
             category=MESSAGES_ERRORS.get(code, Category.UNKNOWN) if bad else Category.NONE,
-            error=_sentence(status, code, _plain(error.get("detail") or error.get("reason"))) if bad else "",
+            error=_sentence(status, code, plain(error.get("detail") or error.get("reason"))) if bad else "",
             blocked=bad and code in BLOCKED,
         )
 
@@ -552,13 +556,11 @@ class Vonage(Provider):
             return [self._messages_inbound(data)]
         if not {"msisdn", "text", "messageId"} & data.keys():
             return []
-        message_id, sender = _plain(data.get("messageId")), _plain(data.get("msisdn"))
+        message_id, sender = plain(data.get("messageId")), plain(data.get("msisdn"))
         if not message_id or not sender:
             raise Unreadable(f"{'msisdn' if message_id else 'messageId'} is missing.")
-        sms = InboundSms(
-            message_id, senders.e164(sender), senders.e164(_plain(data.get("to"))), _plain(data.get("text"))
-        )
-        if _plain(data.get("concat")).lower() != "true":
+        sms = InboundSms(message_id, senders.e164(sender), senders.e164(plain(data.get("to"))), plain(data.get("text")))
+        if plain(data.get("concat")).lower() != "true":
             return [sms]
         part, total = _count(data, "concat-part"), _count(data, "concat-total")
         if not 1 <= part <= total:
@@ -569,7 +571,7 @@ class Vonage(Provider):
                 sms.sender,
                 sms.recipient,
                 sms.text,
-                concat_ref=_plain(data.get("concat-ref")),
+                concat_ref=plain(data.get("concat-ref")),
                 concat_part=part,
                 concat_total=total,
             )
@@ -583,76 +585,34 @@ class Vonage(Provider):
             message = data.get("message")
             content = message.get("content") if isinstance(message, dict) else None
             text = content.get("text") if isinstance(content, dict) else None
-        message_id, sender = _plain(data.get("message_uuid")), _plain(sender)
+        message_id, sender = plain(data.get("message_uuid")), plain(sender)
         if not message_id or not sender:
             raise Unreadable(f"{'from' if message_id else 'message_uuid'} is missing.")
-        return InboundSms(message_id, senders.e164(sender), senders.e164(_plain(recipient)), _plain(text))
+        return InboundSms(message_id, senders.e164(sender), senders.e164(plain(recipient)), plain(text))
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-def _parameters(request: WebhookRequest) -> dict[str, Any]:
-    """The call's parameters: what the body says if there is one, else the query. Raises Unreadable.
-
-    Verification and reading must look at the same place, or an unsigned query could stand in for a signed body.
-    """
-    if not request.body:
-        return dict(request.query)
-    if "json" not in request.content_type and not request.body.lstrip().startswith(b"{"):
-        return dict(request.form())
-    data = request.json()
-    if not isinstance(data, dict):
-        raise Unreadable("The body must be a JSON object.")
-    return data
-
-
-def _string_to_sign(parameters: dict[str, Any]) -> bytes:
-    """All parameters but `sig`, sorted; in the values, & and = are replaced. Raises Unreadable."""
-    content = ""
-    for name, value in sorted(parameters.items()):
-        if name == "sig":
-            continue
-        if isinstance(value, dict | list) or "&" in name or "=" in name:  # could be written so as to hide another
-            raise Unreadable("A signed parameter must be plain text under a name without & and =.")
-        content += f"&{name}={str(value).replace('&', '_').replace('=', '_')}"
-    return _bytes(content)
-
-
-def _token(request: WebhookRequest) -> str:
-    scheme, _space, token = request.header("Authorization").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(_bytes(one), _bytes(other))
-
-
-def _plain(value: Any) -> str:
-    """A scalar as text, "" for anything else; both spellings, "0" and 0, occur. Halves of characters become "?"."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _count(data: dict[str, Any], name: str) -> int:
-    value = _plain(data.get(name))
-    if not re.fullmatch("[0-9]{1,3}", value):
-        raise Unreadable(f"{name} must be a number of one to three digits.")
-    return int(value)
-
-
-def _is_sms(data: dict[str, Any]) -> bool:
-    """The Messages API sends other channels' callbacks to the same addresses."""
-    return data.get("channel", "sms") == "sms"
-
-
-def _words(part: dict[str, Any]) -> str:
-    code = _plain(part.get("status"))
-    _category, label = SEND_ERRORS.get(code, (Category.UNKNOWN, ""))
-    return f"{code}: {_plain(part.get('error-text')) or label}"[:200]
-
-
-def _sentence(status: str, code: str, label: str) -> str:
-    return ": ".join(filter(None, (code or status, label)))[:200]
+    coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
+    sender_label = _("Phone number, sender ID or message service ID")
+    sender_help = _(
+        "A number of your Vonage account, country code first, without + or 00, for example 35312345678; or an "
+        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. A sender ID must be "
+        "allowed in the countries you send to."
+    )
+    setup = _(
+        "1. Log in to the Vonage dashboard and open API settings.\n"
+        "2. Under SMS settings, either format of the webhooks will do: SMS API or Messages API.\n"
+        "3. As delivery receipts webhook (status URL), enter {reports_url}\n"
+        "4. As inbound SMS webhook, which two-way surveys need, enter {inbound_url}\n"
+        "5. If your number has a webhook of its own under Numbers, enter the same URL there.\n"
+        "6. Choose POST-JSON as webhook format; GET and POST are understood as well.\n"
+        "7. Save. Vonage calls both addresses once to try them.\n"
+        "8. Copy the signature secret and note the signature method, both on the same page.\n"
+        "9. Signatures on SMS webhooks are off by default: ask Vonage support to switch them on for your account. "
+        "Until then its calls are refused and shown on this page."
+    )
+    webhook_check_note = _(
+        "Each call is signed with your signature secret and carries its time. Calls that are not signed, were altered, "
+        "are more than 24 hours old or come from another Vonage account are refused. HMAC with SHA-256 or SHA-512 is "
+        "the strongest signature method; MD5 hash is the weakest."
+    )
