@@ -7,7 +7,6 @@ is no URL per message, and a gate may carry both kinds, so they are told apart b
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import logging
@@ -15,7 +14,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from django import forms
 from django.core.validators import RegexValidator
@@ -55,7 +54,8 @@ from extensions.contract import (
     one_by_one,
     self_test_id,
 )
-from extensions.reading import object_of
+from extensions.credential_fields import PLAIN_INPUT, HostField, IdentifierField
+from extensions.reading import digest, number, object_of, text
 
 logger = logging.getLogger(__name__)
 
@@ -120,14 +120,14 @@ GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED}
 
 # `status` in the body of a refused request.
 API_ERRORS = {
-    106000: Rung(Again.LATER, Category.TRANSIENT),
-    106100: Rung(Again.NEVER, Category.AUTH_FAILED),
-    106101: Rung(Again.NEVER, Category.AUTH_FAILED),
-    106200: Rung(Again.NEVER, Category.AUTH_FAILED),  # platform ID
-    106201: Rung(Again.NEVER, Category.AUTH_FAILED),  # platform partner ID
-    106202: Rung(Again.NEVER),  # currency
-    106300: Rung(Again.NEVER, Category.AUTH_FAILED),  # no gate
-    106301: Rung(Again.NEVER, Category.AUTH_FAILED),  # gate unavailable
+    106000: Category.TRANSIENT,
+    106100: Category.AUTH_FAILED,
+    106101: Category.AUTH_FAILED,
+    106200: Category.AUTH_FAILED,  # platform ID
+    106201: Category.AUTH_FAILED,  # platform partner ID
+    106202: Category.UNKNOWN,  # currency
+    106300: Category.AUTH_FAILED,  # no gate
+    106301: Category.AUTH_FAILED,  # gate unavailable
 }
 
 # `status` in the body of a refused look at the gate. Gate API 1.2
@@ -146,26 +146,131 @@ GATE_ERRORS: dict[int, Text] = {
 }
 GATE_HTTP_ERRORS = {401: GATE_ERRORS[103100], 403: GATE_ERRORS[103101]}
 
-PLAIN_INPUT: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
+ID: dict[str, Any] = {  # the form of the IDs that LINK Mobility hands out; each is a part of an address, too
+    "max_length": 256,
+    "pattern": r"(?!\.)[A-Za-z0-9_.-]{1,64}",
+    "allowed": "A-Za-z0-9_.-",
+    "suggest": _("An ID has letters, digits, hyphens, underscores and dots only: %(suggestion)s"),
+    "wrong": _("An ID has letters, digits, hyphens, underscores and dots only."),
+}
 
 
-class IdField(forms.CharField):
-    """One of the IDs that LINK Mobility hands out; a part of a URL, too."""
+REPORT, INBOUND = "report", "inbound"
+KEY_FIELDS = {REPORT: ("id", "resultCode", "timestamp"), INBOUND: ("messageId",)}
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=256, widget=forms.TextInput(attrs=PLAIN_INPUT), **kwargs)
 
-    def clean(self, value: Any) -> str:
-        value = super().clean(value)
-        suggestion = re.sub(r"[^A-Za-z0-9_.-]", "", value).lstrip(".")[:64]
-        if value == suggestion:
-            return value
-        if not suggestion:
-            raise forms.ValidationError(_("An ID has letters, digits, hyphens, underscores and dots only."))
-        raise forms.ValidationError(
-            _("An ID has letters, digits, hyphens, underscores and dots only: %(suggestion)s"),
-            params={"suggestion": suggestion},
+def _number_error(value: str) -> forms.ValidationError:
+    digits = re.sub(r"[^0-9]", "", value).removeprefix("00")
+    if re.fullmatch(r"[1-9][0-9]{6,14}", digits):
+        return forms.ValidationError(
+            _("A number begins with + and its country code: %(suggestion)s"), params={"suggestion": f"+{digits}"}
         )
+    return forms.ValidationError(
+        _(
+            "A number begins with + and its country code and has 7 to 15 digits, for example +35312345678; a short "
+            "number has 3 to 7 digits."
+        )
+    )
+
+
+def _type_of(sender: str) -> str:
+    if sender.startswith("+"):
+        return "MSISDN"
+    return "SHORTNUMBER" if re.fullmatch("[0-9]{1,14}", sender) else "ALPHANUMERIC"
+
+
+def _words(response: ApiResponse) -> str:
+    data = object_of(response)
+    code = number(data.get("status"))
+    words = (str(code) if code is not None else "", text(data.get("description")))
+    return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
+
+
+def _result(answer: dict[str, Any]) -> SendResult:
+    """What the answer says of one message. Raises Refused, NotTaken or Unclear."""
+    code = number(answer.get("resultCode"))
+    if code is None:
+        raise Unclear("no result code in the answer")
+    status, category, meaning = RESULTS.get(code, (Delivery.UNKNOWN, Category.UNKNOWN, "unknown result code"))
+    words = f"{code}: {text(answer.get('description')) or text(answer.get('message')) or meaning}"[:200]
+    message_id = text(answer.get("messageId"))
+    if status in GOOD and message_id:
+        return SendResult(message_id, segments=number(answer.get("smsCount")), status=status)
+    if status in GOOD or status is Delivery.UNKNOWN:
+        raise Unclear(words)
+    if status is Delivery.FAILED and category in (Category.TRANSIENT, Category.RATE_LIMITED):
+        raise NotTaken(words, category=category)
+    raise Refused(category, words)
+
+
+def _entries(request: WebhookRequest) -> list[tuple[dict[str, Any], str]]:
+    """What the gate tells, each with its kind. One object is usual; a list of them is understood. Raises Unreadable."""
+    try:
+        data = request.json()
+    except Unreadable as error:
+        raise Unreadable("The body is not JSON: the gate's content type must be application/json, by POST.") from error
+    entries = data if isinstance(data, list) else [data]
+    if not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise Unreadable("The body is neither a JSON object nor a list of objects.")
+    return [(entry, _kind(entry)) for entry in entries]
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    if "resultCode" in entry:
+        if number(entry["resultCode"]) is None:
+            raise Unreadable("resultCode is no number.")
+        if not text(entry.get("id")):
+            raise Unreadable("id, the message's ID, is missing.")
+        return REPORT
+    if isinstance(entry.get("content"), dict):
+        for name in ("messageId", "source"):
+            if not text(entry.get(name)):
+                raise Unreadable(f"{name} is missing.")
+        return INBOUND
+    raise Unreadable("Neither a delivery report (resultCode) nor an inbound message (content).")
+
+
+def _report(entry: dict[str, Any]) -> DeliveryReport:
+    code = number(entry["resultCode"])
+    assert code is not None  # _kind has seen to it
+    status, category, meaning = RESULTS.get(code, (Delivery.UNKNOWN, Category.UNKNOWN, "unknown result code"))
+    message_id, part = entry["id"], ""
+    if found := re.fullmatch(r"(.+)\$([0-9]+)", message_id, re.DOTALL):
+        message_id, part = found[1], found[2]
+    operator = entry.get("operatorResultCode")
+    said = f" (operator: {str(operator)[:40]})" if operator not in (None, "") else ""
+    return DeliveryReport(
+        message_id=message_id,
+        reference=text(entry.get("refId")),
+        status=status,
+        category=category,
+        error="" if status in GOOD else f"{code}: {meaning}{said}",
+        part=part,
+        parts=number(entry.get("segments")) if part else None,
+    )
+
+
+def _inbound(entry: dict[str, Any]) -> InboundSms:
+    destination = re.sub(r"^[A-Z]{2}-", "", text(entry.get("destination")))
+    sub_number = entry.get("subNumber")  # dialled after the short number
+    return InboundSms(
+        message_id=entry["messageId"],
+        sender=entry["source"],
+        recipient=destination if number(sub_number) is None else f"{destination}{sub_number}",
+        text=_without_keyword(text(entry["content"].get("userData")), entry.get("route")),
+    )
+
+
+def _without_keyword(written: str, route: Any) -> str:
+    """The answer without the keyword that brought it to us on a shared number: "Survey 9" is the answer "9".
+
+    A keyword alone stays, and so does what comes by a shared route: it may be the platform's STOP.
+    """
+    if not isinstance(route, dict) or route.get("keywordType") != "FIRST_WORD" or route.get("shared") is True:
+        return written
+    first, _space, rest = written.strip().partition(" ")
+    keyword = text(route.get("keyword"))
+    return rest.strip() if keyword and rest.strip() and first.casefold() == keyword.casefold() else written
 
 
 class LinkMobility(Provider):
@@ -176,34 +281,9 @@ class LinkMobility(Provider):
     docs_url = "https://www.linkmobility.com/developer/"
     keywords = ("Link Mobility", "WSX", "sp247", "Netsize", "Mobilität verknüpfen")
     sender_after = "password"
-    coverage = _(
-        "Global coverage; European customers can have all their messages processed in Europe only. What is possible "
-        "differs by region and country."
-    )
-    sender_label = _("Phone number/Sender ID")
-    sender_help = _(
-        "A number of your LINK Mobility account, always with a plus sign and the country code, for example "
-        "+35312345678; a short number; or an alphanumeric sender ID of 2 to 11 letters and digits that LINK Mobility "
-        "has set up for you. Two-way surveys need a number or a short number."
-    )
-    setup = _(
-        "1. LINK Mobility's support sets this up for you, and helps you to find your platform ID, platform partner ID, "
-        "endpoint host and gate ID.\n"
-        "2. Send this to the support: “Please set up a partner gate for our SMS API account, with the content type "
-        "application/json by POST. Delivery reports go to {reports_url} and inbound messages for our number, short "
-        "number or keyword go to {inbound_url} Both destinations need Basic authentication with the username and the "
-        "password of our API account. Please also allow this API user to read the gate, so that we can check it.”\n"
-        "3. Enter what you are given in the form. The gate's credentials must be the same as username and password.\n"
-        "4. Inbound messages may also come through another gate than the one in the form: the same addresses apply."
-    )
     webhook_check = WebhookCheck.BASIC
     webhook_secrets = ("username", "password")
     account_fields = ("username", "platform_id", "platform_partner_id")
-    webhook_check_note = _(
-        "Medium: LINK Mobility cannot sign its calls. Each call must carry the username and the password of this "
-        "account, which is why the gate's credentials have to match; calls without them are refused. Whoever knows the "
-        "password can make such a call."
-    )
     webhook_methods = ("POST", "PUT")
     http_ladder: ClassVar = {
         204: Rung(Again.UNCLEAR),  # answers a request that wanted no answer: ours always does
@@ -228,45 +308,37 @@ class LinkMobility(Provider):
             validators=[RegexValidator(r"^[^:\x00-\x1f\x7f]+\Z", _("A username has no colon in it."))],
         )
         password = SecretField(label=_("Password"), help_text=_("The password of your LINK Mobility account."))
-        platform_id = IdField(
+        platform_id = IdentifierField(
+            **ID,
             label=_("Platform ID"),
             help_text=_("Provided by LINK Mobility, for example COMMON_API; its support helps you to find it."),
         )
-        platform_partner_id = IdField(
+        platform_partner_id = IdentifierField(
+            **ID,
             label=_("Platform partner ID"),
             help_text=_("Provided by LINK Mobility, for example 23456; its support helps you to find it."),
         )
-        endpoint_host = forms.CharField(
+        endpoint_host = HostField(
             label=_("Endpoint host"),
             max_length=256,
+            patterns=HOST_PATTERNS,
+            lenient=True,
+            suggest=_("Enter the host alone, without https:// and without a path: %(suggestion)s"),
+            wrong=_(
+                "This is no host of LINK Mobility. Enter the one you were given, for example wsx.sp247.net or "
+                "n-eu.linkmobility.io."
+            ),
             help_text=_("Provided by LINK Mobility. Only the host: https://wsx.sp247.net/sms becomes wsx.sp247.net."),
             widget=forms.TextInput(attrs=PLAIN_INPUT),
         )
-        gate_id = IdField(
+        gate_id = IdentifierField(
+            **ID,
             label=_("Gate ID"),
             help_text=_(
                 "Provided by LINK Mobility, for example p3TfV6nE. The gate's credentials must be the same as the "
                 "username and the password above."
             ),
         )
-
-        def clean_endpoint_host(self) -> str:
-            """Only hosts of LINK Mobility: this server will call it with the password."""
-            value = self.cleaned_data["endpoint_host"].lower()
-            if _is_host(value):
-                return value
-            suggestion = _host_within(value)
-            if suggestion:
-                raise forms.ValidationError(
-                    _("Enter the host alone, without https:// and without a path: %(suggestion)s"),
-                    params={"suggestion": suggestion},
-                )
-            raise forms.ValidationError(
-                _(
-                    "This is no host of LINK Mobility. Enter the one you were given, for example wsx.sp247.net or "
-                    "n-eu.linkmobility.io."
-                )
-            )
 
     @classmethod
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
@@ -357,7 +429,7 @@ class LinkMobility(Provider):
         entries = response.json()
         if not isinstance(entries, list):
             raise Unclear(f"HTTP {response.status} with an unreadable body")
-        answers = {_text(entry.get("refId")): entry for entry in entries if isinstance(entry, dict)}
+        answers = {text(entry.get("refId")): entry for entry in entries if isinstance(entry, dict)}
 
         def read(sms: OutboundSms) -> SendResult:
             if not sms.reference or sms.reference not in answers:
@@ -369,8 +441,9 @@ class LinkMobility(Provider):
     @classmethod
     def _error(cls, response: ApiResponse) -> Refused | NotTaken | Unclear | None:
         """What an answer means that tells nothing of the messages, for the whole request."""
-        code = _number(object_of(response).get("status"))
-        return cls.http_error(response, _words(response), said=API_ERRORS.get(-1 if code is None else code))
+        category = API_ERRORS.get(number(object_of(response).get("status")) or 0)
+        again = Again.LATER if category is Category.TRANSIENT else Again.NEVER
+        return cls.http_error(response, _words(response), said=Rung(again, category) if category else None)
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -394,7 +467,7 @@ class LinkMobility(Provider):
         unexpected = _(
             "The endpoint host did not answer as expected: it is wrong, or the service is down. Verify again later."
         )
-        code = _number(data.get("status"))
+        code = number(data.get("status"))
         sentence = GATE_ERRORS.get(code if code is not None else -1, GATE_HTTP_ERRORS.get(response.status, unexpected))
         detail = _("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": _words(response)}
         return Check(ok=False, detail=detail, is_open=sentence is GATE_ERRORS[103101])
@@ -405,12 +478,12 @@ class LinkMobility(Provider):
             destination
             for destination in (destinations if isinstance(destinations, list) else ())
             if isinstance(destination, dict)
-            and any(f"/{slug}/" in _text(destination.get("url")) for slug in (self.slug, *self.aliases))
+            and any(f"/{slug}/" in text(destination.get("url")) for slug in (self.slug, *self.aliases))
         ]
         if not ours:
             return [_("No destination of the gate is one of this page's addresses, so no reports will come.")]
         warnings: list[Text] = []
-        if any(_text(destination.get("contentType")).split(";")[0] != "application/json" for destination in ours):
+        if any(text(destination.get("contentType")).split(";")[0] != "application/json" for destination in ours):
             warnings.append(_("A destination of the gate has another content type than application/json."))
         if any(destination.get("username") != self.credentials["username"] for destination in ours):
             warnings.append(_("A destination of the gate logs in with another username, so its calls will be refused."))
@@ -456,7 +529,7 @@ class LinkMobility(Provider):
             ]
         except Unreadable:
             return super().dedupe_key(request)
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        return digest(json.dumps(told))
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
         """A long text has one report per part: the message's id, "$" and the number of the part."""
@@ -480,146 +553,30 @@ class LinkMobility(Provider):
         """A gate with acknowledge=true needs a body as well."""
         return JsonResponse({"status": "ok"})
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-REPORT, INBOUND = "report", "inbound"
-KEY_FIELDS = {REPORT: ("id", "resultCode", "timestamp"), INBOUND: ("messageId",)}
-
-
-def _is_host(value: str) -> bool:
-    return any(re.fullmatch(pattern, value) for pattern in HOST_PATTERNS)
-
-
-def _host_within(value: str) -> str:
-    """The allowed host of something that looks like a URL, "" if there is none."""
-    try:
-        host = urlsplit(value if "://" in value else f"https://{value}").hostname or ""
-    except ValueError:
-        return ""
-    return host if _is_host(host) else ""
-
-
-def _number_error(value: str) -> forms.ValidationError:
-    digits = re.sub(r"[^0-9]", "", value).removeprefix("00")
-    if re.fullmatch(r"[1-9][0-9]{6,14}", digits):
-        return forms.ValidationError(
-            _("A number begins with + and its country code: %(suggestion)s"), params={"suggestion": f"+{digits}"}
-        )
-    return forms.ValidationError(
-        _(
-            "A number begins with + and its country code and has 7 to 15 digits, for example +35312345678; a short "
-            "number has 3 to 7 digits."
-        )
+    coverage = _(
+        "Global coverage; European customers can have all their messages processed in Europe only. What is possible "
+        "differs by region and country."
     )
-
-
-def _type_of(sender: str) -> str:
-    if sender.startswith("+"):
-        return "MSISDN"
-    return "SHORTNUMBER" if re.fullmatch("[0-9]{1,14}", sender) else "ALPHANUMERIC"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> int | None:
-    """An integer, also where it comes as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
-        return int(value)
-    return value if isinstance(value, int) and 0 <= value < 10**9 else None
-
-
-def _words(response: ApiResponse) -> str:
-    data = object_of(response)
-    code = _number(data.get("status"))
-    words = (str(code) if code is not None else "", _text(data.get("description")))
-    return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
-
-
-def _result(answer: dict[str, Any]) -> SendResult:
-    """What the answer says of one message. Raises Refused, NotTaken or Unclear."""
-    code = _number(answer.get("resultCode"))
-    if code is None:
-        raise Unclear("no result code in the answer")
-    status, category, meaning = RESULTS.get(code, (Delivery.UNKNOWN, Category.UNKNOWN, "unknown result code"))
-    words = f"{code}: {_text(answer.get('description')) or _text(answer.get('message')) or meaning}"[:200]
-    message_id = _text(answer.get("messageId"))
-    if status in GOOD and message_id:
-        return SendResult(message_id, segments=_number(answer.get("smsCount")), status=status)
-    if status in GOOD or status is Delivery.UNKNOWN:
-        raise Unclear(words)
-    if status is Delivery.FAILED and category in (Category.TRANSIENT, Category.RATE_LIMITED):
-        raise NotTaken(words, category=category)
-    raise Refused(category, words)
-
-
-def _entries(request: WebhookRequest) -> list[tuple[dict[str, Any], str]]:
-    """What the gate tells, each with its kind. One object is usual; a list of them is understood. Raises Unreadable."""
-    try:
-        data = request.json()
-    except Unreadable as error:
-        raise Unreadable("The body is not JSON: the gate's content type must be application/json, by POST.") from error
-    entries = data if isinstance(data, list) else [data]
-    if not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise Unreadable("The body is neither a JSON object nor a list of objects.")
-    return [(entry, _kind(entry)) for entry in entries]
-
-
-def _kind(entry: dict[str, Any]) -> str:
-    if "resultCode" in entry:
-        if _number(entry["resultCode"]) is None:
-            raise Unreadable("resultCode is no number.")
-        if not _text(entry.get("id")):
-            raise Unreadable("id, the message's ID, is missing.")
-        return REPORT
-    if isinstance(entry.get("content"), dict):
-        for name in ("messageId", "source"):
-            if not _text(entry.get(name)):
-                raise Unreadable(f"{name} is missing.")
-        return INBOUND
-    raise Unreadable("Neither a delivery report (resultCode) nor an inbound message (content).")
-
-
-def _report(entry: dict[str, Any]) -> DeliveryReport:
-    code = _number(entry["resultCode"])
-    assert code is not None  # _kind has seen to it
-    status, category, meaning = RESULTS.get(code, (Delivery.UNKNOWN, Category.UNKNOWN, "unknown result code"))
-    message_id, part = entry["id"], ""
-    if found := re.fullmatch(r"(.+)\$([0-9]+)", message_id, re.DOTALL):
-        message_id, part = found[1], found[2]
-    operator = entry.get("operatorResultCode")
-    said = f" (operator: {str(operator)[:40]})" if operator not in (None, "") else ""
-    return DeliveryReport(
-        message_id=message_id,
-        reference=_text(entry.get("refId")),
-        status=status,
-        category=category,
-        error="" if status in GOOD else f"{code}: {meaning}{said}",
-        part=part,
-        parts=_number(entry.get("segments")) if part else None,
+    sender_label = _("Phone number/Sender ID")
+    sender_help = _(
+        "A number of your LINK Mobility account, always with a plus sign and the country code, for example "
+        "+35312345678; a short number; or an alphanumeric sender ID of 2 to 11 letters and digits that LINK Mobility "
+        "has set up for you. Two-way surveys need a number or a short number."
     )
-
-
-def _inbound(entry: dict[str, Any]) -> InboundSms:
-    destination = re.sub(r"^[A-Z]{2}-", "", _text(entry.get("destination")))
-    sub_number = entry.get("subNumber")  # dialled after the short number
-    return InboundSms(
-        message_id=entry["messageId"],
-        sender=entry["source"],
-        recipient=destination if _number(sub_number) is None else f"{destination}{sub_number}",
-        text=_without_keyword(_text(entry["content"].get("userData")), entry.get("route")),
+    setup = _(
+        "1. LINK Mobility's support sets this up for you, and helps you to find your platform ID, platform partner ID, "
+        "endpoint host and gate ID.\n"
+        "2. Send this to the support: “Please set up a partner gate for our SMS API account, with the content type "
+        "application/json by POST. Delivery reports go to {reports_url} and inbound messages for our number, short "
+        "number or keyword go to {inbound_url} Both destinations need Basic authentication with the username and the "
+        "password of our API account. Please also allow this API user to read the gate, so that we can check it.”\n"
+        "3. Enter what you are given in the form. The gate's credentials must be the same as username and password.\n"
+        "4. Inbound messages may also come through another gate than the one in the form: the same addresses apply."
     )
-
-
-def _without_keyword(text: str, route: Any) -> str:
-    """The answer without the keyword that brought it to us on a shared number: "Survey 9" is the answer "9".
-
-    A keyword alone stays, and so does what comes by a shared route: it may be the platform's STOP.
-    """
-    if not isinstance(route, dict) or route.get("keywordType") != "FIRST_WORD" or route.get("shared") is True:
-        return text
-    first, _space, rest = text.strip().partition(" ")
-    keyword = _text(route.get("keyword"))
-    return rest.strip() if keyword and rest.strip() and first.casefold() == keyword.casefold() else text
+    webhook_check_note = _(
+        "Medium: LINK Mobility cannot sign its calls. Each call must carry the username and the password of this "
+        "account, which is why the gate's credentials have to match; calls without them are refused. Whoever knows the "
+        "password can make such a call."
+    )
