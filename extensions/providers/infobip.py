@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
@@ -37,7 +36,6 @@ from extensions.contract import (
     ProviderError,
     Refused,
     Rung,
-    SecretField,
     SenderKind,
     SendResult,
     Text,
@@ -51,7 +49,8 @@ from extensions.contract import (
     refused_together,
     self_test_id,
 )
-from extensions.reading import object_of
+from extensions.credential_fields import ChosenNameField, GivenSecretField, HostField
+from extensions.reading import digest, mapping, number, object_of, word
 from extensions.senders import e164, plain_sender
 
 MAX_VALIDITY = 48 * 60  # minutes
@@ -128,52 +127,121 @@ SENDER_CHARACTERS = r"A-Za-z0-9 !\"#$%&'()*+,\-./:;<=>?@_"
 SENDER_LENGTHS = range(3, 12)
 
 
-class HostField(forms.CharField):
-    """The bare host. Raises ValidationError that offers it if the value has a scheme, a path or capitals."""
-
-    def clean(self, value: Any) -> str:
-        typed: str = super().clean(value)
-        if not typed or re.fullmatch(HOST, typed):
-            return typed
-        suggestion = re.sub(r"[/?#].*", "", typed.strip().lower().removeprefix("https://").removeprefix("http://"))
-        if re.fullmatch(HOST, suggestion):
-            raise ValidationError(
-                _("Enter the base URL without https:// and without a path: %(suggestion)s"),
-                params={"suggestion": suggestion},
-            )
-        raise ValidationError(
-            _(
-                "This is not an Infobip host. Yours is on the start page after log-in and looks like "
-                "abc123.api.infobip.com."
-            )
-        )
+# --- reading what Infobip sends --------------------------------------------------------------------------------------
 
 
-class UserNameField(forms.CharField):
-    """Letters and digits, or what the form generates. Raises ValidationError that offers the value without the rest."""
+def _outcome(entry: Mapping[str, Any]) -> tuple[Delivery, Category]:
+    """What an entry's status and error mean. The group comes before the id: 87 is in two groups."""
+    status, error = mapping(entry.get("status")), mapping(entry.get("error"))
+    group = number(status.get("groupId"))
+    if group is None:
+        group = GROUP_NAMES.get(word(status.get("groupName")).upper().partition("_")[0])
+    by_group = GROUPS.get(group, Delivery.UNKNOWN) if group is not None else None
+    by_id = STATES.get(number(status.get("id")) or 0)
+    waits = (Delivery.QUEUED, 1)  # PENDING_ACCEPTED is in the group of those on their way
+    if by_id is not None and (by_group in (None, by_id[0]) or (by_id[0], group) == waits):
+        delivery, category = by_id
+    else:
+        delivery = by_group or Delivery.UNKNOWN
+        category = Category.TRANSIENT if delivery is Delivery.EXPIRED else Category.UNKNOWN
+    if delivery not in FAILURES:
+        return delivery, Category.UNKNOWN if delivery is Delivery.UNKNOWN else Category.NONE
+    code = number(error.get("id")) or 0  # 0 is "no error"
+    if code and category is Category.UNKNOWN and error.get("permanent") is not True:
+        category = Category.TRANSIENT
+    return delivery, ERRORS.get(code, category)
 
-    generates = 20  # random letters and digits
 
-    def clean(self, value: Any) -> str:
-        typed: str = super().clean(value)
-        suggestion = re.sub("[^A-Za-z0-9]", "", typed)
-        if typed == suggestion:
-            return typed
-        if not suggestion:
-            raise ValidationError(_("Use letters (A–Z) and digits only, for example clinic42."))
-        raise ValidationError(
-            _("Use letters (A–Z) and digits only, for example: %(suggestion)s"), params={"suggestion": suggestion}
-        )
+def _words(entry: Mapping[str, Any]) -> str:
+    """The status and the error in Infobip's words."""
+    told = []
+    for name in ("status", "error"):
+        part = mapping(entry.get(name))
+        code = number(part.get("id"))
+        if code:
+            words = word(part.get("description")) or word(part.get("name"))
+            told.append(f"{code} {words}".strip()[:150])
+    return "; ".join(told)
 
 
-class ApiKeyField(SecretField):
-    def clean(self, value: Any) -> str:
-        key: str = super().clean(value)
-        if re.match(r"(?i)(app|basic|bearer)\s", key):
-            raise ValidationError(_("Enter the key alone, without the word App in front of it."))
-        if re.search(r"\s", key) or not key.isascii():
-            raise ValidationError(_("An API key has no spaces and no special letters: copy it again."))
-        return key
+def _entries(response: ApiResponse) -> list[dict[str, Any]]:
+    """The messages that an answer to a send names. Raises Unclear."""
+    entries = response.object().get("messages")
+    if not isinstance(entries, list):
+        raise Unclear(f"HTTP {response.status} without messages")
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _accepted(entry: Mapping[str, Any], reference: str, *, repeated: bool) -> SendResult:
+    """A good status of the request says nothing about the message: each has its own. Raises Refused or Unclear."""
+    message_id = word(entry.get("messageId")) or reference
+    status, category = _outcome(entry)
+    if not message_id or status is Delivery.UNKNOWN:
+        raise Unclear("the answer names no message id or no known status")
+    if repeated and number(mapping(entry.get("status")).get("id")) == DUPLICATE and status is Delivery.FAILED:
+        return SendResult(message_id)  # our ids never come twice: the attempt before this one was taken
+    if status in FAILURES:
+        raise Refused(category, _words(entry))
+    count = mapping(entry.get("details")).get("messageCount")
+    if count is None:
+        count = entry.get("messageCount", entry.get("smsCount"))
+    segments = number(count)
+    return SendResult(message_id, segments if segments and segments > 0 else None, status)
+
+
+def _detail(data: Mapping[str, Any], status: int) -> str:
+    """What an error body says, in the shape of version 3 or the older one."""
+    fault = mapping(mapping(data.get("requestError")).get("serviceException"))
+    code = word(data.get("errorCode")) or word(fault.get("messageId"))
+    words = [word(data.get("description")) or word(fault.get("text"))]
+    words += [f"{name}: {why}" for name, why in _violations(data)[:3]]
+    told = "; ".join(word for word in words if word)[:300]
+    return ": ".join(part for part in (code or f"HTTP {status}", told) if part)
+
+
+def _violations(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(property, what is wrong with it)."""
+    found = data.get("violations")
+    listed = [mapping(violation) for violation in found] if isinstance(found, list) else []
+    pairs = [(word(violation.get("property")), word(violation.get("violation"))) for violation in listed]
+    older = mapping(mapping(mapping(data.get("requestError")).get("serviceException")).get("validationErrors"))
+    pairs += [(str(name), word(why[0] if isinstance(why, list) and why else why)) for name, why in older.items()]
+    return pairs
+
+
+def _violated(name: str) -> Category:
+    return next((category for pattern, category in VIOLATIONS if pattern.search(name)), Category.UNKNOWN)
+
+
+def _blamed(response: ApiResponse, refusal: ProviderError, count: int) -> dict[int, Refused]:
+    """The messages that a refusal of the whole batch blames, by their places in it."""
+    blamed: dict[int, Refused] = {}
+    for name, _why in _violations(object_of(response)):
+        place = re.match(r"messages\[([0-9]{1,6})\]", name)
+        if place and int(place[1]) < count:
+            blamed.setdefault(int(place[1]), Refused(_violated(name), getattr(refusal, "detail", "")))
+    return blamed
+
+
+def _results(request: WebhookRequest) -> list[dict[str, Any]]:
+    """The entries of a callback. Raises Unreadable."""
+    data = request.json()
+    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+        raise Unreadable("results is missing: it should hold a list of reports or messages.")
+    return [entry if isinstance(entry, dict) else {} for entry in data["results"]]
+
+
+def _is_inbound(entry: Mapping[str, Any]) -> bool:
+    """Both kinds of callback have results: a text has no status."""
+    return "status" not in entry and bool({"text", "cleanText", "message", "receivedAt"}.intersection(entry))
+
+
+def _inbound_text(entry: Mapping[str, Any]) -> str:
+    """The whole text; of a multimedia message, the parts that are text."""
+    if entry.get("text") is None and isinstance(entry.get("message"), list):
+        parts = [mapping(part) for part in entry["message"]]
+        return "\n".join(word(part.get("text")) or word(part.get("value")) or "[…]" for part in parts)
+    return word(entry.get("text")) or word(entry.get("cleanText"))
 
 
 class Infobip(Provider):
@@ -183,30 +251,7 @@ class Infobip(Provider):
     aliases = ("infobip",)
     docs_url = "https://www.infobip.com/docs/sms"
     keywords = ("infobip", "sms", "short code")
-    coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
-    setup = _(
-        "Delivery reports and replies are switched on by Infobip's support. Choose a webhook user name and a webhook "
-        "password, enter them here, and send this text to support@infobip.com:\n"
-        "\n"
-        "“Please configure our account as follows.\n"
-        "1. Send delivery reports for SMS as JSON by HTTP POST to {reports_url}\n"
-        "2. Forward inbound SMS to our numbers as JSON (MO_JSON_2) by HTTP POST to {inbound_url}\n"
-        "3. Use Basic authentication for both, with the user name and password that we will give you by a safe way.\n"
-        "4. If one of our numbers has an inbound configuration of its own, set it to “follow subscription”, as it "
-        "would win over these settings.”\n"
-        "\n"
-        "The webhook user name and password are for these two addresses only. Never give your portal log-in."
-    )
-    sender_label = _("Phone number or sender ID")
-    sender_help = _(
-        "A number bought at Infobip, with its country code in front and without + or 00, for example 35312345678; or "
-        "your own sender ID, letters as in MyClinic or digits as in 868686. Two-way SMS needs a number."
-    )
     webhook_check = WebhookCheck.BASIC
-    webhook_check_note = _(
-        "Medium: every callback carries the webhook user name and password, over HTTPS. Nothing signs its content, so "
-        "these two must be known to nobody else; a repeated callback is recognised by its content and counts once."
-    )
     webhook_secrets = ("webhook_username", "webhook_password")
     host_patterns = (HOST,)
     batch_size = 100
@@ -220,8 +265,12 @@ class Infobip(Provider):
     refuses_repeats = True  # by messageId, with status 23
 
     class Credentials(forms.Form):
-        api_key = ApiKeyField(
+        api_key = GivenSecretField(
             label=_("Public API key"),
+            mistakes={
+                r"(?i)\A(app|basic|bearer)\s": _("Enter the key alone, without the word App in front of it."),
+                r"\s|[^\x00-\x7f]": _("An API key has no spaces and no special letters: copy it again."),
+            },
             help_text=_(
                 "In Infobip, under Developer tools, API keys. Use a key you already have, rather than making a new "
                 "one, if it may send SMS (scope sms:message:send)."
@@ -236,14 +285,23 @@ class Infobip(Provider):
                 "with every callback. Never use the password of your portal log-in."
             ),
         )
-        webhook_username = UserNameField(
+        webhook_username = ChosenNameField(
             label=_("Webhook user name"),
             max_length=64,
+            allowed="A-Za-z0-9",
+            suggest=_("Use letters (A–Z) and digits only, for example: %(suggestion)s"),
+            wrong=_("Use letters (A–Z) and digits only, for example clinic42."),
             help_text=_("Have one generated, or choose one of letters and digits without special characters."),
         )
         base_url = HostField(
             label=_("Base URL"),
             max_length=100,
+            patterns=(HOST,),
+            suggest=_("Enter the base URL without https:// and without a path: %(suggestion)s"),
+            wrong=_(
+                "This is not an Infobip host. Yours is on the start page after log-in and looks like "
+                "abc123.api.infobip.com."
+            ),
             help_text=_(
                 "On the start page after you have logged in to Infobip, without https://, for example "
                 "abc123.api.infobip.com."
@@ -313,11 +371,11 @@ class Infobip(Provider):
                 raise error
             return refused_together(blamed, len(messages))
         entries = _entries(response)
-        by_id = {_text(entry["messageId"]): entry for entry in entries if _text(entry.get("messageId"))}
+        by_id = {word(entry["messageId"]): entry for entry in entries if word(entry.get("messageId"))}
         by_number: dict[str, list[dict[str, Any]]] = {}
         for entry in entries:
-            if not _text(entry.get("messageId")):
-                number = _text(entry.get("destination")) or _text(entry.get("to"))
+            if not word(entry.get("messageId")):
+                number = word(entry.get("destination")) or word(entry.get("to"))
                 by_number.setdefault(number.removeprefix("+"), []).append(entry)
 
         def read(sms: OutboundSms) -> SendResult:
@@ -343,13 +401,10 @@ class Infobip(Provider):
         return ApiRequest("GET", self._url("/account/1/balance"), headers=self._headers)
 
     def parse_check(self, response: ApiResponse) -> Check:
-        try:
-            data = response.object()
-        except Unclear:
-            data = {}
+        data = object_of(response)
         detail = _detail(data, response.status)
         if response.status == 200 and "balance" in data:
-            balance = f"{data['balance']} {_text(data.get('currency'))}".strip()[:40]
+            balance = f"{data['balance']} {word(data.get('currency'))}".strip()[:40]
             return Check(
                 True, _("The key and the base URL are good; the balance is %(balance)s.") % {"balance": balance}
             )
@@ -426,7 +481,7 @@ class Infobip(Provider):
         for entry in _results(request):
             if _is_inbound(entry):
                 continue
-            message_id = _text(entry.get("messageId"))
+            message_id = word(entry.get("messageId"))
             if not message_id or not isinstance(entry.get("status"), dict):
                 unusable += 1  # one bad entry must not cost the others
                 continue
@@ -434,7 +489,7 @@ class Infobip(Provider):
             reports.append(
                 DeliveryReport(
                     message_id,
-                    reference=_text(entry.get("callbackData")) or message_id,
+                    reference=word(entry.get("callbackData")) or message_id,
                     status=status,
                     category=category,
                     error=_words(entry) if status in FAILURES else "",
@@ -449,143 +504,41 @@ class Infobip(Provider):
         for entry in _results(request):
             if "status" in entry:
                 continue  # a delivery report
-            sender = _text(entry.get("from")) or _text(entry.get("sender"))
+            sender = word(entry.get("from")) or word(entry.get("sender"))
             if not sender or not _is_inbound(entry):
                 unusable += 1
                 continue
-            recipient, text = _text(entry.get("to")), _inbound_text(entry)
-            identity = "\0".join((sender, recipient, text, _text(entry.get("receivedAt"))))
-            digest = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:40]
-            messages.append(InboundSms(_text(entry.get("messageId")) or digest, e164(sender), e164(recipient), text))
+            recipient, text = word(entry.get("to")), _inbound_text(entry)
+            identity = "\0".join((sender, recipient, text, word(entry.get("receivedAt"))))
+            messages.append(
+                InboundSms(word(entry.get("messageId")) or digest(identity)[:40], e164(sender), e164(recipient), text)
+            )
         if unusable and not messages:
             raise Unreadable("results: no entry has a text and from, the number that it comes from.")
         return messages
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-# --- reading what Infobip sends --------------------------------------------------------------------------------------
-
-
-def _text(value: object) -> str:
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: object) -> int | None:
-    return int(_text(value)) if re.fullmatch("[0-9]{1,9}", _text(value)) else None
-
-
-def _outcome(entry: Mapping[str, Any]) -> tuple[Delivery, Category]:
-    """What an entry's status and error mean. The group comes before the id: 87 is in two groups."""
-    status, error = _object(entry.get("status")), _object(entry.get("error"))
-    group = _number(status.get("groupId"))
-    if group is None:
-        group = GROUP_NAMES.get(_text(status.get("groupName")).upper().partition("_")[0])
-    by_group = GROUPS.get(group, Delivery.UNKNOWN) if group is not None else None
-    by_id = STATES.get(_number(status.get("id")) or 0)
-    waits = (Delivery.QUEUED, 1)  # PENDING_ACCEPTED is in the group of those on their way
-    if by_id is not None and (by_group in (None, by_id[0]) or (by_id[0], group) == waits):
-        delivery, category = by_id
-    else:
-        delivery = by_group or Delivery.UNKNOWN
-        category = Category.TRANSIENT if delivery is Delivery.EXPIRED else Category.UNKNOWN
-    if delivery not in FAILURES:
-        return delivery, Category.UNKNOWN if delivery is Delivery.UNKNOWN else Category.NONE
-    code = _number(error.get("id")) or 0  # 0 is "no error"
-    if code and category is Category.UNKNOWN and error.get("permanent") is not True:
-        category = Category.TRANSIENT
-    return delivery, ERRORS.get(code, category)
-
-
-def _words(entry: Mapping[str, Any]) -> str:
-    """The status and the error in Infobip's words."""
-    told = []
-    for name in ("status", "error"):
-        part = _object(entry.get(name))
-        code = _number(part.get("id"))
-        if code:
-            words = _text(part.get("description")) or _text(part.get("name"))
-            told.append(f"{code} {words}".strip()[:150])
-    return "; ".join(told)
-
-
-def _entries(response: ApiResponse) -> list[dict[str, Any]]:
-    """The messages that an answer to a send names. Raises Unclear."""
-    entries = response.object().get("messages")
-    if not isinstance(entries, list):
-        raise Unclear(f"HTTP {response.status} without messages")
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def _accepted(entry: Mapping[str, Any], reference: str, *, repeated: bool) -> SendResult:
-    """A good status of the request says nothing about the message: each has its own. Raises Refused or Unclear."""
-    message_id = _text(entry.get("messageId")) or reference
-    status, category = _outcome(entry)
-    if not message_id or status is Delivery.UNKNOWN:
-        raise Unclear("the answer names no message id or no known status")
-    if repeated and _number(_object(entry.get("status")).get("id")) == DUPLICATE and status is Delivery.FAILED:
-        return SendResult(message_id)  # our ids never come twice: the attempt before this one was taken
-    if status in FAILURES:
-        raise Refused(category, _words(entry))
-    count = _object(entry.get("details")).get("messageCount")
-    if count is None:
-        count = entry.get("messageCount", entry.get("smsCount"))
-    segments = _number(count)
-    return SendResult(message_id, segments if segments and segments > 0 else None, status)
-
-
-def _detail(data: Mapping[str, Any], status: int) -> str:
-    """What an error body says, in the shape of version 3 or the older one."""
-    fault = _object(_object(data.get("requestError")).get("serviceException"))
-    code = _text(data.get("errorCode")) or _text(fault.get("messageId"))
-    words = [_text(data.get("description")) or _text(fault.get("text"))]
-    words += [f"{name}: {why}" for name, why in _violations(data)[:3]]
-    told = "; ".join(word for word in words if word)[:300]
-    return ": ".join(part for part in (code or f"HTTP {status}", told) if part)
-
-
-def _violations(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(property, what is wrong with it)."""
-    found = data.get("violations")
-    listed = [_object(violation) for violation in found] if isinstance(found, list) else []
-    pairs = [(_text(violation.get("property")), _text(violation.get("violation"))) for violation in listed]
-    older = _object(_object(_object(data.get("requestError")).get("serviceException")).get("validationErrors"))
-    pairs += [(str(name), _text(why[0] if isinstance(why, list) and why else why)) for name, why in older.items()]
-    return pairs
-
-
-def _violated(name: str) -> Category:
-    return next((category for pattern, category in VIOLATIONS if pattern.search(name)), Category.UNKNOWN)
-
-
-def _blamed(response: ApiResponse, refusal: ProviderError, count: int) -> dict[int, Refused]:
-    """The messages that a refusal of the whole batch blames, by their places in it."""
-    blamed: dict[int, Refused] = {}
-    for name, _why in _violations(object_of(response)):
-        place = re.match(r"messages\[([0-9]{1,6})\]", name)
-        if place and int(place[1]) < count:
-            blamed.setdefault(int(place[1]), Refused(_violated(name), getattr(refusal, "detail", "")))
-    return blamed
-
-
-def _results(request: WebhookRequest) -> list[dict[str, Any]]:
-    """The entries of a callback. Raises Unreadable."""
-    data = request.json()
-    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
-        raise Unreadable("results is missing: it should hold a list of reports or messages.")
-    return [entry if isinstance(entry, dict) else {} for entry in data["results"]]
-
-
-def _is_inbound(entry: Mapping[str, Any]) -> bool:
-    """Both kinds of callback have results: a text has no status."""
-    return "status" not in entry and bool({"text", "cleanText", "message", "receivedAt"}.intersection(entry))
-
-
-def _inbound_text(entry: Mapping[str, Any]) -> str:
-    """The whole text; of a multimedia message, the parts that are text."""
-    if entry.get("text") is None and isinstance(entry.get("message"), list):
-        parts = [_object(part) for part in entry["message"]]
-        return "\n".join(_text(part.get("text")) or _text(part.get("value")) or "[…]" for part in parts)
-    return _text(entry.get("text")) or _text(entry.get("cleanText"))
+    coverage = _("Numbers, short codes and sender IDs; what is available differs by country.")
+    sender_label = _("Phone number or sender ID")
+    sender_help = _(
+        "A number bought at Infobip, with its country code in front and without + or 00, for example 35312345678; or "
+        "your own sender ID, letters as in MyClinic or digits as in 868686. Two-way SMS needs a number."
+    )
+    setup = _(
+        "Delivery reports and replies are switched on by Infobip's support. Choose a webhook user name and a webhook "
+        "password, enter them here, and send this text to support@infobip.com:\n"
+        "\n"
+        "“Please configure our account as follows.\n"
+        "1. Send delivery reports for SMS as JSON by HTTP POST to {reports_url}\n"
+        "2. Forward inbound SMS to our numbers as JSON (MO_JSON_2) by HTTP POST to {inbound_url}\n"
+        "3. Use Basic authentication for both, with the user name and password that we will give you by a safe way.\n"
+        "4. If one of our numbers has an inbound configuration of its own, set it to “follow subscription”, as it "
+        "would win over these settings.”\n"
+        "\n"
+        "The webhook user name and password are for these two addresses only. Never give your portal log-in."
+    )
+    webhook_check_note = _(
+        "Medium: every callback carries the webhook user name and password, over HTTPS. Nothing signs its content, so "
+        "these two must be known to nobody else; a repeated callback is recognised by its content and counts once."
+    )
