@@ -7,13 +7,11 @@ A message's callback URL gets its delivery reports and its replies, so callbacks
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from typing import Any, ClassVar
 
@@ -51,7 +49,8 @@ from extensions.contract import (
     one_by_one,
     refused_together,
 )
-from extensions.reading import object_of
+from extensions.credential_fields import PLAIN_INPUT, IdentifierField
+from extensions.reading import digest, moment, object_of, within
 
 BASE_URL = "https://api.messagemedia.com"
 OTHER_REGIONS = ("au.app.api.sinch.com", "eu.app.api.sinch.com")  # an account lives on one host only
@@ -138,6 +137,170 @@ TIME_WINDOW = timedelta(seconds=900)  # either way
 SMALLEST_KEY = 1024  # bits
 
 
+REPORT, REPLY, OPT_OUT = "delivery_report_id", "reply_id", "notification_id"  # the field that tells the kind
+
+
+# A word of an account's template that had no value for this event: "$replyId", "${destinationAddress}".
+TEMPLATE_WORD = re.compile(r"\$(?:\{\s*[A-Za-z_][\w.]*\s*\}|[A-Za-z_][\w.]*)", re.ASCII)
+CONTENT_WORDS = {"$content", "$moContent", "$mtContent", "$replyContent", "$messageContent"}  # people write "$yes"
+
+
+def _text(value: Any) -> str:
+    """Text, or a number in a place where text is expected: an account's template may leave out the quotes.
+
+    "" for a word of the template that was not filled in.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        return str(value)
+    if not isinstance(value, str) or TEMPLATE_WORD.fullmatch(value.strip()):
+        return ""
+    return value
+
+
+def _content(value: Any, otherwise: str) -> str:
+    """What the person wrote, word for word."""
+    if not isinstance(value, str) or value.strip().replace("{", "").replace("}", "") in CONTENT_WORDS:
+        return otherwise
+    return value
+
+
+def _kind_of(sender: str) -> SenderKind:
+    """What a sender is, as clean_sender stores it."""
+    if not re.fullmatch("[0-9]+", sender):
+        return SenderKind.ALPHANUMERIC
+    return SenderKind.NUMBER if len(sender) in senders.NUMBER_LENGTHS else SenderKind.SHORT_CODE
+
+
+def _expiry(validity: timedelta) -> str:
+    """The API takes a moment, not a duration: from now, in whole minutes."""
+    end = (datetime.now(UTC) + validity).replace(second=0, microsecond=0)
+    return end.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+# --- the key and what it signs ---------------------------------------------------------------------------------------
+
+
+def _clean_public_key(value: str) -> str:
+    """The public key in PEM. Raises ValidationError that says what is wrong with what was given."""
+    if "PRIVATE KEY" in value:
+        raise forms.ValidationError(_("This is a private key: keep it to yourself and enter the public key."))
+    if "CERTIFICATE" in value:
+        raise forms.ValidationError(_("This is a certificate: enter the public key alone."))
+    if re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
+        raise forms.ValidationError(_("This is the ID of a key: enter the key itself, a much longer text."))
+    try:
+        der = _der(value)
+    except ValueError as error:
+        raise forms.ValidationError(
+            _("This is no public key: enter it from -----BEGIN PUBLIC KEY----- to the end, or its one line of base64.")
+        ) from error
+    try:
+        key = serialization.load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise forms.ValidationError(_("This public key cannot be read: part of it may be missing.")) from error
+    if not isinstance(key, RSAPublicKey):
+        raise forms.ValidationError(_("This is a public key of another type: callbacks are signed with RSA."))
+    if key.key_size < SMALLEST_KEY:
+        raise forms.ValidationError(
+            _("This RSA key has %(size)d bits: at least %(bits)d are needed, and 2048 are usual."),
+            params={"size": key.key_size, "bits": SMALLEST_KEY},
+        )
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode().strip()
+
+
+def _der(value: str) -> bytes:
+    """The bytes of a key with or without armour. Raises ValueError."""
+    bare = re.sub(r"-----(?:BEGIN|END) [A-Z ]+-----|\s", "", value)
+    der = base64.b64decode(bare.encode("ascii"), validate=True)
+    if not der:
+        raise ValueError("no key")
+    return der
+
+
+@lru_cache(maxsize=256)
+def _load_public_key(value: str) -> RSAPublicKey:
+    """Raises ValueError."""
+    try:
+        key = serialization.load_der_public_key(_der(value))
+    except UnsupportedAlgorithm as error:
+        raise ValueError("unsupported key") from error
+    if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_KEY:
+        raise ValueError("no RSA key of the needed size")
+    return key
+
+
+def _target(url: str) -> str:
+    """Path and query as they were sent, still percent-encoded."""
+    _scheme, _colon, rest = url.partition("://")
+    _host, slash, target = rest.partition("/")
+    return slash + target or "/"
+
+
+# --- answers and callbacks -------------------------------------------------------------------------------------------
+
+
+def _words(response: ApiResponse) -> str:
+    data = object_of(response)
+    details = data.get("details")
+    words = [_text(data.get("message")), *map(_text, details[:3] if isinstance(details, list) else ())]
+    return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
+
+
+def _faults(response: ApiResponse) -> dict[int, Refused]:
+    """What a 400 says of single messages, by their place in the request."""
+    if response.status != 400:
+        return {}
+    details = object_of(response).get("details")
+    found: dict[int, list[tuple[Category, str]]] = defaultdict(list)
+    for detail in details if isinstance(details, list) else ():
+        if pointer := POINTER.match(_text(detail)):
+            category = FIELD_ERRORS.get(pointer[2], Category.UNKNOWN)
+            found[int(pointer[1])].append((category, f"HTTP 400 {_text(detail)[:190]}"))
+    known = (Category.UNKNOWN,)
+    return {place: Refused(*min(faults, key=lambda fault: fault[0] in known)) for place, faults in found.items()}
+
+
+def _messages(response: ApiResponse) -> list[dict[str, Any]]:
+    messages = response.object().get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise Unclear(f"HTTP {response.status} with an unreadable body")
+    return messages
+
+
+def _result(answer: dict[str, Any]) -> SendResult:
+    """What the answer says of one message. Raises Refused or Unclear."""
+    message_id, word = _text(answer.get("message_id")), _text(answer.get("status")).lower()
+    if STATES.get(word) in FAILURES:
+        raise Refused(Category.UNKNOWN, word)
+    if not message_id:
+        raise Unclear("accepted, but without a message ID")
+    return SendResult(message_id)
+
+
+def _reference(value: dict[str, Any]) -> str:
+    return _text(within(value, "metadata", REFERENCE))
+
+
+def _event(request: WebhookRequest) -> tuple[dict[str, Any], str]:
+    """The callback's content and the name of the field that tells its kind. Raises Unreadable."""
+    data = request.json()
+    if not isinstance(data, dict):
+        raise Unreadable("The body is not a JSON object.")
+    named = [kind for kind in (REPORT, REPLY, OPT_OUT) if kind in data]
+    kind = next((kind for kind in named if _text(data[kind])), "")
+    if not kind and len(named) > 1:  # none has an id: a template for all events, of which no word was filled in
+        is_report, is_reply = bool(_text(data.get("status"))), bool(_content(data.get("content"), ""))
+        kind = REPORT if is_report and REPORT in named else REPLY if is_reply and REPLY in named else named[-1]
+    elif not kind and named:
+        kind = named[0]
+    if kind:
+        return data, kind
+    raise Unreadable(
+        f"None of {REPORT}, {REPLY} and {OPT_OUT} is there: the webhook's template needs MessageMedia's field names."
+    )
+
+
 class MessageMedia(Provider):
     key = "messagemedia"
     name = "MessageMedia"
@@ -146,32 +309,9 @@ class MessageMedia(Provider):
     docs_url = "https://support.messagemedia.com/"
     keywords = ("Sinch MessageMedia", "Sinch Engage", "Message Media", "Nachrichtenmedien")
     sender_after = "password"
-    coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
-    sender_label = _("Phone number or alphanumeric sender")
-    sender_help = _(
-        "A number of your MessageMedia account, country code first, for example 35312345678; a short code; or an "
-        "alphanumeric sender of 3 to 11 letters, digits, hyphens and underscores. It must be registered for your "
-        "account. Two-way surveys need a number."
-    )
-    setup = _(
-        "1. Log in to MessageMedia and create an API key under Basic authentication. Keep the key and the secret: the "
-        "key is the username of the form, the secret its password.\n"
-        "2. Send this to your account representative or the support: “Please switch on secure callbacks (enterprise "
-        "webhooks) for our account, with a signature key of cipher RSA and digest SHA256, enable that key and send us "
-        "its public key. Please also create a webhook with the method POST, the encoding JSON and your sample template "
-        "for the events RECEIVED_SMS and OPT_OUT_SMS: {inbound_url} ”\n"
-        "3. Enter the public key in the form. Until calls are signed with it, they are refused and listed here.\n"
-        "4. Delivery reports, and replies to a message, need no webhook. Every message names its own address: "
-        "{reports_url}"
-    )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("webhook_public_key",)
     account_fields = ("username",)
-    webhook_check_note = _(
-        "Strong: each call is signed by MessageMedia with a private key that nobody else has (RSA over the address, "
-        "the date and the body), and checked with the public key you enter. Unsigned or altered calls, and those dated "
-        "more than 15 minutes from now, are refused."
-    )
     mixes_routes = True
     host_patterns = (r"api\.messagemedia\.com",)
     batch_size = 100
@@ -183,11 +323,13 @@ class MessageMedia(Provider):
     }
 
     class Credentials(forms.Form):
-        username = forms.CharField(
+        username = IdentifierField(
             label=_("Username (API key)"),
             max_length=128,
+            allowed="A-Za-z0-9._~-",  # no colon: it ends the user name of Basic authentication
+            suggest=_("An API key has letters and digits only: %(suggestion)s"),
+            wrong=_("An API key has letters and digits only."),
             help_text=_("Your MessageMedia API key, created under Basic authentication."),
-            widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         )
         password = SecretField(
             label=_("Password (API secret)"),
@@ -200,20 +342,8 @@ class MessageMedia(Provider):
                 "The public key that verifies callbacks and replies: several lines, or one long line of letters and "
                 "digits. Ask your MessageMedia representative for it."
             ),
-            widget=forms.Textarea(attrs={"rows": 5, "autocomplete": "off", "spellcheck": "false"}),
+            widget=forms.Textarea(attrs={"rows": 5, **PLAIN_INPUT}),
         )
-
-        def clean_username(self) -> str:
-            """Basic authentication ends the user name at the first colon."""
-            value: str = self.cleaned_data["username"]
-            suggestion = re.sub(r"[^A-Za-z0-9._~-]", "", value)
-            if value == suggestion:
-                return value
-            if not suggestion:
-                raise forms.ValidationError(_("An API key has letters and digits only."))
-            raise forms.ValidationError(
-                _("An API key has letters and digits only: %(suggestion)s"), params={"suggestion": suggestion}
-            )
 
         def clean_webhook_public_key(self) -> str:
             """The key in PEM, however it was given."""
@@ -357,7 +487,10 @@ class MessageMedia(Provider):
             raise InvalidSignature(
                 Fault.SECRET, "wrong signature: made with another key, or the call or its address was altered"
             )
-        if abs(_moment(date) - now) > TIME_WINDOW:
+        dated = moment(date)
+        if dated is None:
+            raise InvalidSignature(Fault.CLOCK, "the Date header is no date")
+        if abs(dated - now) > TIME_WINDOW:
             raise InvalidSignature(Fault.CLOCK, f"dated more than {TIME_WINDOW.seconds} seconds from now")
 
     def dedupe_key(self, request: WebhookRequest) -> str:
@@ -368,7 +501,7 @@ class MessageMedia(Provider):
             return super().dedupe_key(request)
         if not _text(data.get(kind)):  # the account's template names none: what the whole callback says has to do
             return super().dedupe_key(request)
-        return hashlib.sha256(json.dumps([kind, _text(data[kind])]).encode()).hexdigest()
+        return digest(json.dumps([kind, _text(data[kind])]))
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
         data, kind = _event(request)
@@ -409,176 +542,28 @@ class MessageMedia(Provider):
             )
         ]
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-REPORT, REPLY, OPT_OUT = "delivery_report_id", "reply_id", "notification_id"  # the field that tells the kind
-
-
-# A word of an account's template that had no value for this event: "$replyId", "${destinationAddress}".
-TEMPLATE_WORD = re.compile(r"\$(?:\{\s*[A-Za-z_][\w.]*\s*\}|[A-Za-z_][\w.]*)", re.ASCII)
-CONTENT_WORDS = {"$content", "$moContent", "$mtContent", "$replyContent", "$messageContent"}  # people write "$yes"
-
-
-def _text(value: Any) -> str:
-    """Text, or a number in a place where text is expected: an account's template may leave out the quotes.
-
-    "" for a word of the template that was not filled in.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
-        return str(value)
-    if not isinstance(value, str) or TEMPLATE_WORD.fullmatch(value.strip()):
-        return ""
-    return value
-
-
-def _content(value: Any, otherwise: str) -> str:
-    """What the person wrote, word for word."""
-    if not isinstance(value, str) or value.strip().replace("{", "").replace("}", "") in CONTENT_WORDS:
-        return otherwise
-    return value
-
-
-def _kind_of(sender: str) -> SenderKind:
-    """What a sender is, as clean_sender stores it."""
-    if not re.fullmatch("[0-9]+", sender):
-        return SenderKind.ALPHANUMERIC
-    return SenderKind.NUMBER if len(sender) in senders.NUMBER_LENGTHS else SenderKind.SHORT_CODE
-
-
-def _expiry(validity: timedelta) -> str:
-    """The API takes a moment, not a duration: from now, in whole minutes."""
-    moment = (datetime.now(UTC) + validity).replace(second=0, microsecond=0)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-# --- the key and what it signs ---------------------------------------------------------------------------------------
-
-
-def _clean_public_key(value: str) -> str:
-    """The public key in PEM. Raises ValidationError that says what is wrong with what was given."""
-    if "PRIVATE KEY" in value:
-        raise forms.ValidationError(_("This is a private key: keep it to yourself and enter the public key."))
-    if "CERTIFICATE" in value:
-        raise forms.ValidationError(_("This is a certificate: enter the public key alone."))
-    if re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
-        raise forms.ValidationError(_("This is the ID of a key: enter the key itself, a much longer text."))
-    try:
-        der = _der(value)
-    except ValueError as error:
-        raise forms.ValidationError(
-            _("This is no public key: enter it from -----BEGIN PUBLIC KEY----- to the end, or its one line of base64.")
-        ) from error
-    try:
-        key = serialization.load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise forms.ValidationError(_("This public key cannot be read: part of it may be missing.")) from error
-    if not isinstance(key, RSAPublicKey):
-        raise forms.ValidationError(_("This is a public key of another type: callbacks are signed with RSA."))
-    if key.key_size < SMALLEST_KEY:
-        raise forms.ValidationError(
-            _("This RSA key has %(size)d bits: at least %(bits)d are needed, and 2048 are usual."),
-            params={"size": key.key_size, "bits": SMALLEST_KEY},
-        )
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return pem.decode().strip()
-
-
-def _der(value: str) -> bytes:
-    """The bytes of a key with or without armour. Raises ValueError."""
-    bare = re.sub(r"-----(?:BEGIN|END) [A-Z ]+-----|\s", "", value)
-    der = base64.b64decode(bare.encode("ascii"), validate=True)
-    if not der:
-        raise ValueError("no key")
-    return der
-
-
-@lru_cache(maxsize=256)
-def _load_public_key(value: str) -> RSAPublicKey:
-    """Raises ValueError."""
-    try:
-        key = serialization.load_der_public_key(_der(value))
-    except UnsupportedAlgorithm as error:
-        raise ValueError("unsupported key") from error
-    if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_KEY:
-        raise ValueError("no RSA key of the needed size")
-    return key
-
-
-def _target(url: str) -> str:
-    """Path and query as they were sent, still percent-encoded."""
-    _scheme, _colon, rest = url.partition("://")
-    _host, slash, target = rest.partition("/")
-    return slash + target or "/"
-
-
-def _moment(date: str) -> datetime:
-    """The time in a Date header. Raises InvalidSignature."""
-    try:
-        moment = parsedate_to_datetime(date)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
-        raise InvalidSignature(Fault.CLOCK, "the Date header is no date") from error
-
-
-# --- answers and callbacks -------------------------------------------------------------------------------------------
-
-
-def _words(response: ApiResponse) -> str:
-    data = object_of(response)
-    details = data.get("details")
-    words = [_text(data.get("message")), *map(_text, details[:3] if isinstance(details, list) else ())]
-    return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
-
-
-def _faults(response: ApiResponse) -> dict[int, Refused]:
-    """What a 400 says of single messages, by their place in the request."""
-    if response.status != 400:
-        return {}
-    details = object_of(response).get("details")
-    found: dict[int, list[tuple[Category, str]]] = defaultdict(list)
-    for detail in details if isinstance(details, list) else ():
-        if pointer := POINTER.match(_text(detail)):
-            category = FIELD_ERRORS.get(pointer[2], Category.UNKNOWN)
-            found[int(pointer[1])].append((category, f"HTTP 400 {_text(detail)[:190]}"))
-    known = (Category.UNKNOWN,)
-    return {place: Refused(*min(faults, key=lambda fault: fault[0] in known)) for place, faults in found.items()}
-
-
-def _messages(response: ApiResponse) -> list[dict[str, Any]]:
-    messages = response.object().get("messages")
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise Unclear(f"HTTP {response.status} with an unreadable body")
-    return messages
-
-
-def _result(answer: dict[str, Any]) -> SendResult:
-    """What the answer says of one message. Raises Refused or Unclear."""
-    message_id, word = _text(answer.get("message_id")), _text(answer.get("status")).lower()
-    if STATES.get(word) in FAILURES:
-        raise Refused(Category.UNKNOWN, word)
-    if not message_id:
-        raise Unclear("accepted, but without a message ID")
-    return SendResult(message_id)
-
-
-def _reference(value: dict[str, Any]) -> str:
-    metadata = value.get("metadata")
-    return _text(metadata.get(REFERENCE)) if isinstance(metadata, dict) else ""
-
-
-def _event(request: WebhookRequest) -> tuple[dict[str, Any], str]:
-    """The callback's content and the name of the field that tells its kind. Raises Unreadable."""
-    data = request.json()
-    if not isinstance(data, dict):
-        raise Unreadable("The body is not a JSON object.")
-    named = [kind for kind in (REPORT, REPLY, OPT_OUT) if kind in data]
-    kind = next((kind for kind in named if _text(data[kind])), "")
-    if not kind and len(named) > 1:  # none has an id: a template for all events, of which no word was filled in
-        is_report, is_reply = bool(_text(data.get("status"))), bool(_content(data.get("content"), ""))
-        kind = REPORT if is_report and REPORT in named else REPLY if is_reply and REPLY in named else named[-1]
-    elif not kind and named:
-        kind = named[0]
-    if kind:
-        return data, kind
-    raise Unreadable(
-        f"None of {REPORT}, {REPLY} and {OPT_OUT} is there: the webhook's template needs MessageMedia's field names."
+    coverage = _("SMS to most countries; which numbers and sender IDs are possible differs by region and country.")
+    sender_label = _("Phone number or alphanumeric sender")
+    sender_help = _(
+        "A number of your MessageMedia account, country code first, for example 35312345678; a short code; or an "
+        "alphanumeric sender of 3 to 11 letters, digits, hyphens and underscores. It must be registered for your "
+        "account. Two-way surveys need a number."
+    )
+    setup = _(
+        "1. Log in to MessageMedia and create an API key under Basic authentication. Keep the key and the secret: the "
+        "key is the username of the form, the secret its password.\n"
+        "2. Send this to your account representative or the support: “Please switch on secure callbacks (enterprise "
+        "webhooks) for our account, with a signature key of cipher RSA and digest SHA256, enable that key and send us "
+        "its public key. Please also create a webhook with the method POST, the encoding JSON and your sample template "
+        "for the events RECEIVED_SMS and OPT_OUT_SMS: {inbound_url} ”\n"
+        "3. Enter the public key in the form. Until calls are signed with it, they are refused and listed here.\n"
+        "4. Delivery reports, and replies to a message, need no webhook. Every message names its own address: "
+        "{reports_url}"
+    )
+    webhook_check_note = _(
+        "Strong: each call is signed by MessageMedia with a private key that nobody else has (RSA over the address, "
+        "the date and the body), and checked with the public key you enter. Unsigned or altered calls, and those dated "
+        "more than 15 minutes from now, are refused."
     )
