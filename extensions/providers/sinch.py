@@ -51,6 +51,8 @@ from extensions.contract import (
     bounded,
     self_test_id,
 )
+from extensions.credential_fields import IdentifierField
+from extensions.reading import object_of, same, text, within
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +119,87 @@ SIGNATURE_HEADER = "x-sinch-webhook-signature"
 ALGORITHM = "HmacSHA256"  # pinned: the caller does not choose
 TIME_WINDOW = 300  # seconds, either way
 
-UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-PLAIN_INPUT: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
+UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
+def _is_by_text(told: Any) -> bool:
+    """Whether this is of SMS or MMS; another channel of the same app is named in the log, not guessed."""
+    channel = text(within(told, "channel_identity", "channel"))
+    if channel in TEXT_CHANNELS:
+        return True
+    logger.warning("A callback of the channel %s was ignored", re.sub(r"[^A-Za-z0-9_]", "?", channel)[:32])
+    return False
+
+
+def _written(content: Any) -> str:
+    """What the person wrote: a text or the caption of a picture; else what kind of message it was."""
+    for place in (("text_message", "text"), ("media_card_message", "caption")):
+        words = within(content, *place)
+        if isinstance(words, str) and (words or place[0] == "text_message"):
+            return words
+    found = content if isinstance(content, dict) else {}
+    kinds = (kind for kind in found if kind not in ("reply_to", "text_message") and found[kind] is not None)
+    kind = next(kinds, "")
+    named = re.sub("[^a-z]+", " ", kind.lower()).strip()[:40]
+    return PLACEHOLDERS.get(kind) or (f"[{named}]" if named else "")
+
+
+def _sign(secret: str, body: bytes, nonce: str, timestamp: str) -> str:
+    signed = b".".join((body, nonce.encode(errors="replace"), timestamp.encode()))
+    return base64.b64encode(hmac.digest(secret.encode(errors="replace"), signed, hashlib.sha256)).decode()
+
+
+def _words(response: ApiResponse) -> str:
+    """What the API, or the token endpoint in its own form, says of an error."""
+    data = object_of(response)
+    error = data.get("error")
+    if isinstance(error, dict):
+        words = (error.get("status"), error.get("message"))
+    else:
+        words = (error, data.get("error_description"))
+    return " ".join([f"HTTP {response.status}", *filter(None, map(text, words))])[:200]
+
+
+def _wait(response: ApiResponse) -> float | None:
+    """Seconds to wait, from the header or from the RetryInfo in the body."""
+    if response.retry_after is not None:
+        return response.retry_after
+    details = within(object_of(response), "error", "details")
+    for detail in details if isinstance(details, list) else ():
+        if delay := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s", text(within(detail, "retryDelay"))):
+            return bounded(float(delay[1]))
+    return None
+
+
+def _said(response: ApiResponse) -> Rung | None:
+    """What the words of an error add to its status. https://developers.sinch.com/docs/conversation/api-reference/"""
+    error = str(within(object_of(response), "error")).lower()
+    for status, pattern, category in SAID:
+        if response.status == status and re.search(pattern, error):
+            return Rung(Again.NEVER, category)
+    return None
+
+
+def _failure(reason: Any) -> tuple[Delivery, Category, str]:
+    code, sub_code = text(within(reason, "code")), text(within(reason, "sub_code"))
+    status, category = REASONS.get(code, (Delivery.FAILED, Category.UNKNOWN))
+    for pattern, better in SUB_REASONS:
+        if pattern.fullmatch(sub_code):
+            category = better
+    named = code if sub_code in ("", "UNSPECIFIED_SUB_CODE") else f"{code}/{sub_code}"
+    return status, category, ": ".join(filter(None, (named, text(within(reason, "description")))))
+
+
+def _sms_channel_warnings(app: dict[str, Any]) -> list[Text]:
+    channels = app.get("channel_credentials")
+    sms = [
+        channel for channel in (channels if isinstance(channels, list) else ()) if within(channel, "channel") == "SMS"
+    ]
+    if not sms:
+        return [_("The app has no SMS channel: add one in the Sinch dashboard, or every message will fail.")]
+    if not any(within(channel, "state", "status") == "ACTIVE" for channel in sms):
+        return [_("The app's SMS channel is not active: messages will fail until it is.")]
+    return []
 
 
 class Sinch(Provider):
@@ -129,32 +210,9 @@ class Sinch(Provider):
     docs_url = "https://developers.sinch.com/docs/conversation/"
     keywords = ("Sinch LiveLink", "LiveLink", "Conversation API")
     sender_after = "project_id"
-    coverage = _("Global coverage, and local numbers in Japan; what is possible differs by region and country.")
-    sender_label = _("Phone number or sender ID")
-    sender_help = _(
-        "A number of your Sinch account, always with the country code first, for example 35312345678; or an "
-        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number."
-    )
-    setup = _(
-        "1. Make up a secret token, long and random. Both webhooks below and the form use this one token.\n"
-        "2. Log in to the Sinch dashboard, open your Conversation API app and go to its Webhooks section.\n"
-        "3. For delivery reports, choose Add webhook: target type HTTP, triggers EVENT_DELIVERY and MESSAGE_DELIVERY, "
-        "the secret token, and as target URL {reports_url}\n"
-        "4. For two-way surveys, choose Add webhook again: target type HTTP, trigger MESSAGE_INBOUND, the same secret "
-        "token, and as target URL {inbound_url}\n"
-        "5. Under Access keys, create a key: its ID is the OAuth client ID, its secret the OAuth client secret. Sinch "
-        "shows the secret only once.\n"
-        "6. Note the project ID, the app ID and the region of the app: EU or US.\n"
-        "7. Check that the app has an active SMS channel; the sender must belong to its service plan."
-    )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("webhook_secret",)
     account_fields = ("region", "project_id", "app_id")
-    webhook_check_note = _(
-        "Strong: each call is signed with your secret token (HMAC-SHA256 over the whole body) and carries its time. "
-        "Calls without a signature, altered calls and calls more than 5 minutes old are refused. A webhook that "
-        "was created at Sinch without a secret token sends no signature, so its calls are refused too."
-    )
     host_patterns = (r"auth\.sinch\.com", r"(?:eu|us)\.conversation\.api\.sinch\.com")
     max_in_flight = 10
     messages_per_second: ClassVar = {  # an app's queue is drained at 20 to 25 messages a second unless raised by Sinch
@@ -170,11 +228,13 @@ class Sinch(Provider):
     }
 
     class Credentials(forms.Form):
-        client_id = forms.CharField(
+        client_id = IdentifierField(
             label=_("OAuth client ID"),
             max_length=128,
+            allowed="A-Za-z0-9._~-",  # no colon: it ends the user name of Basic authentication
+            suggest=_("The client ID has letters, digits and hyphens only: %(suggestion)s"),
+            wrong=_("The client ID has letters, digits and hyphens only."),
             help_text=_("The ID of an access key, created in the Sinch dashboard under Access keys."),
-            widget=forms.TextInput(attrs=PLAIN_INPUT),
         )
         client_secret = SecretField(
             label=_("OAuth client secret"),
@@ -188,17 +248,31 @@ class Sinch(Provider):
             },
             help_text=_("The region of your Conversation API app; the app's page in the Sinch dashboard shows it."),
         )
-        project_id = forms.CharField(
+        project_id = IdentifierField(
             label=_("Project ID"),
             max_length=256,
+            pattern=r"[0-9A-Za-z-]{1,64}",
+            found=UUID,
+            suggest=_("Enter the project ID alone: %(suggestion)s"),
+            wrong=_(
+                "The project ID has up to 64 letters, digits and hyphens, for example "
+                "0d9a3b52-7c11-4e6a-8f20-5b7c9d1e3f40."
+            ),
             help_text=_("On the Sinch dashboard, for example 0d9a3b52-7c11-4e6a-8f20-5b7c9d1e3f40."),
-            widget=forms.TextInput(attrs=PLAIN_INPUT),
         )
-        app_id = forms.CharField(
+        app_id = IdentifierField(
             label=_("Conversation app ID"),
             max_length=256,
+            pattern=r"[0-9A-Za-z]{1,64}",
+            found=r"\b[0-9A-Za-z]{26}\b",
+            instead={
+                UUID: _(
+                    "This looks like the project ID. The app ID has no hyphens, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A."
+                )
+            },
+            suggest=_("Enter the app ID alone: %(suggestion)s"),
+            wrong=_("The app ID has up to 64 letters and digits, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A."),
             help_text=_("On the page of your Conversation API app, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A."),
-            widget=forms.TextInput(attrs=PLAIN_INPUT),
         )
         webhook_secret = ChosenSecretField(
             label=_("Webhook secret token"),
@@ -207,59 +281,6 @@ class Sinch(Provider):
                 "Have one generated and enter it at both webhooks in the Sinch dashboard, or the other way round."
             ),
         )
-
-        def clean_client_id(self) -> str:
-            """Basic authentication ends the user name at the first colon."""
-            value: str = self.cleaned_data["client_id"]
-            suggestion = re.sub(r"[^A-Za-z0-9._~-]", "", value)
-            if value == suggestion:
-                return value
-            if not suggestion:
-                raise forms.ValidationError(_("The client ID has letters, digits and hyphens only."))
-            raise forms.ValidationError(
-                _("The client ID has letters, digits and hyphens only: %(suggestion)s"),
-                params={"suggestion": suggestion},
-            )
-
-        def clean_project_id(self) -> str:
-            value: str = self.cleaned_data["project_id"]
-            if re.fullmatch(r"[0-9A-Za-z-]{1,64}", value):
-                return value
-            found = UUID.search(value)
-            if found is None:
-                raise forms.ValidationError(
-                    _(
-                        "The project ID has up to 64 letters, digits and hyphens, for example "
-                        "0d9a3b52-7c11-4e6a-8f20-5b7c9d1e3f40."
-                    )
-                )
-            raise forms.ValidationError(
-                _("Enter the project ID alone: %(suggestion)s"), params={"suggestion": found.group()}
-            )
-
-        def clean_app_id(self) -> str:
-            value: str = self.cleaned_data["app_id"]
-            if re.fullmatch(r"[0-9A-Za-z]{1,64}", value):
-                return value
-            if UUID.fullmatch(value):
-                raise forms.ValidationError(
-                    _(
-                        "This looks like the project ID. The app ID has no hyphens, for example "
-                        "01K8A0PP5Y3T8M2N5P7R9S1V3A."
-                    )
-                )
-            found = re.search(r"\b[0-9A-Za-z]{26}\b", value)
-            if found is None:
-                raise forms.ValidationError(
-                    _("The app ID has up to 64 letters and digits, for example 01K8A0PP5Y3T8M2N5P7R9S1V3A.")
-                )
-            raise forms.ValidationError(
-                _("Enter the app ID alone: %(suggestion)s"), params={"suggestion": found.group()}
-            )
-
-    @classmethod
-    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
-        return senders.plain_sender(value)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -332,7 +353,10 @@ class Sinch(Provider):
             raise NotTaken(_words(response), retry_after=_wait(response), category=Category.RATE_LIMITED)
         if response.status != 200:
             raise NotTaken(_words(response), retry_after=_wait(response))
-        data = _answer(response)
+        try:
+            data = response.object()
+        except Unclear as error:
+            raise NotTaken(error.detail) from error
         value, expires_in = data.get("access_token"), data.get("expires_in")
         if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,8192}", value):
             raise NotTaken("an answer without an access token")
@@ -346,7 +370,7 @@ class Sinch(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         region = str(self.credentials["region"]).upper()
-        if response.status == 200 and (app := _answer(response, {})):
+        if response.status == 200 and (app := object_of(response)):
             return Check(
                 ok=True,
                 detail=_("The access key, the project, the app and the data centre %(region)s fit together.")
@@ -386,7 +410,7 @@ class Sinch(Provider):
         if not re.fullmatch(r"[0-9]{1,12}", timestamp):
             raise InvalidSignature(Fault.CLOCK, "the signature's timestamp is no number")
         expected = _sign(secret, request.body, nonce, timestamp)
-        if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
+        if not same(expected, signature):
             raise InvalidSignature(
                 Fault.SECRET, "wrong signature: the webhook has another secret token, or the call was altered"
             )
@@ -427,7 +451,7 @@ class Sinch(Provider):
         if not isinstance(data, dict):
             raise Unreadable("The body is not a JSON object.")
         for name in ("project_id", "app_id"):
-            if (value := _text(data.get(name))) and value != self.credentials[name]:
+            if (value := text(data.get(name))) and value != self.credentials[name]:
                 logger.warning("A callback of another %s was ignored", name)
                 return {}
         return data
@@ -438,28 +462,28 @@ class Sinch(Provider):
         report = data.get("message_delivery_report")
         if report is None:
             return []
-        message_id = _text(_within(report, "message_id"))
+        message_id = text(within(report, "message_id"))
         if not message_id:
             raise Unreadable("message_delivery_report.message_id is missing.")
         if not _is_by_text(report):
             return []
-        word = _text(_within(report, "status"))
+        word = text(within(report, "status"))
         status, category, error = STATES.get(word, Delivery.UNKNOWN), Category.NONE, ""
         if status is Delivery.FAILED:
-            status, category, error = _failure(_within(report, "reason"))
+            status, category, error = _failure(within(report, "reason"))
         elif status is Delivery.UNKNOWN:
             error = f"status {word}"
-        places = (data.get("correlation_id"), data.get("message_metadata"), _within(report, "metadata"))
-        reference = next(filter(None, map(_text, places)), "")
+        places = (data.get("correlation_id"), data.get("message_metadata"), within(report, "metadata"))
+        reference = next(filter(None, map(text, places)), "")
         return [DeliveryReport(message_id, reference, status, category, error)]
 
     def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
         message = self._event(request).get("message")
-        content = _within(message, "contact_message")
+        content = within(message, "contact_message")
         if message is None or (isinstance(message, dict) and content is None):
             return []
-        message_id = _text(_within(message, "id"))
-        sender = _text(_within(message, "channel_identity", "identity"))
+        message_id = text(within(message, "id"))
+        sender = text(within(message, "channel_identity", "identity"))
         if not message_id or not sender:
             raise Unreadable("message.id or message.channel_identity.identity is missing.")
         if not _is_by_text(message):
@@ -468,111 +492,34 @@ class Sinch(Provider):
             InboundSms(
                 message_id=message_id,
                 sender=senders.e164(sender),
-                recipient=senders.e164(_text(_within(message, "sender_id"))),
+                recipient=senders.e164(text(within(message, "sender_id"))),
                 text=_written(content),
-                in_reply_to=_text(_within(content, "reply_to", "message_id")),
+                in_reply_to=text(within(content, "reply_to", "message_id")),
             )
         ]
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-def _is_by_text(told: Any) -> bool:
-    """Whether this is of SMS or MMS; another channel of the same app is named in the log, not guessed."""
-    channel = _text(_within(told, "channel_identity", "channel"))
-    if channel in TEXT_CHANNELS:
-        return True
-    logger.warning("A callback of the channel %s was ignored", re.sub(r"[^A-Za-z0-9_]", "?", channel)[:32])
-    return False
-
-
-def _written(content: Any) -> str:
-    """What the person wrote: a text or the caption of a picture; else what kind of message it was."""
-    for place in (("text_message", "text"), ("media_card_message", "caption")):
-        words = _within(content, *place)
-        if isinstance(words, str) and (words or place[0] == "text_message"):
-            return words
-    found = content if isinstance(content, dict) else {}
-    kinds = (kind for kind in found if kind not in ("reply_to", "text_message") and found[kind] is not None)
-    kind = next(kinds, "")
-    named = re.sub("[^a-z]+", " ", kind.lower()).strip()[:40]
-    return PLACEHOLDERS.get(kind) or (f"[{named}]" if named else "")
-
-
-def _sign(secret: str, body: bytes, nonce: str, timestamp: str) -> str:
-    signed = b".".join((body, nonce.encode(errors="replace"), timestamp.encode()))
-    return base64.b64encode(hmac.digest(secret.encode(errors="replace"), signed, hashlib.sha256)).decode()
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _within(value: Any, *names: str) -> Any:
-    """The value at this place of nested objects, None if there is no such place."""
-    for name in names:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
-
-
-def _answer(response: ApiResponse, default: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The answer's JSON object, else the default; without one, NotTaken is raised."""
-    try:
-        return response.object()
-    except Unclear as error:
-        if default is None:
-            raise NotTaken(error.detail) from error
-        return default
-
-
-def _words(response: ApiResponse) -> str:
-    """What the API, or the token endpoint in its own form, says of an error."""
-    data = _answer(response, {})
-    error = data.get("error")
-    if isinstance(error, dict):
-        words = (error.get("status"), error.get("message"))
-    else:
-        words = (error, data.get("error_description"))
-    return " ".join([f"HTTP {response.status}", *filter(None, map(_text, words))])[:200]
-
-
-def _wait(response: ApiResponse) -> float | None:
-    """Seconds to wait, from the header or from the RetryInfo in the body."""
-    if response.retry_after is not None:
-        return response.retry_after
-    details = _within(_answer(response, {}), "error", "details")
-    for detail in details if isinstance(details, list) else ():
-        if delay := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s", _text(_within(detail, "retryDelay"))):
-            return bounded(float(delay[1]))
-    return None
-
-
-def _said(response: ApiResponse) -> Rung | None:
-    """What the words of an error add to its status. https://developers.sinch.com/docs/conversation/api-reference/"""
-    error = str(_within(_answer(response, {}), "error")).lower()
-    for status, pattern, category in SAID:
-        if response.status == status and re.search(pattern, error):
-            return Rung(Again.NEVER, category)
-    return None
-
-
-def _failure(reason: Any) -> tuple[Delivery, Category, str]:
-    code, sub_code = _text(_within(reason, "code")), _text(_within(reason, "sub_code"))
-    status, category = REASONS.get(code, (Delivery.FAILED, Category.UNKNOWN))
-    for pattern, better in SUB_REASONS:
-        if pattern.fullmatch(sub_code):
-            category = better
-    named = code if sub_code in ("", "UNSPECIFIED_SUB_CODE") else f"{code}/{sub_code}"
-    return status, category, ": ".join(filter(None, (named, _text(_within(reason, "description")))))
-
-
-def _sms_channel_warnings(app: dict[str, Any]) -> list[Text]:
-    channels = app.get("channel_credentials")
-    sms = [
-        channel for channel in (channels if isinstance(channels, list) else ()) if _within(channel, "channel") == "SMS"
-    ]
-    if not sms:
-        return [_("The app has no SMS channel: add one in the Sinch dashboard, or every message will fail.")]
-    if not any(_within(channel, "state", "status") == "ACTIVE" for channel in sms):
-        return [_("The app's SMS channel is not active: messages will fail until it is.")]
-    return []
+    coverage = _("Global coverage, and local numbers in Japan; what is possible differs by region and country.")
+    sender_label = _("Phone number or sender ID")
+    sender_help = _(
+        "A number of your Sinch account, always with the country code first, for example 35312345678; or an "
+        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number."
+    )
+    setup = _(
+        "1. Make up a secret token, long and random. Both webhooks below and the form use this one token.\n"
+        "2. Log in to the Sinch dashboard, open your Conversation API app and go to its Webhooks section.\n"
+        "3. For delivery reports, choose Add webhook: target type HTTP, triggers EVENT_DELIVERY and MESSAGE_DELIVERY, "
+        "the secret token, and as target URL {reports_url}\n"
+        "4. For two-way surveys, choose Add webhook again: target type HTTP, trigger MESSAGE_INBOUND, the same secret "
+        "token, and as target URL {inbound_url}\n"
+        "5. Under Access keys, create a key: its ID is the OAuth client ID, its secret the OAuth client secret. Sinch "
+        "shows the secret only once.\n"
+        "6. Note the project ID, the app ID and the region of the app: EU or US.\n"
+        "7. Check that the app has an active SMS channel; the sender must belong to its service plan."
+    )
+    webhook_check_note = _(
+        "Strong: each call is signed with your secret token (HMAC-SHA256 over the whole body) and carries its time. "
+        "Calls without a signature, altered calls and calls more than 5 minutes old are refused. A webhook that "
+        "was created at Sinch without a secret token sends no signature, so its calls are refused too."
+    )
