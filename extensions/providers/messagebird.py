@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django import forms
-from django.core.validators import RegexValidator
 from django.http import HttpResponse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -42,7 +41,6 @@ from extensions.contract import (
     Provider,
     Refused,
     Rung,
-    SecretField,
     SenderKind,
     SendResult,
     Text,
@@ -52,7 +50,8 @@ from extensions.contract import (
     WebhookRequest,
     self_test_id,
 )
-from extensions.reading import object_of
+from extensions.credential_fields import ChoiceField, GivenSecretField
+from extensions.reading import digest, object_of, plain, same, utf8
 
 BASE_URL = "https://rest.messagebird.com"
 AUTHORIZATION = "AccessKey {}"
@@ -133,6 +132,73 @@ LOOKUP_MARGIN = timedelta(minutes=5)  # their clock is not ours
 LOOKUP_LIMIT = 50
 
 
+def _errors(response: ApiResponse) -> list[dict[str, Any]]:
+    """The errors that an answer lists; it has none of its own where it comes from a machine on the way."""
+    listed = object_of(response).get("errors") if 400 <= response.status < 500 else None
+    return [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
+
+
+def _told(errors: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{plain(error.get('code'))}: {plain(error.get('description'))}" for error in errors)[:200]
+
+
+def _said(error: dict[str, Any]) -> Rung | None:
+    """What an error says beyond the status of the answer, None if that is nothing."""
+    code = plain(error.get("code"))
+    number = int(code) if re.fullmatch("[0-9]{1,4}", code) else 0
+    if number == INTERNAL_ERROR:
+        return Rung(Again.UNCLEAR)
+    category = ERRORS.get(number, Category.UNKNOWN)
+    if number in (9, 10):
+        category = PARAMETERS.get(plain(error.get("parameter")).lower(), category)
+    return None if category is Category.UNKNOWN else Rung(Again.NEVER, category)
+
+
+def _first_recipient(message: dict[str, Any]) -> dict[str, Any]:
+    recipients = message.get("recipients")
+    items = recipients.get("items") if isinstance(recipients, dict) else None
+    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+
+
+def _state(report: dict[str, Any]) -> tuple[Delivery, Category, str]:
+    """What became of the message, why, and in the provider's own words; the latter two only where it went wrong."""
+    word = plain(report.get("status")).lower()
+    status = STATES.get(word, Delivery.UNKNOWN)
+    if status in GOOD:
+        return status, Category.NONE, ""
+    code = plain(report.get("statusErrorCode") or report.get("statuserrorcode"))
+    words = plain(report.get("statusReason") or report.get("statusreason"))
+    reason = words.lower().replace("_", " ")
+    error = ": ".join(filter(None, (code, words or word)))[:200]
+    if reason in RAN_OUT:
+        return Delivery.EXPIRED, Category.UNKNOWN, error
+    category = STATUS_ERROR_CODES.get(code) or next(
+        (category for part, category in STATUS_REASONS.items() if part in reason), Category.UNKNOWN
+    )
+    return status, category, error
+
+
+def _fields(request: WebhookRequest) -> dict[str, str]:
+    """What the call says, in the body if it has one, else in the query; names in lower case, the last of a name wins.
+
+    Raises Unreadable.
+    """
+    if not request.body:
+        pairs: list[tuple[str, Any]] = list(request.query.items())
+    elif "json" in request.content_type or request.body.lstrip().startswith(b"{"):
+        data = request.json()
+        if not isinstance(data, dict):
+            raise Unreadable("The body must be a JSON object.")
+        pairs = list(data.items())
+    else:
+        pairs = list(request.form_pairs())
+    return {name.lower(): plain(value) for name, value in pairs}
+
+
+def _first(data: dict[str, str], *names: str) -> str:
+    return next((data[name] for name in names if data.get(name)), "")
+
+
 class MessageBird(Provider):
     key = "messagebird"
     name = "MessageBird"
@@ -141,44 +207,8 @@ class MessageBird(Provider):
     docs_url = "https://developers.messagebird.com/api/sms-messaging/"
     keywords = ("Bird", "Message Bird")
     sender_after = "access_token"
-    coverage = _(
-        "SMS to most countries; which numbers and sender IDs are possible differs by region and country. Uses the "
-        "classic API, which its owner, Bird, is replacing: keys of both platforms work side by side through "
-        "31 December 2026."
-    )
-    sender_label = _("Phone number or sender ID")
-    sender_help = _(
-        "A number of your MessageBird account, country code first, without + or 00, for example 35312345678; or an "
-        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. Some countries want a "
-        "sender ID registered."
-    )
-    setup = _(
-        "Before you add the account, so that delivery reports arrive:\n"
-        "1. Log in to MessageBird and open Developers.\n"
-        "2. Open API settings.\n"
-        "3. As URL for status reports, enter {reports_url}\n"
-        "4. Note the signing key, on the same page.\n"
-        "\n"
-        "For two-way surveys as well:\n"
-        "5. Open Flow Builder and choose Create new flow.\n"
-        "6. Choose Templates, then the template Call HTTP endpoint with SMS.\n"
-        "7. As method, choose POST. Either content type will do, JSON or form.\n"
-        "8. As URL, enter {inbound_url}\n"
-        "9. Save the flow, then publish it.\n"
-        "\n"
-        "URLs from older instructions, whose path says twilio-sms, work as well.\n"
-        "\n"
-        "What is known about the future: Bird calls this API the classic one and replaces it by a new platform. Its "
-        "migration page speaks of a dual-key window through 31 December 2026; what happens to the classic API after "
-        "that day, it does not say. New customers may only get the new platform, which this extension does not use."
-    )
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("signing_key",)
-    webhook_check_note = _(
-        "Each call carries a token signed with your signing key, good for about a minute, that covers the whole "
-        "address and the whole content. Calls without it, altered calls and late calls are refused. The older "
-        "signature, which does not cover the address, is accepted only where the account says so."
-    )
     webhook_methods = ("GET", "POST")  # reports come by GET
     host_patterns = (r"rest\.messagebird\.com",)
     messages_per_second: ClassVar = {
@@ -188,41 +218,31 @@ class MessageBird(Provider):
     }
 
     class Credentials(forms.Form):
-        signing_key = SecretField(
+        signing_key = GivenSecretField(
             label=_("Signing key"),
             help_text=_("Verifies inbound messages and reports: under Developers, API settings in MessageBird."),
-            validators=[RegexValidator(r"^\S+\Z", _("Enter the key alone: it has no spaces or line breaks in it."))],
+            mistakes={r"\s": _("Enter the key alone: it has no spaces or line breaks in it.")},
         )
-        access_token = SecretField(
+        access_token = GivenSecretField(
             label=_("Access token"),
             help_text=_(
                 "For access to the API, also called access key: on the dashboard, under Developers, API access."
             ),
-            validators=[
-                RegexValidator(
-                    r"^[!-~]+\Z",
-                    _("Enter the token alone, without AccessKey before it: it has no spaces, line breaks or accents."),
+            mistakes={
+                r"[^!-~]": _(
+                    "Enter the token alone, without AccessKey before it: it has no spaces, line breaks or accents."
                 )
-            ],
+            },
         )
-        accepted_signatures = forms.ChoiceField(
+        accepted_signatures = ChoiceField(
             label=_("Accepted signatures"),
             choices=[(TOKEN_ONLY, _("Only the signed token")), (ALSO_LEGACY, _("Also the older signature"))],
-            required=False,
-            initial=TOKEN_ONLY,
             help_text=_(
                 "The older signature does not cover the address, and MessageBird is giving it up. Choose it only if "
                 "calls are refused because they have no other."
             ),
             error_messages={"invalid_choice": _("%(value)s is not on the list: choose one of the two.")},
         )
-
-        def clean_accepted_signatures(self) -> str:
-            return self.cleaned_data["accepted_signatures"] or TOKEN_ONLY
-
-    @classmethod
-    def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
-        return senders.plain_sender(value)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -252,7 +272,7 @@ class MessageBird(Provider):
             raise error
         data = response.object()
         recipient = _first_recipient(data)
-        message_id = _plain(data.get("id"))
+        message_id = plain(data.get("id"))
         if not message_id or not recipient:
             raise Unclear(f"HTTP {response.status} without a message ID and a recipient")
         status, category, words = _state(recipient)
@@ -289,10 +309,7 @@ class MessageBird(Provider):
             return Check(False, _("MessageBird knows the access token but refuses access. Ask MessageBird support."))
         if response.status == 429:
             return Check(False, _("MessageBird has had too many requests from this account. Check again in a minute."))
-        try:
-            data = response.object()
-        except Unclear:
-            data = {}
+        data = object_of(response)
         amount = data.get("amount")
         if response.status != 200 or not isinstance(amount, int | float) or isinstance(amount, bool):
             return Check(
@@ -315,7 +332,7 @@ class MessageBird(Provider):
                     "ahead: the first signed call from MessageBird confirms it."
                 ),
                 amount=f"{amount:.2f}",
-                unit=_plain(data.get("type")),
+                unit=plain(data.get("type")),
             ),
             warnings,
         )
@@ -343,7 +360,7 @@ class MessageBird(Provider):
         for item in items:
             if isinstance(item, dict) and sms.reference and item.get("reference") == sms.reference:
                 status, category, words = _state(_first_recipient(item))
-                return LookUp(True, _plain(item.get("id")), status=status, category=category, error=words)
+                return LookUp(True, plain(item.get("id")), status=status, category=category, error=words)
         total = data.get("totalCount")
         if not isinstance(total, int) or total > len(items):
             raise Unclear("the look-up's answer does not hold all messages to this person")
@@ -376,16 +393,16 @@ class MessageBird(Provider):
         if claims.get("iss") != "MessageBird":
             raise InvalidSignature(Fault.OTHER_ACCOUNT, "the token was not issued by MessageBird")
         not_before, expires = json_web_tokens.seconds(claims.get("nbf")), json_web_tokens.seconds(claims.get("exp"))
-        if not_before is None or expires is None or not _plain(claims.get("jti")):
+        if not_before is None or expires is None or not plain(claims.get("jti")):
             raise InvalidSignature(Fault.CLOCK, "the token lacks nbf, exp or jti")
         if not_before > now.timestamp() + LEEWAY:
             raise InvalidSignature(Fault.CLOCK, "the token is not valid yet: check the clock of this server")
         if expires <= now.timestamp() - LEEWAY:
             raise InvalidSignature(Fault.CLOCK, "the token has expired")
-        signed_url = _plain(claims.get("url_hash"))
+        signed_url = plain(claims.get("url_hash"))
 
         def fits(url: str) -> bool:
-            return _same(signed_url, hashlib.sha256(_bytes(url)).hexdigest())
+            return same(signed_url, digest(url))
 
         if not fits(request.url):
             raise InvalidSignature(
@@ -393,21 +410,21 @@ class MessageBird(Provider):
                 request.signed_for(fits)
                 or "the address called is not the one that was signed, or its query was changed",
             )
-        content = _plain(claims.get("payload_hash"))
+        content = plain(claims.get("payload_hash"))
         if not request.body and content:
             raise InvalidSignature(Fault.CONTENT, "a body was signed, but the call has none")
-        if request.body and not _same(content, hashlib.sha256(request.body).hexdigest()):
+        if request.body and not same(content, hashlib.sha256(request.body).hexdigest()):
             raise InvalidSignature(Fault.CONTENT, "the body is not the one that was signed")
 
     def _verify_legacy(self, request: WebhookRequest, now: datetime) -> None:
         """Over time, sorted query and body. Raises InvalidSignature."""
         timestamp = request.header(LEGACY_TIME_HEADER).strip()
         query = sorted(parse_qsl(urlsplit(request.url).query, keep_blank_values=True), key=lambda pair: pair[0])
-        content = _bytes(f"{timestamp}\n{urlencode(query, errors='surrogatepass')}\n")
+        content = utf8(f"{timestamp}\n{urlencode(query, errors='surrogatepass')}\n")
         expected = hmac.digest(
-            _bytes(self.credentials["signing_key"]), content + hashlib.sha256(request.body).digest(), "sha256"
+            utf8(self.credentials["signing_key"]), content + hashlib.sha256(request.body).digest(), "sha256"
         )
-        if not _same(request.header(LEGACY_SIGNATURE_HEADER).strip(), base64.b64encode(expected).decode()):
+        if not same(request.header(LEGACY_SIGNATURE_HEADER).strip(), base64.b64encode(expected).decode()):
             raise InvalidSignature
         if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(now.timestamp() - int(timestamp)) > LEGACY_WINDOW:
             raise InvalidSignature(Fault.CLOCK, "the signed time is outside the window")
@@ -426,7 +443,7 @@ class MessageBird(Provider):
             "nbf": signed_at,
             "exp": signed_at + 60,
             "jti": self_test_id(now),
-            "url_hash": hashlib.sha256(_bytes(called)).hexdigest(),
+            "url_hash": digest(called),
             **({"payload_hash": hashlib.sha256(body).hexdigest()} if body else {}),
         }
         headers = {SIGNATURE_HEADER: json_web_tokens.make(claims, self.credentials["signing_key"])}
@@ -437,7 +454,7 @@ class MessageBird(Provider):
     def dedupe_key(self, request: WebhookRequest) -> str:
         """The token's id counts: the same short answer twice is two callbacks, although their bodies are equal."""
         signed = json_web_tokens.signed_part(request.header(SIGNATURE_HEADER))
-        return hashlib.sha256(_bytes(f"{signed}\0{super().dedupe_key(request)}")).hexdigest()
+        return digest(f"{signed}\0{super().dedupe_key(request)}")
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
         data = _fields(request)
@@ -462,91 +479,48 @@ class MessageBird(Provider):
         written_at = _first(data, "createddatetime", "receive_datetime", "date_utc", "date").replace(" ", "+")
         if not message_id and written_at:
             content = "\0".join((sender, recipient, text, written_at))
-            message_id = hashlib.sha256(_bytes(content)).hexdigest()
+            message_id = digest(content)
         return [InboundSms(message_id, senders.e164(sender), senders.e164(recipient), text)]
 
     @classmethod
     def webhook_response(cls, kind: str) -> HttpResponse:
         return HttpResponse(b"OK", content_type="text/plain")
 
+    # --- guide ------------------------------------------------------------------------------------------------------
 
-def _errors(response: ApiResponse) -> list[dict[str, Any]]:
-    """The errors that an answer lists; it has none of its own where it comes from a machine on the way."""
-    listed = object_of(response).get("errors") if 400 <= response.status < 500 else None
-    return [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
-
-
-def _told(errors: list[dict[str, Any]]) -> str:
-    return "; ".join(f"{_plain(error.get('code'))}: {_plain(error.get('description'))}" for error in errors)[:200]
-
-
-def _said(error: dict[str, Any]) -> Rung | None:
-    """What an error says beyond the status of the answer, None if that is nothing."""
-    code = _plain(error.get("code"))
-    number = int(code) if re.fullmatch("[0-9]{1,4}", code) else 0
-    if number == INTERNAL_ERROR:
-        return Rung(Again.UNCLEAR)
-    category = ERRORS.get(number, Category.UNKNOWN)
-    if number in (9, 10):
-        category = PARAMETERS.get(_plain(error.get("parameter")).lower(), category)
-    return None if category is Category.UNKNOWN else Rung(Again.NEVER, category)
-
-
-def _first_recipient(message: dict[str, Any]) -> dict[str, Any]:
-    recipients = message.get("recipients")
-    items = recipients.get("items") if isinstance(recipients, dict) else None
-    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
-
-
-def _state(report: dict[str, Any]) -> tuple[Delivery, Category, str]:
-    """What became of the message, why, and in the provider's own words; the latter two only where it went wrong."""
-    word = _plain(report.get("status")).lower()
-    status = STATES.get(word, Delivery.UNKNOWN)
-    if status in GOOD:
-        return status, Category.NONE, ""
-    code = _plain(report.get("statusErrorCode") or report.get("statuserrorcode"))
-    words = _plain(report.get("statusReason") or report.get("statusreason"))
-    reason = words.lower().replace("_", " ")
-    error = ": ".join(filter(None, (code, words or word)))[:200]
-    if reason in RAN_OUT:
-        return Delivery.EXPIRED, Category.UNKNOWN, error
-    category = STATUS_ERROR_CODES.get(code) or next(
-        (category for part, category in STATUS_REASONS.items() if part in reason), Category.UNKNOWN
+    coverage = _(
+        "SMS to most countries; which numbers and sender IDs are possible differs by region and country. Uses the "
+        "classic API, which its owner, Bird, is replacing: keys of both platforms work side by side through "
+        "31 December 2026."
     )
-    return status, category, error
-
-
-def _fields(request: WebhookRequest) -> dict[str, str]:
-    """What the call says, in the body if it has one, else in the query; names in lower case, the last of a name wins.
-
-    Raises Unreadable.
-    """
-    if not request.body:
-        pairs: list[tuple[str, Any]] = list(request.query.items())
-    elif "json" in request.content_type or request.body.lstrip().startswith(b"{"):
-        data = request.json()
-        if not isinstance(data, dict):
-            raise Unreadable("The body must be a JSON object.")
-        pairs = list(data.items())
-    else:
-        pairs = list(request.form_pairs())
-    return {name.lower(): _plain(value) for name, value in pairs}
-
-
-def _first(data: dict[str, str], *names: str) -> str:
-    return next((data[name] for name in names if data.get(name)), "")
-
-
-def _plain(value: Any) -> str:
-    """A scalar as text, "" for anything else; numbers come with and without quotes. Halves of characters become "?"."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(_bytes(one), _bytes(other))
+    sender_label = _("Phone number or sender ID")
+    sender_help = _(
+        "A number of your MessageBird account, country code first, without + or 00, for example 35312345678; or an "
+        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. Some countries want a "
+        "sender ID registered."
+    )
+    setup = _(
+        "Before you add the account, so that delivery reports arrive:\n"
+        "1. Log in to MessageBird and open Developers.\n"
+        "2. Open API settings.\n"
+        "3. As URL for status reports, enter {reports_url}\n"
+        "4. Note the signing key, on the same page.\n"
+        "\n"
+        "For two-way surveys as well:\n"
+        "5. Open Flow Builder and choose Create new flow.\n"
+        "6. Choose Templates, then the template Call HTTP endpoint with SMS.\n"
+        "7. As method, choose POST. Either content type will do, JSON or form.\n"
+        "8. As URL, enter {inbound_url}\n"
+        "9. Save the flow, then publish it.\n"
+        "\n"
+        "URLs from older instructions, whose path says twilio-sms, work as well.\n"
+        "\n"
+        "What is known about the future: Bird calls this API the classic one and replaces it by a new platform. Its "
+        "migration page speaks of a dual-key window through 31 December 2026; what happens to the classic API after "
+        "that day, it does not say. New customers may only get the new platform, which this extension does not use."
+    )
+    webhook_check_note = _(
+        "Each call carries a token signed with your signing key, good for about a minute, that covers the whole "
+        "address and the whole content. Calls without it, altered calls and late calls are refused. The older "
+        "signature, which does not cover the address, is accepted only where the account says so."
+    )
