@@ -14,9 +14,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
-from extensions import pages, registry
+from extensions import registry
 from extensions.contract import Provider
 from extensions.models import EnabledExtension, ProviderAccount
+from extensions.pages import account, adding, catalogue, leaving
 from organizations.admin_base import OwnedAdmin, Role, View, current_user
 from organizations.permissions import MissingRight, whom_to_ask
 
@@ -55,22 +56,22 @@ class ProviderAccountAdmin(OwnedAdmin):
         return MissingRight(f"{sentence} {whom_to_ask(current_user(request).organization)}")
 
     def get_site_urls(self) -> list[URLPattern]:
-        provider, account = "extensions/<provider:provider>/", "extensions/account/<slug:public_id>/"
+        extension, one = "extensions/<provider:provider>/", "extensions/account/<slug:public_id>/"
         own_pages: tuple[tuple[str, View, str], ...] = (
-            ("extensions/", pages.show_catalogue, "catalogue"),
-            (provider, pages.show_extension, "extension"),
-            (f"{provider}add/", pages.add_account, "add_account"),
-            (f"{provider}sender/", pages.preview_sender, "sender"),
-            (account, pages.show_account, "account"),
-            (f"{account}verify/", pages.verify_account, "verify"),
-            (f"{account}grant/", pages.grant_account, "grant"),
-            (f"{account}test/", pages.test_account, "test"),
-            (f"{account}webhooks/", pages.test_webhooks, "webhooks"),
-            (f"{account}replace/", pages.replace_account, "replace"),
-            (f"{account}take-over/", pages.take_over, "take_over"),
-            (f"{account}withdraw/", pages.withdraw_account, "withdraw"),
-            (f"{account}top/", pages.move_account_to_top, "top"),
-            (f"{account}delete/", pages.delete_account, "delete"),
+            ("extensions/", catalogue.show_catalogue, "catalogue"),
+            (extension, catalogue.show_extension, "extension"),
+            (f"{extension}add/", adding.add_account, "add_account"),
+            (f"{extension}sender/", adding.preview_sender, "sender"),
+            (one, account.show_account, "account"),
+            (f"{one}verify/", account.verify_account, "verify"),
+            (f"{one}grant/", account.grant_account, "grant"),
+            (f"{one}test/", account.test_account, "test"),
+            (f"{one}webhooks/", account.test_webhooks, "webhooks"),
+            (f"{one}replace/", account.replace_account, "replace"),
+            (f"{one}take-over/", leaving.take_over, "take_over"),
+            (f"{one}withdraw/", leaving.withdraw_account, "withdraw"),
+            (f"{one}top/", account.move_account_to_top, "top"),
+            (f"{one}delete/", leaving.delete_account, "delete"),
         )
         return [self.page(route, view, f"extensions_{name}", right="manage") for route, view, name in own_pages]
 

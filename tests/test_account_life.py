@@ -30,7 +30,7 @@ from distributions.states import Status
 from extensions import client, registry, routing, services
 from extensions.contract import Category, NotTaken, Refused, SenderKind, Unclear
 from extensions.models import AccountState, EnabledExtension, ProviderAccount
-from extensions.pages import former_of
+from extensions.pages.leaving import former_of
 from extensions.services import Rest
 from organizations.models import AuditEvent, Organization, User
 from tests import factories
