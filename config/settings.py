@@ -233,7 +233,7 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# The look of the admin site; its menu is in config/portal/site.py. Petrol for what can be clicked, brass for the cord.
+# The look of the admin site; its menu is in config/portal/menu.py. Petrol for what can be clicked, brass for the cord.
 UNFOLD = {
     "SITE_TITLE": "Switchboard",
     "SITE_HEADER": "Switchboard",
