@@ -16,7 +16,7 @@ from unfold.sites import UnfoldAdminSite
 
 from config.portal import home
 from config.portal.menu import MENU, Entry
-from organizations import throttle, views
+from organizations import pages, throttle, views
 from organizations.admin_base import OwnedAdmin, declared
 from organizations.forms import LoginForm
 from organizations.models import User
@@ -43,10 +43,10 @@ class SwitchboardAdminSite(UnfoldAdminSite):
         ]
         return [
             path("language/", views.set_language, name="set_language"),
-            path("profile/", self.admin_view(views.profile), name="profile"),
-            path("profile/token/", self.admin_view(views.renew_token), name="renew_token"),
-            path("profile/token/end/", self.admin_view(views.end_token), name="end_token"),
-            path("organisation/", self.admin_view(views.organization_settings), name="organization_settings"),
+            path("profile/", self.admin_view(pages.profile), name="profile"),
+            path("profile/token/", self.admin_view(pages.renew_token), name="renew_token"),
+            path("profile/token/end/", self.admin_view(pages.end_token), name="end_token"),
+            path("organisation/", self.admin_view(pages.organization_settings), name="organization_settings"),
             path("invitation/<uidb64>/<token>/", views.SetPasswordView.as_view(), name="set_password"),
             *beside,
             *inherited,
@@ -69,7 +69,7 @@ class SwitchboardAdminSite(UnfoldAdminSite):
         return response
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-        return views.ChangePasswordView.as_view(extra_context=extra_context)(request)
+        return pages.ChangePasswordView.as_view(extra_context=extra_context)(request)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {
