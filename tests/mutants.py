@@ -47,7 +47,8 @@ ELSEWHERE = {
     "pgbouncer",
 }  # fixtures whose code runs in other processes
 ON_SQLITE = os.environ.get("TEST_DATABASE") == "sqlite"
-PATIENCE = 10.0  # seconds for a mutant, and three times what its tests took without it
+PATIENCE = 10.0  # seconds for a mutant, and three times what its tests took without it,
+MOST = 90.0  # but no more than so many: some mutants never end
 FORGET = "DELETE FROM distributions_knowndatabase"
 FILTERS = {
     "filter",
@@ -218,7 +219,7 @@ class Trial:
         for line, label, tree in (mutant for number, mutant in enumerate(mutants(source)) if number in chosen):
             tests = [test for test, (_seconds, lines) in self.notes.items() if line in lines.get(name, ())]
             tests.sort(key=lambda test: (module.stem not in test, self.notes[test][0]))
-            patience = PATIENCE + 3 * sum(self.notes[test][0] for test in tests)
+            patience = PATIENCE + min(MOST, 3 * sum(self.notes[test][0] for test in tests))
             code = compile(tree, str(module), "exec")
             if tests and apart(lambda: self.fails(functions, code, tests), patience):  # noqa: B023 (called at once)
                 noticed += 1
