@@ -95,15 +95,36 @@ def all_data() -> dict[str, dict[str, Any]]:
     return {data["key"]: data for data in map(load, files())}
 
 
-def each_simulated(keys: Iterable[str] = ()) -> list[Any]:
-    """These providers, or all, as parameters of a test that needs the simulator: it says which it leaves out."""
-    simulated = {provider.key for provider in simulator.providers.ALL}
-    return [
-        pytest.param(
-            key, id=key, marks=[] if key in simulated else pytest.mark.skip(f"skipped: {key} has no simulator")
-        )
-        for key in keys or sorted(all_data())
-    ]
+SAYS = {"status": "reports no delivery", "message": "takes no replies"}  # of a provider that does not call there
+
+
+def each(*calls: str, simulated: bool = False, keys: Iterable[str] = ()) -> list[Any]:
+    """Every provider, or these, as parameters of a test; whom it leaves out is skipped, with the reason.
+
+    `calls` are the addresses of ours that the test is about (`Provider.calls`); `simulated`: it needs the simulator.
+    """
+    known = {provider.key for provider in simulator.providers.ALL}
+    found = []
+    for key in keys or sorted(all_data()):
+        provider = registry.find(key)
+        missing = [SAYS[kind] for kind in calls if provider and kind not in provider.calls()]
+        missing += ["has no simulator"] if simulated and key not in known else []
+        marks = [pytest.mark.skip(f"skipped: {key} {' and '.join(missing)}")] if missing else []
+        found.append(pytest.param(key, id=key, marks=marks))
+    return found
+
+
+def asks(key: str) -> list[str]:
+    """The labels that the form has, in order."""
+    if "asks" not in all_data()[key]:
+        pytest.skip(f"skipped: the cases of {key} do not say what its form asks")
+    labels: list[str] = all_data()[key]["asks"]
+    return labels
+
+
+def at_least(key: str, number: int) -> int:
+    """How many cases of a kind there have to be: `number` of a whole provider, one at the levels before it."""
+    return number if "message" in registry.get(key).calls() else 1
 
 
 def cases(data: Mapping[str, Any], *headings: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.mo", "var", "docs", "test-results", "bench")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.mo", "var", "screenshots", "test-results")
 CATALOGUE = "locale/de/LC_MESSAGES/django.po"
 WITHIN = 250  # seconds
 
@@ -20,7 +20,15 @@ class Scratch:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
         shutil.copytree(ROOT, self.root, ignore=LEFT_OUT)
+        shutil.copy(ROOT / ".env.example", self.root)
+        (self.root / "docs" / "screenshots").symlink_to(ROOT / "docs" / "screenshots")
         self.touched: list[str] = []
+
+    def add(self, path: str, content: str) -> None:
+        """Write a new file."""
+        assert not (self.root / path).exists(), f"{path} is there already"
+        (self.root / path).write_text(content)
+        self._touch(path)
 
     def insert(self, path: str, before: str, text: str) -> None:
         """Write something before the one place where `before` stands."""
@@ -51,6 +59,10 @@ class Scratch:
         said = self._run(command, {"TEST_DATABASE": "sqlite"})
         assert " passed" in said, said
         assert "left out" not in said, said
+
+    def test(self, *arguments: str) -> str:
+        """Run our own tests there; what pytest says. All must pass, or be skipped with a reason."""
+        return self._run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments], {})
 
     def _run(self, command: list[str], environment: dict[str, str]) -> str:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}

@@ -19,7 +19,7 @@ from extensions import registry
 from extensions.contract import LONGEST_WAIT, ApiResponse
 from extensions.models import AccountState
 from tests import factories, pumping
-from tests.provider_cases import FOLDER, all_data, answer_of, cases, each_simulated, load, provider_of, sms_of
+from tests.provider_cases import FOLDER, all_data, answer_of, cases, each, load, provider_of, sms_of
 from tests.test_sending import running, simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +30,7 @@ INVALID = "9904"  # the last digits of a number that the simulator refuses
 
 
 ODD = "7777"  # the last digits of a number for which the simulator refuses the whole request, without naming it
-BATCHED = each_simulated([provider.key for provider in registry.all() if provider.batch_size > 1])
+BATCHED = each(simulated=True, keys=[provider.key for provider in registry.all() if provider.batch_size > 1])
 
 
 def launched(provider, bad, digits=INVALID):

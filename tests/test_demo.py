@@ -113,7 +113,7 @@ def test_the_demo_never_touches_a_real_installation(monkeypatch, tmp_path):
 # --- every provider is simulated --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", provider_cases.each_simulated())
+@pytest.mark.parametrize("key", provider_cases.each(simulated=True))
 def test_the_sample_values_of_each_provider_are_an_account_that_works(db, simulator, key):
     """As the page's button fills them in; then its addresses are known there, as if somebody had entered them."""
     clinic, provider = factories.organization(), registry.get(key)

@@ -34,9 +34,11 @@ from extensions.contract import (
     InvalidSignature,
     LookUp,
     NotTaken,
+    Provider,
     ProviderError,
     Refused,
     SecretField,
+    SenderKind,
     SendResult,
     Token,
     Unclear,
@@ -45,7 +47,7 @@ from extensions.contract import (
     WebhookRequest,
 )
 from tests import provider_cases
-from tests.provider_cases import NOW, callback_of, callback_url, cases, load, provider_of, sms_of
+from tests.provider_cases import NOW, SAYS, at_least, callback_of, callback_url, cases, each, load, provider_of, sms_of
 
 DATA = {path.stem: load(path) for path in provider_cases.files()}
 KEYS = sorted(DATA)
@@ -55,6 +57,7 @@ CASES = [
     for index, (heading, case) in enumerate(cases(DATA[key]))
 ]
 each_provider = pytest.mark.parametrize("key", KEYS)
+each_reporting_provider = pytest.mark.parametrize("key", provider_cases.each("status"))
 
 
 @pytest.mark.parametrize(("data", "heading", "case"), CASES)
@@ -76,27 +79,44 @@ def test_a_provider_says_all_that_its_pages_need(key):
 
     assert provider.key == key
     assert provider.docs_url.startswith("https://")
-    assert provider.keywords
     assert provider.host_patterns
-    for text in ("name", "coverage", "setup", "sender_label", "sender_help", "webhook_check_note"):
+    for text in ("name", "coverage", "setup", "sender_label", "sender_help"):
         assert str(getattr(provider, text)).strip(), f"{text} is empty"
+    assert str(provider.webhook_check_note).strip() or not provider.calls()
     setup = str(provider.setup).format(reports_url="https://a.example/status", inbound_url="https://a.example/message")
-    assert "https://a.example/message" in setup
+    assert "https://a.example/message" in setup or "message" not in provider.calls()
+    for kind in {"status", "message"} - set(provider.calls()):
+        assert f"https://a.example/{kind}" not in setup, "nothing is called there"
     for name, field in provider.Credentials().fields.items():
         assert str(field.label or "").strip(), f"{name} has no label"
         assert str(field.help_text).strip(), f"{name} does not say where its value is found"
 
 
-@each_provider
-def test_every_provider_has_at_least_sixty_cases_under_the_same_headings(key):
-    data = DATA[key]
+# What the cases of a provider are about at each level of CONTRIBUTING's recipe, and how many there are at least.
+HEADINGS = ({"form", "sender_case", "send", "check"}, {"report", "signature"}, {"inbound", "opt_out", "response"})
+CASES_OF_ALL = 60
 
-    assert sum(1 for _ in cases(data)) >= 60
-    missing = {"form", "sender_case", "send", "check", "report", "inbound", "opt_out", "signature", "response"} - set(
-        data
-    )
+
+@each_provider
+def test_every_provider_has_cases_under_the_headings_of_its_level(key):
+    data, calls = DATA[key], registry.get(key).calls()
+    wanted = set().union(*HEADINGS[: 1 + ("status" in calls) + ("message" in calls)])
+
+    missing = wanted - set(data)
     assert not missing, f"no cases under {missing}"
     assert any("error" in case for _, case in cases(data, "send"))
+    assert sum(1 for _ in cases(data)) >= at_least(key, CASES_OF_ALL)
+
+
+@each_provider
+def test_what_a_provider_is_said_to_do_is_what_it_reads(key):
+    """It calls no address for which it reads nothing, and nobody is promised what never comes."""
+    provider = registry.get(key)
+    able = [provider.capabilities(kind) for kind in SenderKind]
+
+    assert "message" in provider.calls() or not any(one.two_way or one.stop_words_reach_us for one in able)
+    assert "status" in provider.calls() or not any(one.delivery_reports for one in able)
+    assert (provider.verify is Provider.verify) is not provider.calls()
 
 
 @each_provider
@@ -212,12 +232,12 @@ def _accepts(provider, request, now):
     return True
 
 
-@each_provider
+@each_reporting_provider
 def test_every_refusal_says_which_kind_of_fault_it_is(key):
     """What the administrator is advised to do follows from it, and from nothing else."""
     refused = [case for _, case in cases(DATA[key], "signature") if not case["valid"]]
 
-    assert len(refused) >= 10
+    assert len(refused) >= at_least(key, 10)
     assert all(case["fault"] in set(Fault) - {Fault.FORMAT, Fault.NO_ACCOUNT, Fault.UNKNOWN} for case in refused)
 
 
@@ -273,7 +293,7 @@ def _tampered(key, case, request):
                 yield "no password", _replaced(request, headers={**request.headers, name: value.split()[0]})
 
 
-@each_provider
+@each_reporting_provider
 def test_a_changed_body_or_url_of_every_signed_callback_is_refused(key):
     """(R97, R100) Where a signature does not cover the body, the query or the path, the file's `signs` says so."""
     tried = 0
@@ -285,7 +305,7 @@ def test_a_changed_body_or_url_of_every_signed_callback_is_refused(key):
     assert tried, "the file has no valid signature case"
 
 
-@each_provider
+@each_reporting_provider
 def test_a_callback_signed_with_another_accounts_secrets_is_refused(key):
     """(R97)"""
     for provider, request, now in _signed(key):
@@ -352,8 +372,10 @@ def test_a_kept_callback_is_answered_with_success(key, kind):
 # --- the self-test ---------------------------------------------------------------------------------------------------
 
 
-@each_provider
-@pytest.mark.parametrize("kind", ["status", "message"])
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [pytest.param(*one.values, kind, id=f"{kind}-{one.id}", marks=one.marks) for kind in SAYS for one in each(kind)],
+)
 def test_a_sample_callback_is_verified_and_tells_one_thing_that_is_never_applied(key, kind):
     provider = provider_of(DATA[key])
     sample = provider.sample_callback(kind, callback_url(registry.get(key), kind), now=NOW)
@@ -375,7 +397,7 @@ def test_a_sample_callback_is_verified_and_tells_one_thing_that_is_never_applied
     assert provider.dedupe_key(later) != provider.dedupe_key(sample)
 
 
-@each_provider
+@each_reporting_provider
 def test_the_secrets_that_prove_a_callback_are_named_by_their_fields(key):
     """So that an explanation can name them as the form does."""
     provider = registry.get(key)
@@ -553,7 +575,7 @@ def _answers(key):
 quick = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@each_provider
+@each_reporting_provider
 def test_a_callback_raises_nothing_but_the_documented_errors(key):
     provider = provider_of(DATA[key])
 

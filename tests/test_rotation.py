@@ -21,7 +21,7 @@ from webhooks import inbox
 from webhooks.models import Callback, RefusedCallback
 
 pytestmark = pytest.mark.django_db
-EXAMPLES = {example["key"]: example for example in map(provider_cases.load, provider_cases.files())}
+EXAMPLES = provider_cases.all_data()
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Signed:
         return inbox.keep(provider_cases.ORGANIZATION, registry.get(self.key).slug, "status", self.call, now=self.now)
 
 
-@pytest.fixture(params=sorted(EXAMPLES))
+@pytest.fixture(params=provider_cases.each("status"))
 def signed(request):
     key, example = request.param, EXAMPLES[request.param]
     cases = (case for case in example["signature"] if case["valid"] and case.get("kind", "status") == "status")
@@ -48,7 +48,7 @@ def signed(request):
         name: _another(value) if name in registry.get(key).webhook_secrets else value for name, value in right.items()
     }
     call = provider_cases.callback_of(example, case, "status")
-    return Signed(key, call, case.get("now", example["now"]), right, wrong)
+    return Signed(key, call, case.get("now", example.get("now", provider_cases.NOW)), right, wrong)
 
 
 def _another(secret: str) -> str:

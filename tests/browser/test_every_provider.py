@@ -172,7 +172,7 @@ def expect_reply(page: Page, number: str, text: str, meaning: str) -> None:
     page.go_back()
 
 
-@pytest.mark.parametrize("key", provider_cases.each_simulated())
+@pytest.mark.parametrize("key", provider_cases.each("status", "message", simulated=True))
 def test_from_the_empty_form_to_the_last_answer(
     administrator: User, page: Page, web: Web, simulator: SimulatorProcess, key: str
 ) -> None:
@@ -207,7 +207,7 @@ def test_from_the_empty_form_to_the_last_answer(
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("key", provider_cases.each_simulated())
+@pytest.mark.parametrize("key", provider_cases.each(simulated=True))
 def test_sample_values_lead_to_an_account_in_use(
     administrator: User, page: Page, web: Web, key: str, width: int
 ) -> None:
