@@ -17,9 +17,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from django.utils.translation import gettext as _
-
 from contacts.columns import IN_TEXTS
+from intake.sentences import said as _
 
 CONTACT_FIELDS = tuple(column.name for column in IN_TEXTS)
 EMBEDDED = "Field/"  # before the name of other columns, in placeholders and among the values

@@ -16,15 +16,15 @@ from django.apps import apps
 from django.db import connection, models, transaction
 from django.db.models import F, Max, Value
 from django.db.models.functions import Coalesce
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils import timezone
 
 from distributions.engine import identity, outbox
 from distributions.engine.references import EPOCHS_KEPT
 from distributions.models import Chunk, Distribution, Epoch, KnownDatabase, Message, Tally
 from distributions.planning import starting
 from distributions.states import RESTORED, WAITING, Status
+from intake.sentences import nsaid as ngettext
+from intake.sentences import said as _
 from organizations import audit
 
 State = Distribution.State
@@ -66,9 +66,7 @@ def after_restore() -> list[Affected]:
         found.append(Affected(distribution, _make_uncertain(distribution)))
     _distrust_the_rest()
     for distribution in _missed():
-        with translation.override(distribution.organization.language):
-            problem = _("Its time came between the backup and its restore. Resume it if it was not sent then.")
-        _pause(distribution, problem)
+        _pause(distribution, _("Its time came between the backup and its restore. Resume it if it was not sent then."))
         found.append(Affected(distribution, 0))
     time.sleep(2 * EPOCHS_KEPT)  # until every process has read the new epoch
     identity.remember()
@@ -153,14 +151,13 @@ def _make_uncertain(distribution: Distribution) -> int:
         count = mine.filter(status=Status.UNCERTAIN).count()
         Chunk.objects.filter(distribution=distribution, state=Chunk.State.OPEN).update(lease_until=None, holder="")
         outbox.recount(distribution.pk)
-        with translation.override(distribution.organization.language):
-            problem = ngettext(
-                "The database was restored from a backup: whether %(count)d text had left is not known. It is "
-                "uncertain now; look at it before you resume.",
-                "The database was restored from a backup: whether %(count)d texts had left is not known. They are "
-                "uncertain now; look at them before you resume.",
-                count,
-            ) % {"count": count}
+        problem = ngettext(
+            "The database was restored from a backup: whether %(count)d text had left is not known. It is uncertain "
+            "now; look at it before you resume.",
+            "The database was restored from a backup: whether %(count)d texts had left is not known. They are "
+            "uncertain now; look at them before you resume.",
+            count,
+        ) % {"count": count}
         _pause(distribution, problem)
     return count
 
@@ -183,14 +180,12 @@ def _distrust_the_rest() -> None:
 def _distrust(messages: models.QuerySet[Message], account_id: int | None) -> None:
     """These may have left. With an account a late report finds them; without a time nobody looks them up."""
     messages.filter(status__in=WAITING).update(account=Coalesce(F("account"), Value(account_id)))
-    Message.objects.filter(pk__in=messages.values("pk")).move(
-        Status.UNCERTAIN, error="The database was restored from a backup."
-    )
+    Message.objects.filter(pk__in=messages.values("pk")).move(Status.UNCERTAIN)
     messages.filter(status=Status.UNCERTAIN).update(reason=RESTORED)
 
 
 def _pause(distribution: Distribution, problem: str) -> None:
     Distribution.objects.filter(pk=distribution.pk).update(
-        paused_at=Coalesce(F("paused_at"), timezone.now()), problem=problem[:300]
+        paused_at=Coalesce(F("paused_at"), timezone.now()), problem=problem
     )
     audit.record("paused", organization=distribution.organization, target=distribution, why="restored from a backup")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from django.db import transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -203,8 +203,7 @@ def _take_over(distribution: Distribution, user: User, seen: int | None, reviewe
 
 def says_everything(distribution: Distribution) -> bool:
     """Whether its problem is all that whoever takes it over has to know: nothing else is otherwise than reviewed."""
-    with translation.override(distribution.organization.language):
-        grown = starting.many_more(distribution)[:300]
+    grown = starting.many_more(distribution)
     before, now = fingerprint.reviewed(distribution), fingerprint.of(distribution)
     if before is not None:  # a few people more or less are no matter, nor is it another day
         now = replace(now, people=before.people, list_version=before.list_version)

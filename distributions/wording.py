@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from distributions import states
 from distributions.models import Conversation, InboundMessage, Message
 from distributions.states import ANSWERABLE, STATES, Status
-from extensions.contract import Category
+from extensions import categories
 from surveys.conversation import Kind
 from surveys.models import Answer, Question
 
@@ -18,14 +18,7 @@ REASONS: dict[str, str | Promise] = {
     Message.Skip.NO_NUMBER: _("There is no phone number for this person."),
     Message.Skip.DUPLICATE: _("Somebody else on the list has the same number."),
     Message.Skip.IN_DOUBT: _("A reply of this person may be an opt-out, and nobody had decided yet."),
-    Category.AUTH_FAILED: _("The provider refused the account's credentials."),
-    Category.INSUFFICIENT_BALANCE: _("The account at the provider has run out of money."),
-    Category.INVALID_RECIPIENT: _("The number does not exist or cannot receive texts."),
-    Category.INVALID_SENDER: _("The provider does not allow this sender for this number."),
-    Category.RATE_LIMITED: _("The provider was given more texts at once than it takes."),
-    Category.REJECTED_CONTENT: _("The text was blocked because of its content, or the sender is not registered."),
-    Category.TRANSIENT: _("The phone or the network was not available for a while."),
-    Category.UNKNOWN: _("The provider gave a reason we have no words for."),
+    **categories.WORDS,
 }
 
 RESTORED = _(

@@ -12,11 +12,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from extensions import registry
+from extensions import categories, registry
 from extensions.contract import Capabilities, Delivery, Kind, Provider, SenderKind
 from extensions.fields import EncryptedJSONField
 from extensions.senders import spellings
 from organizations import commitments
+from organizations.fields import SentenceField
 from organizations.ids import new_id
 from organizations.models import Organization, OwnedQuerySet, User
 
@@ -131,7 +132,7 @@ class ProviderAccount(models.Model):
     )
     checked_at = models.DateTimeField(_("credentials verified"), null=True)
     check_ok = models.BooleanField(_("credentials good"), null=True)  # None: unproved, the provider has not said
-    check_detail = models.TextField(_("the provider's answer"), blank=True)
+    check_detail = SentenceField(_("the provider's answer"), blank=True)
     granted_at = models.DateTimeField(_("access granted"), null=True)
     granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("granted by"))
     # Out of the list, but finishing the distributions that it has begun; then it is deleted.
@@ -262,7 +263,7 @@ class AccountState(models.Model):
     failures = models.PositiveIntegerField(default=0)  # in a row
     stopped_reason = models.TextField(
         blank=True
-    )  # set when only an administrator can help: bad credentials, no balance
+    )  # category and the provider's words; set when only an administrator can help: bad credentials, no balance
     stopped_at = models.DateTimeField(null=True)
     messages_per_second = models.FloatField(null=True)  # overrides the provider's default; in segments
     max_in_flight = models.PositiveIntegerField(null=True)
@@ -275,8 +276,8 @@ class AccountState(models.Model):
 
     @property
     def why_stopped(self) -> str:
-        """`stopped_reason`, as a sentence that ours can follow."""
-        return ended(self.stopped_reason)
+        """`stopped_reason` in words, as a sentence that ours can follow."""
+        return ended(categories.worded(self.stopped_reason))
 
 
 WORKER_SLOTS = 2  # pumps that may work for one account at once

@@ -19,11 +19,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.translation import gettext as _
 
 from extensions import entitlements, registry, services
 from extensions.forms import AccountForm
 from extensions.models import EnabledExtension, ProviderAccount
+from intake.sentences import joined
+from intake.sentences import said as _
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
@@ -133,11 +134,10 @@ def _stand(account: ProviderAccount, first: ProviderAccount | None, enabled: fro
         return Standing.WAITING, _("Waiting: “%(name)s” comes first in the list. Only one account is in use.") % {
             "name": first.name
         }
-    sentence = _("All SMS distributions of your organisation are sent through this account.")
+    sentences = [_("All SMS distributions of your organisation are sent through this account.")]
     if account.check_ok is None:
-        unproved = _("Whether its credentials work is not proved: the provider has not confirmed them.")
-        sentence = f"{sentence} {unproved}"
-    return Standing.IN_USE, sentence
+        sentences.append(_("Whether its credentials work is not proved: the provider has not confirmed them."))
+    return Standing.IN_USE, joined(sentences)
 
 
 def missing_step(account: ProviderAccount) -> str:

@@ -17,7 +17,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from extensions import client, entitlements, health, selftest, tokens, traffic
@@ -35,6 +34,8 @@ from extensions.contract import (
 from extensions.models import WORKER_SLOTS, AccountState, ProviderAccount, TestMessage, WorkerSlot
 from extensions.webhook_urls import webhook_url
 from intake.masking import mask_number
+from intake.sentences import joined
+from intake.sentences import said as _
 from organizations import audit
 from organizations.ids import new_id
 from organizations.models import Organization, User
@@ -324,7 +325,7 @@ def verify(account: ProviderAccount, user: User, *, request: HttpRequest | None 
     except ProviderError as problem:
         why = _("The provider could not be asked: %(why)s") % {"why": problem}
         check = Check(ok=False, detail=why, is_open=True)
-    detail = " ".join(str(part) for part in (check.detail, *check.warnings))
+    detail = joined((check.detail, *check.warnings))
     ok = None if check.is_open else check.ok
     with transaction.atomic():
         asked = ProviderAccount.objects.filter(pk=account.pk)

@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 
+from intake.sentences import worded
 from organizations.models import AuditEvent, Organization, User
 
 # Where the request being answered comes from; None outside a request (organizations/middleware.py sets it).
@@ -167,7 +168,7 @@ def _worded(value: Any, codes: Mapping[Any, str | Promise]) -> str:
         return gettext("Yes") if value else gettext("No")
     if isinstance(value, list):
         return ", ".join(_worded(item, codes) for item in value)
-    text = str(value)
+    text = worded(str(value))
     if text in codes or not codes:
         return str(codes.get(text, text))
     return "".join(str(codes.get(part, part)) for part in re.split(r"(, |: )", text))

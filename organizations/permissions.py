@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from intake.sentences import joined
+from intake.sentences import said as _
 
 if TYPE_CHECKING:
     from organizations.models import Organization, User
@@ -90,11 +92,11 @@ def missing_sms(user: User) -> str:
         return _("Platform operators do not send texts: that is done by the people of an organisation.")
     if not organization.has_sms:
         missing = _("The licence of %(organization)s does not include SMS.") % {"organization": organization}
-        return f"{missing} {whom_to_ask(organization)}"
+        return joined((missing, whom_to_ask(organization)))
     decision = user.sms_permission()
     if not decision.allowed:
         missing = _("You need the permission “Use SMS distributions”.")
-        return f"{missing} {decision.explanation} {whom_to_ask(organization)}"
+        return joined((missing, decision.explanation, whom_to_ask(organization)))
     return ""
 
 
@@ -116,7 +118,7 @@ def missing_sight(user: User) -> str:
     if user.organization is None:
         return _("Platform operators see nobody whom an organisation texts.")
     missing = _("You need the permission “See recipients”.")
-    return f"{missing} {user.recipients_permission().explanation} {whom_to_ask(user.organization)}"
+    return joined((missing, user.recipients_permission().explanation, whom_to_ask(user.organization)))
 
 
 def require_sight(user: User) -> None:

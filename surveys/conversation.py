@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.utils.translation import gettext as _
-
+from intake.sentences import said as _
 from surveys import reading
 from surveys.question_types import Kind as Kind
 from surveys.question_types import NotUnderstood as NotUnderstood

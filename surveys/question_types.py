@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import ClassVar
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from contacts.stop_words import is_taken
+from intake.sentences import said as _
 from surveys import reading
 
 LONGEST_ANSWER = 2_000  # characters that are kept of a free text

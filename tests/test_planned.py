@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -357,12 +357,17 @@ def test_what_was_planned_before_people_were_counted_begins(planned):
     assert come(planned).state == State.SENDING
 
 
-def test_the_problem_is_said_in_the_organisations_language(planned):
+def test_the_problem_is_said_in_the_language_of_whoever_reads_it(planned):
+    """Whatever the organisation's own is: it is worded when it is shown."""
     planned.organization.language = "de"
     planned.organization.save()
     deleted(planned)
 
-    assert "übernehmen" in come(planned).problem
+    held = come(planned)
+    assert "has to take it over" in held.problem
+    with translation.override("de"):
+        held.refresh_from_db()
+        assert "übernehmen" in held.problem
 
 
 @given(planned_people=st.integers(0, 10**6), more=st.integers(-100, 10**5))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
-from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +17,8 @@ from contacts.models import ContactList, OptOut
 from distributions import states
 from distributions.states import ANSWERABLE
 from extensions.models import ProviderAccount
+from intake.sentences import moment
+from organizations.fields import SentenceField
 from organizations.ids import new_id
 from organizations.models import Owned, OwnedQuerySet, User
 from surveys import conversation
@@ -27,14 +27,6 @@ from surveys.models import LONGEST_WAIT, Survey
 
 def new_distribution_id() -> str:
     return new_id("SMSD_")
-
-
-def in_zone(moment: datetime, name: str) -> str:
-    """A time by the clocks of a zone, "" for the reader's own; the zone is named where it is another one."""
-    here = timezone.get_current_timezone_name()
-    if not name or name == here:
-        return date_format(timezone.localtime(moment), "DATETIME_FORMAT")
-    return f"{date_format(timezone.localtime(moment, ZoneInfo(name)), 'DATETIME_FORMAT')} ({name})"
 
 
 class MomentField(models.DateTimeField):
@@ -126,7 +118,7 @@ class Distribution(Owned):
     account = models.ForeignKey(
         ProviderAccount, models.PROTECT, null=True, editable=False, related_name="+", verbose_name=_("account")
     )
-    problem = models.CharField(_("what is wrong"), max_length=300, blank=True, editable=False)
+    problem = SentenceField(_("what is wrong"), blank=True, editable=False)
     # Scheduled, but something was not as it had been when its time came: a person decides (services.take_over).
     held_at = models.DateTimeField(_("held since"), null=True, editable=False)
     looked_at = models.DateTimeField(null=True, editable=False)  # when it was last asked whether it would begin
@@ -201,7 +193,7 @@ class Distribution(Owned):
     @property
     def planned_for(self) -> str:
         """When it is to begin, by the clocks it was planned by; they are named where they are not the reader's."""
-        return in_zone(self.send_at, self.time_zone) if self.send_at else ""
+        return moment(self.send_at, self.time_zone) if self.send_at else ""
 
     @property
     def due_at(self) -> datetime | None:
@@ -213,7 +205,7 @@ class Distribution(Owned):
     @property
     def planned_before(self) -> str:
         """When it was to begin before somebody began to change it."""
-        return in_zone(self.due_at, self.plan["time_zone"]) if self.plan and self.due_at else ""
+        return moment(self.due_at, self.plan["time_zone"]) if self.plan and self.due_at else ""
 
     @property
     def is_interactive(self) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from contacts.models import ContactList
 from distributions.models import Distribution
+from intake.sentences import said as _
+from intake.sentences import stored, worded
 from organizations import audit
 from organizations.models import User
 from organizations.permissions import require_sms
@@ -112,9 +113,12 @@ def without_survey() -> str:
 
 
 def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return stored(value)  # its problem is a sentence
     return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _as_value(name: str, value: Any) -> Any:
-    is_moment = value and name.endswith("_at")
-    return datetime.fromisoformat(value) if is_moment else value
+    if value and name.endswith("_at"):
+        return datetime.fromisoformat(value)
+    return worded(value) if name == "problem" else value

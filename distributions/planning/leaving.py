@@ -9,7 +9,6 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from distributions.engine import outbox
 from distributions.engine.wake import PUMP, wake
@@ -19,6 +18,7 @@ from distributions.replies import conversations
 from distributions.states import STATES
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
+from intake.sentences import said as _
 
 State = Distribution.State
 
@@ -68,7 +68,7 @@ def follow() -> None:
             accounts = ProviderAccount.objects.filter(pk__in=mine.order_by().values("account")).defer("credentials")
             said = [_follow_the_number(distribution, account, mine) for account in accounts]
             problem = next(filter(None, said), "")
-        Distribution.objects.filter(pk=distribution.pk).exclude(problem=problem[:300]).update(problem=problem[:300])
+        Distribution.objects.filter(pk=distribution.pk).exclude(problem=problem).update(problem=problem)
     settled = Distribution.objects.filter(state__in=RUNNING, paused_at=None).exclude(problem="")
     settled.exclude(pk__in=held.values("distribution")).update(problem="")
 

@@ -18,7 +18,6 @@ from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from contacts import numbers
@@ -32,6 +31,8 @@ from distributions.planning import times
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for, routes_for
+from intake.sentences import joined
+from intake.sentences import said as _
 from organizations.models import Licence, Organization, User
 from organizations.permissions import require_sms
 from organizations.reading import again, pages
@@ -301,7 +302,7 @@ def obstacle(distribution: Distribution, facts: Facts | None = None) -> str:
     facts = facts or Facts()
     problems = Template(distribution.message_text).problems
     if problems:
-        return " ".join(problems)
+        return joined(problems)
     if sentence := survey_obstacle(distribution.survey, interactive=distribution.is_interactive):
         return sentence
     if not distribution.survey.url and Template(distribution.message_text).has_survey_link:
@@ -341,7 +342,7 @@ def survey_obstacle(survey: Survey, *, interactive: bool) -> str:
     said = [Template(text) for text in (*(question.text for question in script.questions), script.thank_you)]
     if not survey.url and any(template.has_survey_link for template in said):
         return _("The survey has no address, so a question cannot have a link to it.")
-    return " ".join(sentence for template in said for sentence in template.problems)
+    return joined(sentence for template in said for sentence in template.problems)
 
 
 def interactive_obstacle(organization: Organization) -> str:
@@ -467,7 +468,7 @@ def cautions(
     template: Template, known_fields: set[str], account: ProviderAccount | None, *, interactive: bool = False
 ) -> list[str]:
     """Sentences about a text that may be a mistake. None of them stops the launch."""
-    found = []
+    found: list[str] = []
     if not template.has_survey_link and not interactive:
         found.append(
             _("The message has no link to the survey. Insert %(placeholder)s, so that people can answer.")

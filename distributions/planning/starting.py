@@ -18,8 +18,7 @@ from operator import attrgetter
 from django.db import transaction
 from django.db.models import F, Q
 from django.urls import reverse
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from distributions.engine import expansion
@@ -27,6 +26,8 @@ from distributions.models import Distribution
 from distributions.planning import editing
 from distributions.planning.review import Facts, FactsOfMany, Obstacle, obstacle, people_of, ready
 from extensions.routing import NoRoute
+from intake.sentences import said as _
+from intake.sentences import stored
 from organizations import audit
 from organizations.commitments import Plan
 from organizations.models import User
@@ -55,8 +56,7 @@ def start_due() -> None:
     ).select_related("organization__licence", "survey__organization", "launched_by__organization__licence")
     for distribution in due.order_by("send_at"):
         try:
-            with translation.override(distribution.organization.language):
-                start(distribution)
+            start(distribution)
         except Exception:
             logger.exception("A planned distribution could not be started: %s", distribution.public_id)
 
@@ -70,7 +70,7 @@ def start(distribution: Distribution) -> None:
         route = ready(distribution, _launcher(distribution))
         _compare(distribution)
     except NoRoute as refusal:
-        waiting.exclude(problem=refusal.reason[:300]).update(problem=refusal.reason[:300])
+        waiting.exclude(problem=refusal.reason).update(problem=refusal.reason)
     except (Doubt, Obstacle, MissingRight) as refusal:
         hold(distribution, str(refusal))
     else:
@@ -97,22 +97,17 @@ def look_ahead(organization_id: int | None = None) -> list[Plan]:
     planner = ("launched_by__organization__licence", "launched_by__user_type")
     rows = rows.select_related("organization__licence", "survey__organization", *planner)
     rows = rows.prefetch_related("launched_by__groups", "survey__questions")
-    by_language: dict[str, list[Distribution]] = defaultdict(list)
     looked_at = list(rows.order_by(F("looked_at").asc(nulls_first=True), "pk")[:LOOKED_AT_ONCE])
     editing.as_planned(looked_at)
-    for row in looked_at:
-        if row.held_at is None:
-            by_language[row.organization.language].append(row)
+    planned = [row for row in looked_at if row.held_at is None]
+    facts = FactsOfMany(planned)
     found: dict[str, list[Distribution]] = defaultdict(list)
     fresh: list[Plan] = []
-    for language, distributions in by_language.items():
-        with translation.override(language):
-            facts = FactsOfMany(distributions)
-            for row in distributions:
-                problem = _would_hold(row, facts)[:300]
-                found[problem].append(row)
-                if problem and not row.problem:
-                    fresh.append(plan_of(row, problem))
+    for row in planned:
+        problem = _would_hold(row, facts)
+        found[problem].append(row)
+        if problem and not row.problem:
+            fresh.append(plan_of(row, problem))
     _note(found)
     return sorted(fresh, key=attrgetter("due_at"))
 
@@ -154,15 +149,15 @@ def _note(found: dict[str, list[Distribution]]) -> None:
             for row in rows:
                 if row.pk in keys and row.plan is not None and row.problem != problem:
                     same = being_changed.filter(pk=row.pk, edited_at=row.edited_at)
-                    same.update(plan={**row.plan, "problem": problem})
+                    same.update(plan={**row.plan, "problem": stored(problem)})
         planned.filter(pk__in=keys).update(looked_at=timezone.now())
 
 
 def hold(distribution: Distribution, reason: str) -> None:
     """Keep it from going out until a person takes it over."""
     before = Distribution.objects.filter(pk=distribution.pk, state__in=(State.SCHEDULED, State.LAUNCHING), held_at=None)
-    if before.update(state=State.SCHEDULED, held_at=timezone.now(), problem=reason[:300]):
-        audit.record(HELD, organization=distribution.organization, target=distribution, reason=reason)
+    if before.update(state=State.SCHEDULED, held_at=timezone.now(), problem=reason):
+        audit.record(HELD, organization=distribution.organization, target=distribution, reason=stored(reason))
 
 
 def _launcher(distribution: Distribution) -> User:
@@ -205,8 +200,7 @@ def expand(distribution_id: int, *, after_restore: bool = False) -> bool:
 
 def _may_begin(distribution: Distribution, has_people: bool) -> bool:
     """Whether its list is as it was launched; where it is not, it is held."""
-    with translation.override(distribution.organization.language):
-        reason = many_more(distribution) if has_people else obstacle(distribution)
+    reason = many_more(distribution) if has_people else obstacle(distribution)
     if not reason and has_people:
         return True
     hold(distribution, reason)

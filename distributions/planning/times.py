@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.utils.translation import gettext as _
+from intake.sentences import said as _
 
 AHEAD = timedelta(days=3660)
 
