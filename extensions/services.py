@@ -204,7 +204,7 @@ def withdraw(
             return
         account.granted_at = account.granted_by = None
         audit.record(WITHDRAWN, organization=account.organization, actor=user, request=request, target=account)
-        _settle_rest(account, user, rest, to)
+        _pass_on_rest(account, user, rest, to)
 
 
 def move_to_top(account: ProviderAccount, user: User, *, request: HttpRequest | None = None) -> None:
@@ -262,7 +262,7 @@ def take_over(
     return True
 
 
-def _settle_rest(account: ProviderAccount, user: User, rest: Rest | None, to: ProviderAccount | None) -> None:
+def _pass_on_rest(account: ProviderAccount, user: User, rest: Rest | None, to: ProviderAccount | None) -> None:
     if rest is Rest.STOP:
         traffic.stop(account, user)
     elif rest is Rest.HAND_OVER and to is not None:
@@ -306,7 +306,7 @@ def delete(
             target=account,
             **({"secrets": "ended at once"} if at_once else {}),
         )
-        _settle_rest(account, user, rest, to)
+        _pass_on_rest(account, user, rest, to)
 
 
 # --- calls to the provider --------------------------------------------------------------------------------------------

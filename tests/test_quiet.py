@@ -43,7 +43,7 @@ def test_what_is_due_at_night_is_held_until_morning_and_neither_claimed_nor_rung
     chunk = waiting(account)
     assert due.accounts_due() == [account.pk], "it would go"
 
-    quiet.hold(account)
+    quiet.postpone(account)
 
     assert due_at(chunk) == MORNING
     assert outbox.claim(account.pk, "night", 5) == []
@@ -61,7 +61,7 @@ def test_by_day_and_without_quiet_hours_nothing_is_held(clock, fields):
     chunk = waiting(account)
     before = due_at(chunk)
 
-    quiet.hold(account)
+    quiet.postpone(account)
 
     assert due_at(chunk) == before
     assert len(outbox.claim(account.pk, "night", 5)) == 1
@@ -76,7 +76,7 @@ def test_on_a_shared_account_one_organisations_night_holds_its_own_texts_alone(c
     anywhere = waiting(shared, factories.organization())
     before = due_at(vancouver), due_at(anywhere)
 
-    quiet.hold(shared)
+    quiet.postpone(shared)
 
     assert due_at(berlin) == MORNING
     assert (due_at(vancouver), due_at(anywhere)) == before
@@ -90,7 +90,7 @@ def test_an_organisations_account_holds_no_other_account_of_it_and_nobody_elses(
     held, others = waiting(mine), [waiting(second), waiting(theirs)]
     before = [due_at(chunk) for chunk in others]
 
-    quiet.hold(mine)
+    quiet.postpone(mine)
 
     assert due_at(held) == MORNING
     assert [due_at(chunk) for chunk in others] == before
@@ -109,7 +109,7 @@ def test_what_is_at_work_done_later_or_a_reply_is_left_as_it_is(clock):
     ]
     before = [due_at(chunk) for chunk in left]
 
-    quiet.hold(account)
+    quiet.postpone(account)
 
     assert [due_at(chunk) for chunk in left] == before
 

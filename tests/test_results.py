@@ -190,14 +190,14 @@ def test_only_what_has_finished_is_on_its_way_again(sending, state):
 
 def test_a_seat_is_the_holders_and_the_accounts_own(sending):
     other = factories.account(factories.organization())
-    assert outbox.take_seat(sending.account_id, "a")
-    assert outbox.take_seat(other.pk, "a")
+    assert outbox.take_slot(sending.account_id, "a")
+    assert outbox.take_slot(other.pk, "a")
 
-    outbox.leave_seat(other.pk, "a")
-    outbox.leave_seat(sending.account_id, "nobody")
+    outbox.leave_slot(other.pk, "a")
+    outbox.leave_slot(sending.account_id, "nobody")
 
-    assert [outbox.take_seat(sending.account_id, holder) for holder in "bc"] == [True, False]
-    assert [outbox.take_seat(other.pk, holder) for holder in "bcd"] == [True, True, False]
+    assert [outbox.take_slot(sending.account_id, holder) for holder in "bc"] == [True, False]
+    assert [outbox.take_slot(other.pk, holder) for holder in "bcd"] == [True, True, False]
 
 
 def test_a_chunk_is_given_back_or_finished_by_its_holder_alone(sending):

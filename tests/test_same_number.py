@@ -257,7 +257,7 @@ def test_settling_a_doubt_settles_the_organisations_own(here, there):
         place.hear("please stop this")
     assert Doubt.objects.undecided().count() == 2
 
-    doubts.settle(here.organization, PHONE)
+    doubts.close(here.organization, PHONE)
 
     assert [doubt.organization for doubt in Doubt.objects.undecided()] == [there.organization]
 

@@ -295,7 +295,7 @@ def test_who_writes_at_night_is_answered_at_night(clinic, account, asked):
     clinic.save()
     reply(account, asked, "9")
 
-    quiet.hold(account)
+    quiet.postpone(account)
 
     assert Chunk.objects.get().not_before <= timezone.now()
 

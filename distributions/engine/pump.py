@@ -138,7 +138,7 @@ class Pump:
             return False
         if not outbox.take_slot(self.account_id, self.holder):
             return False
-        quiet.hold(account)
+        quiet.postpone(account)
         self.account = account
         try:
             self.provider: Provider = account.open(tokens.token_for(account))
@@ -179,7 +179,7 @@ class Pump:
             if work is None:
                 claimed = await self.db(self.claim_more)
                 self.works += claimed
-                await self.settle_works()
+                await self.finish_works()
                 if not claimed:
                     # What is given back in a moment is claimed again at once.
                     if not any(
@@ -423,7 +423,7 @@ class Pump:
         for result in batch:
             result.work.in_flight -= 1
             self.keep(result)
-        await self.settle_works()
+        await self.finish_works()
 
     def keep(self, result: Result) -> None:
         """What goes back into the queue waits here if it is for a moment, else in the database."""
@@ -478,7 +478,7 @@ class Pump:
         back = TO_STATUS[result.outcome.kind] is Status.QUEUED
         return REPEATED if back and result.message.repeated else result.outcome.category
 
-    async def settle_works(self) -> None:
+    async def finish_works(self) -> None:
         """Finish or give back the chunks whose last request is answered."""
         done = [work for work in self.works if work.done]
         if done:
@@ -505,7 +505,7 @@ class Pump:
         give_up_at = time.monotonic() + settings.SEND_TIMEOUT + PATIENCE
         while any(work.in_flight for work in self.works) and time.monotonic() < give_up_at:
             await asyncio.sleep(TICK)
-        await self.settle_works()
+        await self.finish_works()
 
     def close(self) -> None:
         """Leave the account's state behind, and the worker slot."""

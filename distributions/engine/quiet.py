@@ -48,7 +48,7 @@ def _is_quiet(moment: datetime, quiet_from: time, quiet_until: time, zone: tzinf
     return clock >= quiet_from or clock < quiet_until
 
 
-def hold(account: ProviderAccount) -> None:
+def postpone(account: ProviderAccount) -> None:
     """Postpone this account's due chunks of organisations for which it is quiet now.
 
     Who writes at night is answered at night: the next question would otherwise come out of the blue in the morning.

@@ -76,7 +76,7 @@ def is_reaction(text: str, answered: Message | None) -> bool:
     return reactions.is_reaction(text, [answered.text, *turns], asks_for_words=asks_for_words)
 
 
-def take(account: ProviderAccount, first: Message, inbound: InboundMessage, *, is_decided: bool = False) -> None:
+def receive(account: ProviderAccount, first: Message, inbound: InboundMessage, *, is_decided: bool = False) -> None:
     """Act on a reply to a survey by text; `inbound` is marked with what it was read as, and saved.
 
     It is an answer only to a question that had left before it arrived, unless a person has decided so (`is_decided`).
@@ -126,7 +126,7 @@ def open_question(first: Message) -> Question | None:
     return questions[position] if position < len(questions) else None
 
 
-def hold(account: ProviderAccount, first: Message) -> None:
+def wait(account: ProviderAccount, first: Message) -> None:
     """The person has written something that somebody must decide about: the survey waits, from now on."""
     now = timezone.now()
     waits = timedelta(hours=first.distribution.survey.wait_hours)

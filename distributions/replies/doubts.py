@@ -64,7 +64,7 @@ def keep_back(account: ProviderAccount, first: Message | None, inbound: InboundM
     inbound.meaning, inbound.doubt = Meaning.DOUBT, waiting
     inbound.save(update_fields=["meaning", "doubt"])
     if first is not None and question is not None:
-        conversations.hold(account, first)
+        conversations.wait(account, first)
     return True
 
 
@@ -90,7 +90,7 @@ def _is_doubtful(inbound: InboundMessage, question: Question | None) -> bool:
     return inbound.mentions_stopping and asked is not None and not engine.is_answer(asked, text)
 
 
-def settle(organization: Organization, phone: str) -> None:
+def close(organization: Organization, phone: str) -> None:
     """The person has written a stop or a start word: nobody needs to decide for them any more."""
     rows = Doubt.objects.filter(organization=organization, phone=phone, decided_at=None)
     for doubt in rows.order_by("pk").select_for_update(no_key=True):
@@ -159,7 +159,7 @@ def _take(doubt: Doubt, texts: list[InboundMessage]) -> str:
     _read_as(earlier, Meaning.REPLY)
     if question.kind == engine.Kind.TEXT:
         last.text = "\n".join(text.text for text in texts)
-    conversations.take(doubt.account, first, last, is_decided=True)
+    conversations.receive(doubt.account, first, last, is_decided=True)
     if last.meaning == Meaning.ANSWER:
         return _("It was taken as the answer, and the survey continues.")
     return _("It could not be read as an answer, so the question was asked again.")

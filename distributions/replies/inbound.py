@@ -77,7 +77,7 @@ def apply_inbound(
             return None
         is_doubtful = is_reply and doubts.keep_back(route.account, first, inbound)
         if first is not None and not is_doubtful:
-            conversations.take(route.account, first, inbound)
+            conversations.receive(route.account, first, inbound)
         elif senders.is_number(sender):
             _obey(route, inbound, sms)
     return inbound
@@ -96,10 +96,10 @@ def _obey(route: lines.Route, inbound: InboundMessage, sms: InboundSms) -> None:
         if meaning == keywords.Meaning.OPT_OUT:
             opt_out(organization, phone, OptOut.Source.KEYWORD, f"inbound {inbound.pk}" if is_theirs else shared)
             conversations.stop(organization, phone)
-            doubts.settle(organization, phone)
+            doubts.close(organization, phone)
         elif meaning == keywords.Meaning.OPT_IN and (is_theirs or _was_stopped(organization, phone, shared)):
             was_stopped = opt_in(organization, phone)
-            doubts.settle(organization, phone)
+            doubts.close(organization, phone)
             if is_theirs and not was_stopped:
                 conversations.remind(route.account, inbound)
         elif meaning == keywords.Meaning.HELP and is_theirs:
