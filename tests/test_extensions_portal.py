@@ -464,7 +464,7 @@ def test_a_crafted_change_is_refused_and_changes_nothing(clinic: Organization, p
         "/admin/extensions/provideraccount/",
         "/admin/extensions/provideraccount/add/",
     ):
-        assert getattr(portal, method)(address, FIELDS).status_code in (403, 405), address
+        assert getattr(portal, method)(address, FIELDS).status_code == 405, address
     assert ProviderAccount.objects.filter(pk=account.pk).values().get() == before
     assert ProviderAccount.objects.count() == 1
 

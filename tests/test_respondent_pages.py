@@ -170,5 +170,5 @@ def test_the_pages_hold_nothing_that_a_strict_policy_forbids(person, message):
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_the_survey_link_is_only_read(person, message, method):
-    assert getattr(person, method)(f"/s/{link_token(message.pk)}").status_code in (403, 405)
+    assert getattr(person, method)(f"/s/{link_token(message.pk)}").status_code == 403
     assert clicked(message) == 0

@@ -274,7 +274,7 @@ def test_no_admin_takes_a_regular_expression_from_anybody(house: House, rf: Any)
 def test_a_masked_number_cannot_be_read_digit_by_digit(house: House, query: dict[str, str]) -> None:
     answer = client_of(member(house)).get("/admin/distributions/inboundmessage/", query)
 
-    assert answer.status_code in (302, 400)
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("model", ["contacts/contact", "contacts/optout", "distributions/inboundmessage"])
