@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
+import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,10 +22,10 @@ from urllib.parse import parse_qsl, urlsplit
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from extensions.senders import SenderKind as SenderKind
+from extensions.senders import Text as Text
 from extensions.senders import plain_sender
 from extensions.strength import weakness
 from intake.data import NotReadable, read_json
@@ -32,7 +33,6 @@ from intake.text import fitted, fitted_id, storable
 
 T = TypeVar("T")
 
-Text = str | Promise  # a translatable sentence
 Kind = Literal["status", "message"]  # the route of a callback: delivery reports or inbound messages
 
 SELF_TEST = "self-test"  # begins the message id of a sample callback of our own: nothing it says is applied
@@ -70,6 +70,10 @@ class Delivery(enum.StrEnum):
     UNKNOWN = "unknown"  # a word we do not know: kept, changes nothing
 
 
+FAILURES = frozenset({Delivery.UNDELIVERED, Delivery.FAILED, Delivery.EXPIRED})
+GOOD = frozenset({Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED, Delivery.READ})
+
+
 class Category(enum.StrEnum):
     """Why something went wrong, in the words all providers share; docs/providers/ has their own errors beside them."""
 
@@ -83,6 +87,11 @@ class Category(enum.StrEnum):
     REJECTED_CONTENT = "rejected_content"
     TRANSIENT = "transient"
     UNKNOWN = "unknown"
+
+
+def by_code(codes: Mapping[Category, Iterable[T]]) -> dict[T, Category]:
+    """A table of error codes, from the codes of each category."""
+    return {code: category for category, those in codes.items() for code in those}
 
 
 class Fault(enum.StrEnum):
@@ -539,6 +548,12 @@ class Capabilities:
     delivery_reports: bool = True
 
 
+def failed_check(response: ApiResponse, sentences: Mapping[int, Text], otherwise: Text, detail: str = "") -> Check:
+    """A check that was not answered as hoped: the sentence of the answer's status, with `detail` in it."""
+    sentence = sentences.get(response.status, otherwise)
+    return Check(False, sentence % {"detail": detail} if detail else sentence)
+
+
 class SecretField(forms.CharField):
     """A credential that is typed once and never rendered back."""
 
@@ -820,3 +835,19 @@ def basic_credentials(request: WebhookRequest) -> bytes | None:
     except ValueError:
         return None
     return decoded if b":" in decoded else None
+
+
+def verify_basic(
+    request: WebhookRequest, user: str, password: str, *, lacking: str, absent: str, wrong: str, malformed: str = ""
+) -> None:
+    """Raises InvalidSignature unless the call logs in as this user, for a reason in the provider's words.
+
+    `lacking`: the account has no such user; `absent`: the call has no log-in, or one that is `malformed`.
+    """
+    if not user or not password:
+        raise InvalidSignature(Fault.INCOMPLETE, lacking)
+    given = basic_credentials(request)
+    if given is None:
+        raise InvalidSignature(Fault.UNSIGNED, malformed if malformed and request.header("Authorization") else absent)
+    if not hmac.compare_digest(given, f"{user}:{password}".encode(errors="replace")):
+        raise InvalidSignature(Fault.SECRET, wrong)

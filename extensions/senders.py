@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
+from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise  # a translatable sentence
 
 
 class SenderKind(enum.StrEnum):
@@ -18,6 +22,7 @@ class SenderKind(enum.StrEnum):
     SERVICE = "service"  # a messaging service that picks the number itself
 
 
+PLAIN_KINDS = (SenderKind.NUMBER, SenderKind.SHORT_CODE, SenderKind.ALPHANUMERIC)  # of a provider without services
 SHORT_CODE_LENGTHS = range(3, 8)
 NUMBER_LENGTHS = range(8, 16)  # E.164, country code included
 ALPHANUMERIC_LENGTH = 11
@@ -25,50 +30,68 @@ ALPHANUMERIC_LENGTH = 11
 _PUNCTUATION = re.compile(r"[\s().\-/]")  # how people write numbers
 
 
-def plain_sender(value: str) -> tuple[str, SenderKind]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a provider takes as a sender, and the sentences about what it does not take.
+
+    `plus` says that a number may be written with its plus; `allowed` are the characters of a sender ID.
+    """
+
+    national: Text
+    length: Text
+    format: Text
+    neither: Text
+    alphanumeric: Text
+    short_codes: range = SHORT_CODE_LENGTHS
+    numbers: range = NUMBER_LENGTHS
+    plus: bool = False
+    allowed: str = "A-Za-z0-9"
+
+
+USUAL = Rules(
+    national=_("Begin with the country code instead of 0 or a trunk prefix, for example 35312345678."),
+    length=_("%(value)s has %(count)d digits: a number has 8 to 15 with its country code, a short code 3 to 7."),
+    format=_("Enter the number without +, 00, spaces or other signs: %(suggestion)s"),
+    neither=_(
+        "Enter a number with its country code, for example 35312345678, or a sender ID of up to 11 letters (A–Z) and "
+        "digits, for example MyClinic."
+    ),
+    alphanumeric=_("A sender ID has at most 11 letters (A–Z) and digits and no spaces, for example: %(suggestion)s"),
+)
+
+
+def plain_sender(value: str, rules: Rules = USUAL) -> tuple[str, SenderKind]:
     """The sender as it is sent, and its kind. Raises ValidationError that offers the corrected value."""
     value = value.strip()
     compact = _PUNCTUATION.sub("", value)
     if re.fullmatch(r"\+*[0-9]+", compact):
-        return _number(value, compact)
-    return _alphanumeric(value)
+        return _number(value, compact, rules)
+    return _alphanumeric(value, rules)
 
 
-def _number(value: str, compact: str) -> tuple[str, SenderKind]:
+def _refusal(sentence: Text, code: str, **params: object) -> ValidationError:
+    return ValidationError(str(sentence), code, params)
+
+
+def _number(value: str, compact: str, rules: Rules) -> tuple[str, SenderKind]:
     digits = compact.lstrip("+").removeprefix("00")
     if digits.startswith("0") or not digits:
-        raise ValidationError(
-            _("Begin with the country code instead of 0 or a trunk prefix, for example 35312345678."), "national"
-        )
-    if len(digits) not in NUMBER_LENGTHS and len(digits) not in SHORT_CODE_LENGTHS:
-        raise ValidationError(
-            _("%(value)s has %(count)d digits: a number has 8 to 15 with its country code, a short code 3 to 7."),
-            "length",
-            {"value": digits[:20], "count": len(digits)},
-        )
-    if value != digits:
-        raise ValidationError(
-            _("Enter the number without +, 00, spaces or other signs: %(suggestion)s"), "format", {"suggestion": digits}
-        )
-    return digits, SenderKind.SHORT_CODE if len(digits) in SHORT_CODE_LENGTHS else SenderKind.NUMBER
+        raise _refusal(rules.national, "national")
+    kind = SenderKind.SHORT_CODE if len(digits) in rules.short_codes else SenderKind.NUMBER
+    if kind is SenderKind.NUMBER and len(digits) not in rules.numbers:
+        raise _refusal(rules.length, "length", value=digits[:20], count=len(digits))
+    if value != digits and not (rules.plus and kind is SenderKind.NUMBER and value == f"+{digits}"):
+        raise _refusal(rules.format, "format", suggestion=digits)
+    return digits, kind
 
 
-def _alphanumeric(value: str) -> tuple[str, SenderKind]:
-    suggestion = re.sub(r"[^A-Za-z0-9]", "", value)[:ALPHANUMERIC_LENGTH]
+def _alphanumeric(value: str, rules: Rules) -> tuple[str, SenderKind]:
+    kept = re.sub(" +", " ", re.sub(f"[^{rules.allowed}]", "", value))
+    suggestion = kept[:ALPHANUMERIC_LENGTH].strip()
     if not re.search("[A-Za-z]", suggestion):
-        raise ValidationError(
-            _(
-                "Enter a number with its country code, for example 35312345678, or a sender ID of up to 11 letters "
-                "(A–Z) and digits, for example MyClinic."
-            ),
-            "neither",
-        )
+        raise _refusal(rules.neither, "neither")
     if value != suggestion:
-        raise ValidationError(
-            _("A sender ID has at most 11 letters (A–Z) and digits and no spaces, for example: %(suggestion)s"),
-            "alphanumeric",
-            {"suggestion": suggestion},
-        )
+        raise _refusal(rules.alphanumeric, "alphanumeric", suggestion=suggestion)
     return value, SenderKind.ALPHANUMERIC
 
 
