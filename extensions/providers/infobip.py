@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from extensions import senders
 from extensions.contract import (
+    FAILURES,
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
     Again,
@@ -25,9 +26,7 @@ from extensions.contract import (
     ChosenSecretField,
     Delivery,
     DeliveryReport,
-    Fault,
     InboundSms,
-    InvalidSignature,
     Kind,
     LookUp,
     NotTaken,
@@ -44,14 +43,15 @@ from extensions.contract import (
     WebhookCheck,
     WebhookRequest,
     basic_authorization,
-    basic_credentials,
+    by_code,
+    failed_check,
     one_by_one,
     refused_together,
     self_test_id,
+    verify_basic,
 )
 from extensions.credential_fields import ChosenNameField, GivenSecretField, HostField
 from extensions.reading import digest, mapping, number, object_of, word
-from extensions.senders import e164, plain_sender
 
 MAX_VALIDITY = 48 * 60  # minutes
 MIN_PASSWORD = 8  # characters: it is all that protects the webhook
@@ -67,7 +67,6 @@ GROUPS = {  # https://www.infobip.com/docs/essentials/response-status-and-error-
     5: Delivery.FAILED,  # REJECTED
 }
 GROUP_NAMES = {"ACCEPTED": 0, "PENDING": 1, "UNDELIVERABLE": 2, "DELIVERED": 3, "EXPIRED": 4, "REJECTED": 5}
-FAILURES = {Delivery.UNDELIVERED, Delivery.EXPIRED, Delivery.FAILED}
 
 STATES: Mapping[int, tuple[Delivery, Category]] = {
     2: (Delivery.DELIVERED, Category.NONE),  # DELIVERED_TO_OPERATOR
@@ -101,9 +100,8 @@ STATES: Mapping[int, tuple[Delivery, Category]] = {
 }
 DUPLICATE = 23
 
-ERRORS: Mapping[int, Category] = {  # the `error` of a report; refines the category of a failure
-    code: category
-    for category, codes in {
+ERRORS: Mapping[int, Category] = by_code(  # the `error` of a report; refines the category of a failure
+    {
         Category.INVALID_RECIPIENT: (1, 9, 13, 351, 352, 568, 629, 3041),
         Category.TRANSIENT: (5, 6, 27, 31, 32, 34, 256, 630, 811, 4098, 4100, 4101),
         Category.INVALID_SENDER: (368, 375, 2053),
@@ -113,9 +111,14 @@ ERRORS: Mapping[int, Category] = {  # the `error` of a report; refines the categ
         Category.REJECTED_CONTENT: (355, 561, 607, 2051),
         Category.INSUFFICIENT_BALANCE: (4099,),
         Category.UNKNOWN: (5492,),
-    }.items()
-    for code in codes
+    }
+)
+CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
+    401: _("Infobip refused the API key (%(detail)s)."),
+    429: _("Infobip takes no more calls just now (%(detail)s). Check again in a minute."),
 }
+CHECK_LATER = _("Infobip could not check the key (%(detail)s). Check again later.")
+NOT_INFOBIP = _("This does not look like Infobip's API (%(detail)s): the base URL is wrong.")
 VIOLATIONS = (  # what the property named by a violation tells
     (re.compile(r"\bto$"), Category.INVALID_RECIPIENT),
     (re.compile(r"\b(sender|from)$"), Category.INVALID_SENDER),
@@ -256,11 +259,8 @@ class Infobip(Provider):
     host_patterns = (HOST,)
     batch_size = 100
     max_in_flight = 4  # batches: Infobip publishes no limit, and advises against more than a few at once
-    messages_per_second: ClassVar[Mapping[SenderKind, float]] = {
-        SenderKind.NUMBER: 100.0,  # one batch a second
-        SenderKind.SHORT_CODE: 100.0,
-        SenderKind.ALPHANUMERIC: 100.0,
-    }
+    # one batch a second
+    messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 100.0)
     http_ladder: ClassVar = {404: Rung(Again.NEVER, Category.AUTH_FAILED)}  # wrong base URL
     refuses_repeats = True  # by messageId, with status 23
 
@@ -314,7 +314,7 @@ class Infobip(Provider):
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
         value = value.strip()
         if not re.search("[A-Za-z]", value):
-            return plain_sender(value)
+            return senders.plain_sender(value)
         suggestion = re.sub(rf"[^{SENDER_CHARACTERS}]", "", value).lstrip("+")[: SENDER_LENGTHS.stop - 1].strip()
         if len(suggestion) not in SENDER_LENGTHS or not re.search("[A-Za-z]", suggestion):
             raise ValidationError(_("A sender ID has 3 to 11 characters, one of them a letter, for example MyClinic."))
@@ -414,16 +414,7 @@ class Infobip(Provider):
                 _("Infobip knows the key and the base URL."),
                 [_("The key may not read the balance, so it is not known whether it may send: send a test message.")],
             )
-        explained: Text
-        if response.status == 401:
-            explained = _("Infobip refused the API key (%(detail)s).")
-        elif response.status == 429:
-            explained = _("Infobip takes no more calls just now (%(detail)s). Check again in a minute.")
-        elif response.status >= 500:
-            explained = _("Infobip could not check the key (%(detail)s). Check again later.")
-        else:
-            explained = _("This does not look like Infobip's API (%(detail)s): the base URL is wrong.")
-        return Check(False, explained % {"detail": detail})
+        return failed_check(response, CHECKS, CHECK_LATER if response.status >= 500 else NOT_INFOBIP, detail)
 
     # --- settling an unclear send -------------------------------------------------------------------------------
 
@@ -447,18 +438,18 @@ class Infobip(Provider):
     # --- callbacks ----------------------------------------------------------------------------------------------
 
     def verify(self, request: WebhookRequest, *, now: datetime) -> None:
-        user, password = self.credentials["webhook_username"], self.credentials["webhook_password"]
-        if not user or not password:
-            raise InvalidSignature(Fault.INCOMPLETE, "this account has no webhook user name or no webhook password")
-        if not request.header("Authorization"):
-            raise InvalidSignature(
-                Fault.UNSIGNED, "the header Authorization is missing: ask Infobip's support for Basic authentication"
-            )
-        given = basic_credentials(request)
-        if given is None:
-            raise InvalidSignature(Fault.UNSIGNED, "the header Authorization is not well-formed Basic authentication")
-        if not hmac.compare_digest(given, f"{user}:{password}".encode(errors="replace")):
-            raise InvalidSignature(Fault.SECRET, "wrong webhook user name or webhook password")
+        verify_basic(
+            request,
+            *self._log_in,
+            lacking="this account has no webhook user name or no webhook password",
+            absent="the header Authorization is missing: ask Infobip's support for Basic authentication",
+            malformed="the header Authorization is not well-formed Basic authentication",
+            wrong="wrong webhook user name or webhook password",
+        )
+
+    @property
+    def _log_in(self) -> tuple[str, str]:
+        return self.credentials["webhook_username"], self.credentials["webhook_password"]
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         if kind == "status":
@@ -472,8 +463,7 @@ class Infobip(Provider):
                 "text": SELF_TEST_TEXT,
                 "receivedAt": now.isoformat(),
             }
-        user, password = self.credentials["webhook_username"], self.credentials["webhook_password"]
-        headers = {"Content-Type": "application/json", "Authorization": basic_authorization(user, password)}
+        headers = {"Content-Type": "application/json", "Authorization": basic_authorization(*self._log_in)}
         return WebhookRequest("POST", url, headers, json.dumps({"results": [entry]}).encode())
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
@@ -511,7 +501,12 @@ class Infobip(Provider):
             recipient, text = word(entry.get("to")), _inbound_text(entry)
             identity = "\0".join((sender, recipient, text, word(entry.get("receivedAt"))))
             messages.append(
-                InboundSms(word(entry.get("messageId")) or digest(identity)[:40], e164(sender), e164(recipient), text)
+                InboundSms(
+                    word(entry.get("messageId")) or digest(identity)[:40],
+                    senders.e164(sender),
+                    senders.e164(recipient),
+                    text,
+                )
             )
         if unusable and not messages:
             raise Unreadable("results: no entry has a text and from, the number that it comes from.")

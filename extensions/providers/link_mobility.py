@@ -7,7 +7,6 @@ is no URL per message, and a gate may carry both kinds, so they are told apart b
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 import re
@@ -21,7 +20,9 @@ from django.core.validators import RegexValidator
 from django.http import HttpResponse, JsonResponse
 from django.utils.translation import gettext_lazy as _
 
+from extensions import senders
 from extensions.contract import (
+    GOOD,
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
     Again,
@@ -31,9 +32,7 @@ from extensions.contract import (
     Check,
     Delivery,
     DeliveryReport,
-    Fault,
     InboundSms,
-    InvalidSignature,
     Kind,
     NotTaken,
     OutboundSms,
@@ -50,9 +49,9 @@ from extensions.contract import (
     WebhookCheck,
     WebhookRequest,
     basic_authorization,
-    basic_credentials,
     one_by_one,
     self_test_id,
+    verify_basic,
 )
 from extensions.credential_fields import PLAIN_INPUT, HostField, IdentifierField
 from extensions.reading import digest, number, object_of, text
@@ -116,7 +115,6 @@ RESULTS = {
     4002: (Delivery.FAILED, Category.UNKNOWN, "tariff not supported"),
     4006: (Delivery.FAILED, Category.UNKNOWN, "VAT not supported"),
 }
-GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED}
 
 # `status` in the body of a refused request.
 API_ERRORS = {
@@ -293,11 +291,8 @@ class LinkMobility(Provider):
     host_patterns = HOST_PATTERNS
     batch_size = BATCH
     max_in_flight = 4  # requests; no limit is published, five a second is our own rule
-    messages_per_second: ClassVar = {  # no limit is published, and what exceeds it fails later with result code 3
-        SenderKind.NUMBER: 100.0,
-        SenderKind.SHORT_CODE: 100.0,
-        SenderKind.ALPHANUMERIC: 100.0,
-    }
+    # no limit is published, and what exceeds it fails later with result code 3
+    messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 100.0)
 
     class Credentials(forms.Form):
         username = forms.CharField(
@@ -493,18 +488,13 @@ class LinkMobility(Provider):
 
     def verify(self, request: WebhookRequest, *, now: datetime) -> None:
         """Basic authentication with the account's own username and password: there is no signature."""
-        username, password = self._auth
-        if not username or not password:
-            raise InvalidSignature(Fault.INCOMPLETE, "the account has no username or no password")
-        given = basic_credentials(request)
-        if given is None:
-            raise InvalidSignature(
-                Fault.UNSIGNED, "no Basic credentials: the gate's destination needs username and password"
-            )
-        if not hmac.compare_digest(given, f"{username}:{password}".encode(errors="replace")):
-            raise InvalidSignature(
-                Fault.SECRET, "wrong username or password: those of the gate must be the same as the account's"
-            )
+        verify_basic(
+            request,
+            *self._auth,
+            lacking="the account has no username or no password",
+            absent="no Basic credentials: the gate's destination needs username and password",
+            wrong="wrong username or password: those of the gate must be the same as the account's",
+        )
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         if kind == "status":

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from extensions import json_web_tokens, senders
 from extensions.contract import (
+    GOOD,
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
     Again,
@@ -41,13 +42,13 @@ from extensions.contract import (
     Provider,
     Refused,
     Rung,
-    SenderKind,
     SendResult,
     Text,
     Unclear,
     Unreadable,
     WebhookCheck,
     WebhookRequest,
+    failed_check,
     self_test_id,
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField
@@ -83,6 +84,14 @@ PARAMETERS = {  # the parameter that an error 9 or 10 names
     "body": Category.REJECTED_CONTENT,
 }
 
+CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
+    401: _(
+        "MessageBird does not know this access token. Check it for typing errors; the signing key is another value."
+    ),
+    403: _("MessageBird knows the access token but refuses access. Ask MessageBird support."),
+    429: _("MessageBird has had too many requests from this account. Check again in a minute."),
+}
+
 # https://developers.messagebird.com/api/sms-messaging/#sms-statuses
 STATES = {
     "scheduled": Delivery.QUEUED,
@@ -94,7 +103,6 @@ STATES = {
     "delivery_failed": Delivery.UNDELIVERED,
     "expired": Delivery.EXPIRED,
 }
-GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED}
 
 # `statusErrorCode`, often absent: 103 is MessageBird's, the rest are causes of the mobile network (GSM MAP).
 # https://docs.bird.com/connectivity-platform/sms/sms-platform-extended-error-codes
@@ -211,11 +219,7 @@ class MessageBird(Provider):
     webhook_secrets = ("signing_key",)
     webhook_methods = ("GET", "POST")  # reports come by GET
     host_patterns = (r"rest\.messagebird\.com",)
-    messages_per_second: ClassVar = {
-        SenderKind.NUMBER: 20.0,
-        SenderKind.SHORT_CODE: 20.0,
-        SenderKind.ALPHANUMERIC: 20.0,
-    }
+    messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 20.0)
 
     class Credentials(forms.Form):
         signing_key = GivenSecretField(
@@ -297,28 +301,11 @@ class MessageBird(Provider):
         return self._request("GET", "/balance")
 
     def parse_check(self, response: ApiResponse) -> Check:
-        if response.status == 401:
-            return Check(
-                False,
-                _(
-                    "MessageBird does not know this access token. Check it for typing errors; the signing key is "
-                    "another value."
-                ),
-            )
-        if response.status == 403:
-            return Check(False, _("MessageBird knows the access token but refuses access. Ask MessageBird support."))
-        if response.status == 429:
-            return Check(False, _("MessageBird has had too many requests from this account. Check again in a minute."))
         data = object_of(response)
         amount = data.get("amount")
         if response.status != 200 or not isinstance(amount, int | float) or isinstance(amount, bool):
-            return Check(
-                False,
-                format_lazy(
-                    _("MessageBird's answer was not understood (HTTP {status}). Check again later."),
-                    status=response.status,
-                ),
-            )
+            unknown = _("MessageBird's answer was not understood (HTTP {status}). Check again later.")
+            return failed_check(response, CHECKS, format_lazy(unknown, status=response.status))
         warnings: list[Text] = []
         if data.get("payment") == "prepaid" and amount <= 0:
             warnings.append(_("The balance is used up: MessageBird will refuse messages until you top it up."))

@@ -12,19 +12,18 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, ClassVar
 
 from cryptography.exceptions import InvalidSignature as WrongSignature
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from extensions import senders
+from extensions import public_keys, senders
 from extensions.contract import (
+    FAILURES,
     ApiRequest,
     ApiResponse,
     Category,
@@ -49,7 +48,8 @@ from extensions.contract import (
     one_by_one,
     refused_together,
 )
-from extensions.credential_fields import PLAIN_INPUT, IdentifierField
+from extensions.credential_fields import IdentifierField
+from extensions.public_keys import PublicKeyField
 from extensions.reading import digest, moment, object_of, within
 
 BASE_URL = "https://api.messagemedia.com"
@@ -78,7 +78,6 @@ STATES = {  # `status` of a delivery report
     "cancelled": Delivery.FAILED,
     "undefined": Delivery.UNKNOWN,
 }
-FAILURES = {Delivery.EXPIRED, Delivery.FAILED, Delivery.UNDELIVERED}
 CARRIER_GAVE_UP = {"400", "402", "403", "414"}
 
 # `error_code` of a delivery report: what it means where the status is a failure.
@@ -134,7 +133,6 @@ SIGNATURE_HEADER = "X-MessageMedia-Signature"
 DIGEST_HEADER = "X-MessageMedia-Digest-Type"
 CIPHER_HEADER = "X-MessageMedia-Cipher-Type"
 TIME_WINDOW = timedelta(seconds=900)  # either way
-SMALLEST_KEY = 1024  # bits
 
 
 REPORT, REPLY, OPT_OUT = "delivery_report_id", "reply_id", "notification_id"  # the field that tells the kind
@@ -175,59 +173,6 @@ def _expiry(validity: timedelta) -> str:
     """The API takes a moment, not a duration: from now, in whole minutes."""
     end = (datetime.now(UTC) + validity).replace(second=0, microsecond=0)
     return end.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-# --- the key and what it signs ---------------------------------------------------------------------------------------
-
-
-def _clean_public_key(value: str) -> str:
-    """The public key in PEM. Raises ValidationError that says what is wrong with what was given."""
-    if "PRIVATE KEY" in value:
-        raise forms.ValidationError(_("This is a private key: keep it to yourself and enter the public key."))
-    if "CERTIFICATE" in value:
-        raise forms.ValidationError(_("This is a certificate: enter the public key alone."))
-    if re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
-        raise forms.ValidationError(_("This is the ID of a key: enter the key itself, a much longer text."))
-    try:
-        der = _der(value)
-    except ValueError as error:
-        raise forms.ValidationError(
-            _("This is no public key: enter it from -----BEGIN PUBLIC KEY----- to the end, or its one line of base64.")
-        ) from error
-    try:
-        key = serialization.load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise forms.ValidationError(_("This public key cannot be read: part of it may be missing.")) from error
-    if not isinstance(key, RSAPublicKey):
-        raise forms.ValidationError(_("This is a public key of another type: callbacks are signed with RSA."))
-    if key.key_size < SMALLEST_KEY:
-        raise forms.ValidationError(
-            _("This RSA key has %(size)d bits: at least %(bits)d are needed, and 2048 are usual."),
-            params={"size": key.key_size, "bits": SMALLEST_KEY},
-        )
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return pem.decode().strip()
-
-
-def _der(value: str) -> bytes:
-    """The bytes of a key with or without armour. Raises ValueError."""
-    bare = re.sub(r"-----(?:BEGIN|END) [A-Z ]+-----|\s", "", value)
-    der = base64.b64decode(bare.encode("ascii"), validate=True)
-    if not der:
-        raise ValueError("no key")
-    return der
-
-
-@lru_cache(maxsize=256)
-def _load_public_key(value: str) -> RSAPublicKey:
-    """Raises ValueError."""
-    try:
-        key = serialization.load_der_public_key(_der(value))
-    except UnsupportedAlgorithm as error:
-        raise ValueError("unsupported key") from error
-    if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_KEY:
-        raise ValueError("no RSA key of the needed size")
-    return key
 
 
 def _target(url: str) -> str:
@@ -316,11 +261,7 @@ class MessageMedia(Provider):
     host_patterns = (r"api\.messagemedia\.com",)
     batch_size = 100
     max_in_flight = 4  # requests; no limit is published, five a second is our own rule
-    messages_per_second: ClassVar = {
-        SenderKind.NUMBER: 100.0,
-        SenderKind.SHORT_CODE: 100.0,
-        SenderKind.ALPHANUMERIC: 100.0,
-    }
+    messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 100.0)
 
     class Credentials(forms.Form):
         username = IdentifierField(
@@ -335,19 +276,14 @@ class MessageMedia(Provider):
             label=_("Password (API secret)"),
             help_text=_("The secret of the same API key, shown when the key is created."),
         )
-        webhook_public_key = forms.CharField(
+        webhook_public_key = PublicKeyField(
             label=_("Enterprise webhook public key"),
             max_length=8192,
             help_text=_(
                 "The public key that verifies callbacks and replies: several lines, or one long line of letters and "
                 "digits. Ask your MessageMedia representative for it."
             ),
-            widget=forms.Textarea(attrs={"rows": 5, **PLAIN_INPUT}),
         )
-
-        def clean_webhook_public_key(self) -> str:
-            """The key in PEM, however it was given."""
-            return _clean_public_key(self.cleaned_data["webhook_public_key"])
 
     @classmethod
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
@@ -465,7 +401,7 @@ class MessageMedia(Provider):
             raise InvalidSignature(Fault.UNSIGNED, "the Date header is missing: does the proxy forward it?")
         try:
             signed_by_them = base64.b64decode(signature.strip(), validate=True)
-            key = _load_public_key(self.credentials["webhook_public_key"])
+            key = public_keys.load(self.credentials["webhook_public_key"])
         except ValueError as error:
             raise InvalidSignature(
                 Fault.SECRET, "the signature is not base64, or the account's public key cannot be read"

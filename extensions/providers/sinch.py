@@ -40,7 +40,6 @@ from extensions.contract import (
     Refused,
     Rung,
     SecretField,
-    SenderKind,
     SendResult,
     Text,
     Token,
@@ -215,11 +214,8 @@ class Sinch(Provider):
     account_fields = ("region", "project_id", "app_id")
     host_patterns = (r"auth\.sinch\.com", r"(?:eu|us)\.conversation\.api\.sinch\.com")
     max_in_flight = 10
-    messages_per_second: ClassVar = {  # an app's queue is drained at 20 to 25 messages a second unless raised by Sinch
-        SenderKind.NUMBER: 20.0,
-        SenderKind.SHORT_CODE: 20.0,
-        SenderKind.ALPHANUMERIC: 20.0,
-    }
+    # an app's queue is drained at 20 to 25 messages a second unless raised by Sinch
+    messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 20.0)
     needs_token = True
     http_ladder: ClassVar = {
         302: Rung(Again.NEVER),  # the API is called at its own address, and no redirect is followed

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -17,6 +17,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from extensions.contract import (
+    FAILURES,
     SELF_TEST,
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
@@ -35,7 +36,6 @@ from extensions.contract import (
     NotTaken,
     OutboundSms,
     Provider,
-    ProviderError,
     Refused,
     Rung,
     SenderKind,
@@ -44,10 +44,13 @@ from extensions.contract import (
     Unclear,
     Unreadable,
     WebhookRequest,
+    by_code,
+    failed_check,
     self_test_id,
 )
 from extensions.credential_fields import GivenSecretField, IdentifierField
 from extensions.reading import digest, moment, number, object_of, same, text
+from extensions.senders import Rules, plain_sender
 
 API = "https://api.twilio.com/2010-04-01/Accounts"
 MAX_VALIDITY = 36_000  # seconds in Twilio's queue
@@ -73,11 +76,9 @@ REPORT_STATES = {  # https://www.twilio.com/docs/messaging/api/message-resource#
     "partially_delivered": Delivery.UNKNOWN,
 }
 INBOUND_STATES = {"receiving", "received"}
-FAILURES = {Delivery.UNDELIVERED, Delivery.FAILED, Delivery.EXPIRED}
 
-ERRORS: Mapping[int, Category] = {  # https://www.twilio.com/docs/api/errors
-    code: category
-    for category, codes in {
+ERRORS: Mapping[int, Category] = by_code(  # https://www.twilio.com/docs/api/errors
+    {
         Category.AUTH_FAILED: (20003, 20403, 20404),
         Category.INSUFFICIENT_BALANCE: (10001, 20005, 30002),
         Category.INVALID_RECIPIENT: (
@@ -100,9 +101,15 @@ ERRORS: Mapping[int, Category] = {  # https://www.twilio.com/docs/api/errors
             *(14104, 14105, 20001, 20422, 21609, 21619, 21624, 21626, 21627, 21653, 21654, 21655, 21656),
             *(30009, 30010, 30012, 30013, 30028, 30029, 30030, 30031, 30039, 30409),
         ),
-    }.items()
-    for code in codes
+    }
+)
+CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
+    401: _("Twilio refused the Account SID or the Auth Token (%(detail)s)."),
+    403: _("Twilio refused access: the account is suspended or closed (%(detail)s)."),
+    404: _("Twilio knows no account with this Account SID (%(detail)s)."),
+    429: _("Twilio takes no more calls just now (%(detail)s). Check again in a minute."),
 }
+CHECK_LATER = _("Twilio could not check the account (%(detail)s). Check again later.")
 VALIDITY_RAN_OUT = 30036
 BLOCKED = 30004  # by the carrier or the handset: not the person's word to us
 
@@ -113,9 +120,20 @@ START_WORDS = {"start", "unstop"}  # "yes" is one too, but more often an answer
 
 ACCOUNT_SID = r"AC[0-9a-fA-F]{32}"
 SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
-SHORT_CODE_LENGTHS = range(3, 7)
-NUMBER_LENGTHS = range(7, 16)  # E.164
-ALPHANUMERIC_LENGTH = 11
+SENDERS = Rules(
+    short_codes=range(3, 7),
+    numbers=range(7, 16),  # E.164
+    plus=True,
+    allowed="A-Za-z0-9 ",
+    national=_("Begin with the country code instead of 0, for example 13531234567."),
+    length=_("%(value)s has %(count)d digits: a number has 7 to 15 with its country code, a short code 3 to 6."),
+    format=_("Write the number as digits only, with its country code: %(suggestion)s"),
+    neither=_(
+        "Enter a number with its country code, for example 13531234567, a short code, a sender ID such as MyClinic or "
+        "a messaging service ID that begins with MG."
+    ),
+    alphanumeric=_("A sender ID has at most 11 letters (A–Z), digits and spaces, for example: %(suggestion)s"),
+)
 
 
 def _detail(code: int | None, message: object, otherwise: str = "") -> str:
@@ -129,21 +147,6 @@ def _told(response: ApiResponse) -> tuple[int | None, str]:
     code = number(data.get("code"))
     message = data.get("message") or data.get("detail") or data.get("title")
     return code, _detail(code, message, f"HTTP {response.status}")
-
-
-def _failed_check(response: ApiResponse, problem: ProviderError | None) -> Check:
-    _code_of_it, detail = _told(response)
-    if response.status == 401:
-        explained: Text = _("Twilio refused the Account SID or the Auth Token (%(detail)s).")
-    elif response.status == 404:
-        explained = _("Twilio knows no account with this Account SID (%(detail)s).")
-    elif response.status == 403:
-        explained = _("Twilio refused access: the account is suspended or closed (%(detail)s).")
-    elif isinstance(problem, NotTaken):
-        explained = _("Twilio takes no more calls just now (%(detail)s). Check again in a minute.")
-    else:
-        explained = _("Twilio could not check the account (%(detail)s). Check again later.")
-    return Check(False, explained % {"detail": detail})
 
 
 def _delivery(word: str, code: int | None) -> Delivery:
@@ -214,11 +217,7 @@ def _signed_urls(url: str) -> list[str]:
     except ValueError as error:
         raise InvalidSignature(Fault.ADDRESS, "the address that was called cannot be read") from error
     bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
-    return [url.partition("#")[0], _url(parts, bare), _url(parts, f"{bare}:{port}")]
-
-
-def _url(parts: SplitResult, netloc: str) -> str:
-    return parts._replace(netloc=netloc).geturl()
+    return [url.partition("#")[0], *(parts._replace(netloc=spelled).geturl() for spelled in (bare, f"{bare}:{port}"))]
 
 
 def _signed_fields(request: WebhookRequest) -> str:
@@ -305,41 +304,7 @@ class Twilio(Provider):
             raise ValidationError(
                 _("A messaging service ID begins with MG, followed by 32 characters 0–9 and a–f; this is another ID.")
             )
-        compact = re.sub(r"[\s().\-/]", "", value)
-        if re.fullmatch(r"\+?[0-9]+", compact):
-            return cls._clean_number(value, compact)
-        suggestion = re.sub(r" +", " ", re.sub(r"[^A-Za-z0-9 ]", "", value))[:ALPHANUMERIC_LENGTH].strip()
-        if not re.search("[A-Za-z]", suggestion):
-            raise ValidationError(
-                _(
-                    "Enter a number with its country code, for example 13531234567, a short code, a sender ID such as "
-                    "MyClinic or a messaging service ID that begins with MG."
-                )
-            )
-        if value != suggestion:
-            raise ValidationError(
-                _("A sender ID has at most 11 letters (A–Z), digits and spaces, for example: %(suggestion)s"),
-                params={"suggestion": suggestion},
-            )
-        return value, SenderKind.ALPHANUMERIC
-
-    @classmethod
-    def _clean_number(cls, value: str, compact: str) -> tuple[str, SenderKind]:
-        digits = compact.removeprefix("+").removeprefix("00")
-        if digits.startswith("0") or not digits:
-            raise ValidationError(_("Begin with the country code instead of 0, for example 13531234567."))
-        short = len(digits) in SHORT_CODE_LENGTHS
-        if not short and len(digits) not in NUMBER_LENGTHS:
-            raise ValidationError(
-                _("%(digits)s has %(count)d digits: a number has 7 to 15 with its country code, a short code 3 to 6."),
-                params={"digits": digits[:20], "count": len(digits)},
-            )
-        if value not in (digits, f"+{digits}") or (short and value != digits):
-            raise ValidationError(
-                _("Write the number as digits only, with its country code: %(suggestion)s"),
-                params={"suggestion": digits},
-            )
-        return digits, SenderKind.SHORT_CODE if short else SenderKind.NUMBER
+        return plain_sender(value, SENDERS)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -356,7 +321,7 @@ class Twilio(Provider):
         sender = sms.sender or self.sender
         if SERVICE_SID.fullmatch(sender):
             return "MessagingServiceSid", sender
-        is_number = re.fullmatch("[0-9]+", sender) and len(sender) not in SHORT_CODE_LENGTHS
+        is_number = re.fullmatch("[0-9]+", sender) and len(sender) not in SENDERS.short_codes
         return "From", f"+{sender}" if is_number else sender  # stored without the plus that Twilio wants
 
     def build_send(self, sms: OutboundSms) -> ApiRequest:
@@ -401,7 +366,9 @@ class Twilio(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         if response.status != 200:
-            return _failed_check(response, self._error(response))
+            _code, words = _told(response)
+            otherwise = CHECKS[429] if isinstance(self._error(response), NotTaken) else CHECK_LATER
+            return failed_check(response, CHECKS, otherwise, words)
         try:
             data = response.object()
         except Unclear:

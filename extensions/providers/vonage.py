@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from extensions import json_web_tokens, senders
 from extensions.contract import (
+    GOOD,
     SELF_TEST_PHONE,
     SELF_TEST_TEXT,
     Again,
@@ -37,7 +39,6 @@ from extensions.contract import (
     Provider,
     Refused,
     Rung,
-    SenderKind,
     SendResult,
     Text,
     Unclear,
@@ -45,6 +46,8 @@ from extensions.contract import (
     WebhookCheck,
     WebhookRequest,
     bounded,
+    by_code,
+    failed_check,
     self_test_id,
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField, IdentifierField
@@ -93,6 +96,12 @@ NAMED_PARAMETER = re.compile(
 # "please wait [ 250 ] and retry", in milliseconds. Other brackets are the limit itself: "[ 30 ] INTERVAL [ 1000 ]".
 WAIT = re.compile(r"\bwait\s*\[\s*([0-9]{1,9})\s*\]\s*(?:ms|milliseconds)?\s*(?:and retry|$)", re.IGNORECASE)
 
+CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
+    401: _("Vonage does not know this account SID with this auth token. Check both for typing errors."),
+    403: _("Vonage knows the account but refuses access: it may be suspended. Ask Vonage support."),
+    429: _("Vonage has had too many requests from this account. Check again in a minute."),
+}
+
 # `err-code` of a delivery receipt. https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
 RECEIPT_ERRORS = {
     "0": (Category.NONE, ""),
@@ -120,30 +129,19 @@ RECEIPT_ERRORS = {
     "99": (Category.UNKNOWN, "general error"),
 }
 # Error numbers of the Messages API. https://developer.vonage.com/en/api-errors/messages
-MESSAGES_ERRORS = {
-    "1000": Category.RATE_LIMITED,
-    "1010": Category.UNKNOWN,
-    "1020": Category.UNKNOWN,
-    "1030": Category.TRANSIENT,
-    "1040": Category.INVALID_RECIPIENT,
-    "1050": Category.OPTED_OUT,
-    "1060": Category.AUTH_FAILED,
-    "1070": Category.INSUFFICIENT_BALANCE,
-    "1080": Category.AUTH_FAILED,
-    "1090": Category.REJECTED_CONTENT,
-    "1100": Category.TRANSIENT,
-    "1120": Category.INVALID_SENDER,
-    "1140": Category.AUTH_FAILED,
-    "1150": Category.UNKNOWN,
-    "1170": Category.INVALID_RECIPIENT,
-    "1190": Category.INVALID_RECIPIENT,
-    "1210": Category.REJECTED_CONTENT,
-    "1230": Category.TRANSIENT,
-    "1240": Category.OPTED_OUT,
-    "1250": Category.INVALID_RECIPIENT,
-    "1260": Category.INVALID_RECIPIENT,
-    "1331": Category.TRANSIENT,
-}
+MESSAGES_ERRORS = by_code(
+    {
+        Category.RATE_LIMITED: ("1000",),
+        Category.UNKNOWN: ("1010", "1020", "1150"),
+        Category.TRANSIENT: ("1030", "1100", "1230", "1331"),
+        Category.INVALID_RECIPIENT: ("1040", "1170", "1190", "1250", "1260"),
+        Category.OPTED_OUT: ("1050", "1240"),
+        Category.AUTH_FAILED: ("1060", "1080", "1140"),
+        Category.INSUFFICIENT_BALANCE: ("1070",),
+        Category.REJECTED_CONTENT: ("1090", "1210"),
+        Category.INVALID_SENDER: ("1120",),
+    }
+)
 BLOCKED = {"4", "1050"}  # an OPTED_OUT that is not the person's wish
 
 RECEIPT_STATES = {  # of the SMS API
@@ -162,7 +160,6 @@ MESSAGES_STATES = {  # https://developer.vonage.com/en/messages/concepts/message
     "undeliverable": Delivery.FAILED,
     "read": Delivery.READ,
 }
-GOOD = {Delivery.QUEUED, Delivery.SENT, Delivery.DELIVERED, Delivery.READ}
 
 # How the `sig` parameter is made. https://developer.vonage.com/en/getting-started/concepts/signing-messages
 AUTO = "auto"
@@ -246,11 +243,8 @@ class Vonage(Provider):
     webhook_methods = ("GET", "HEAD", "POST")  # as the account's webhook format says
     repeats_unsigned = True  # https://developer.vonage.com/en/messages/concepts/signed-webhooks
     max_in_flight = 5  # more parallel connections earn error 10
-    messages_per_second: ClassVar = {  # 30 requests a second for all uses of the API key together; room for others
-        SenderKind.NUMBER: 25.0,
-        SenderKind.SHORT_CODE: 25.0,
-        SenderKind.ALPHANUMERIC: 25.0,
-    }
+    # 30 requests a second for all uses of the API key together; room for others
+    messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 25.0)
 
     class Credentials(forms.Form):
         account_sid = IdentifierField(
@@ -372,25 +366,11 @@ class Vonage(Provider):
         )
 
     def parse_check(self, response: ApiResponse) -> Check:
-        if response.status == 401:
-            return Check(
-                False, _("Vonage does not know this account SID with this auth token. Check both for typing errors.")
-            )
-        if response.status == 403:
-            return Check(
-                False, _("Vonage knows the account but refuses access: it may be suspended. Ask Vonage support.")
-            )
-        if response.status == 429:
-            return Check(False, _("Vonage has had too many requests from this account. Check again in a minute."))
         data = object_of(response)
         balance = data.get("value")
         if response.status != 200 or not isinstance(balance, int | float) or isinstance(balance, bool):
-            return Check(
-                False,
-                format_lazy(
-                    _("Vonage's answer was not understood (HTTP {status}). Check again later."), status=response.status
-                ),
-            )
+            unknown = _("Vonage's answer was not understood (HTTP {status}). Check again later.")
+            return failed_check(response, CHECKS, format_lazy(unknown, status=response.status))
         warnings: list[Text] = []
         if balance <= 0 and data.get("autoReload") is not True:
             warnings.append(_("The balance is used up: Vonage will refuse messages until you top it up."))
@@ -565,17 +545,7 @@ class Vonage(Provider):
         part, total = _count(data, "concat-part"), _count(data, "concat-total")
         if not 1 <= part <= total:
             raise Unreadable(f"concat-part is {part} of {total}: it must be between 1 and concat-total.")
-        return [
-            InboundSms(
-                sms.message_id,
-                sms.sender,
-                sms.recipient,
-                sms.text,
-                concat_ref=plain(data.get("concat-ref")),
-                concat_part=part,
-                concat_total=total,
-            )
-        ]
+        return [replace(sms, concat_ref=plain(data.get("concat-ref")), concat_part=part, concat_total=total)]
 
     @staticmethod
     def _messages_inbound(data: dict[str, Any]) -> InboundSms:
