@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from extensions import registry
 from tests import provider_table
@@ -49,3 +51,27 @@ def test_the_checklist_says_yes_no_or_not_applicable_and_where():
     assert len(rows) > 170
     assert {answer for _requirement, answer, *_rest in rows} == {"yes", "no", "n/a"}
     assert [requirement for requirement, answer, _what, where in rows if answer != "n/a" and not where] == []
+
+
+# --- for whoever joins ------------------------------------------------------------------------------------------------
+
+
+def described(name):
+    return yaml.safe_load((ROOT / ".github" / name).read_text())
+
+
+def test_the_workflow_runs_what_everybody_runs_on_the_oldest_python_and_on_newer_ones():
+    job = described("workflows/ci.yml")["jobs"]["everything"]
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+
+    assert ".ci/run" in [step.get("run") for step in job["steps"]]
+    assert job["strategy"]["matrix"]["python"][0] == oldest
+    assert len(job["strategy"]["matrix"]["python"]) > 1
+
+
+@pytest.mark.parametrize("form", sorted(path.name for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")))
+def test_a_form_asks_something_that_must_be_answered_once_each(form):
+    asked = [part for part in described(f"ISSUE_TEMPLATE/{form}")["body"] if part["type"] != "markdown"]
+
+    assert any(part.get("validations", {}).get("required") for part in asked)
+    assert len({part["id"] for part in asked}) == len({part["attributes"]["label"] for part in asked}) == len(asked)
