@@ -62,9 +62,13 @@ class Scratch:
 
     def test(self, *arguments: str) -> str:
         """Run our own tests there; what pytest says. All must pass, or be skipped with a reason."""
-        return self._run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments], {})
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        return self._run(command, {}, within=2 * WITHIN)
 
-    def _run(self, command: list[str], environment: dict[str, str]) -> str:
+    def write_table(self) -> None:
+        self._run([sys.executable, "-m", "tests.provider_table"], {})
+
+    def _run(self, command: list[str], environment: dict[str, str], *, within: float = WITHIN) -> str:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         done = subprocess.run(
             command,
@@ -72,7 +76,7 @@ class Scratch:
             env={**kept, **environment},
             capture_output=True,
             text=True,
-            timeout=WITHIN,
+            timeout=within,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
