@@ -35,6 +35,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 from django.db import connection
 
+from config.ops.supervisor import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTES = ROOT / "var/mutants"
 ELSEWHERE = {
@@ -297,6 +299,7 @@ def apart(work: Callable[[], bool], patience: float) -> bool:
     child = os.fork()
     if not child:
         os.setsid()
+        die_with_parent(signal.SIGKILL)
         sink = os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
             os.dup2(sink, descriptor)

@@ -176,6 +176,47 @@ def test_what_is_left_of_a_reservation_is_used_before_the_next(clock):
     assert first + [pace.take(1) for _number in range(6)] == pytest.approx([number / 10 for number in range(10)])
 
 
+def test_a_reservation_is_good_to_its_last_place_and_a_moment_longer(clock):
+    pace = Pace(10.0)
+    pace.grant(5, 0.0)
+
+    clock.now += 0.5 + LATE - 0.01
+    assert pace.needs(1) == 0
+    clock.now += 0.02
+
+    assert pace.needs(1) == pace.block
+
+
+def test_no_more_is_reserved_than_is_missing(clock):
+    pace = Pace(10.0)
+    pace.grant(5, 0.0)
+
+    assert pace.needs(5) == 0
+    assert pace.needs(6) == pace.block
+    assert pace.needs(5 + pace.block + 3) == pace.block + 3
+
+
+def test_where_nothing_is_reserved_nothing_is_waited_for(clock):
+    pace = Pace(10.0)
+    assert pace.starts_in() == 0.0
+    pace.grant(5, 2.0)
+    assert pace.starts_in() == pytest.approx(2.0)
+    clock.now += 3.0
+
+    assert pace.starts_in() == 0.0
+
+
+@pytest.mark.parametrize(("rate", "waits"), [(UNPACED - 1, 2.0), (UNPACED, 0.0), (UNPACED + 1, 0.0)])
+def test_a_rate_that_is_no_limit_waits_for_no_reservation_of_before(clock, rate, waits):
+    """The rate rises while places are in hand."""
+    pace = Pace(rate)
+    pace.grant(5, 2.0)
+
+    assert pace.starts_in() == pytest.approx(waits)
+    assert pace.needs(10) == (0 if waits == 0.0 else pace.block)
+    assert pace.take(1) == pytest.approx(waits)
+
+
 # --- all pumps of an account -----------------------------------------------------------------------------------------
 
 

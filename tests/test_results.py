@@ -144,6 +144,32 @@ def test_a_result_about_a_message_that_is_gone_changes_nothing(sending):
     assert outbox.apply([Change(pk + 10_000, Status.ACCEPTED), Change(pk, Status.ACCEPTED, attempt=1)])[0].id == pk
 
 
+def test_a_recount_puts_every_counter_right_for_this_distribution_alone(sending):
+    """What tests compare the counters with: it has to count by itself."""
+    other = factories.distribution(factories.organization(), recipients=1)
+    wrong = dict.fromkeys((*Tally.COLUMNS, *Tally.SEGMENTS), 99)
+    Tally.objects.update(**wrong)
+    for pk, status, segments in zip(
+        keys(sending), ["queued", "uncertain", "delivered", "skipped"], (1, 2, 3, 4), strict=True
+    ):
+        Message.objects.filter(pk=pk).update(status=status, segments=segments)
+
+    outbox.recount(sending.pk)
+
+    right = Tally.objects.filter(pk=sending.pk).values(*wrong).get()
+    assert {name: number for name, number in right.items() if number} == {
+        "waiting": 1,
+        "uncertain": 1,
+        "delivered": 1,
+        "skipped": 1,
+        "segments": 6,  # what was skipped is no traffic
+        "segments_waiting": 1,
+        "segments_uncertain": 2,
+        "segments_skipped": 4,
+    }
+    assert set(Tally.objects.filter(pk=other.pk).values(*wrong).get().values()) == {99}
+
+
 # --- put back, taken back, given back --------------------------------------------------------------------------------
 
 

@@ -212,3 +212,121 @@ def test_a_provider_that_has_taken_something_is_no_provider_that_takes_nothing()
         throttle.answered(2 + number / 10, 1, too_many=True)
 
     assert not throttle.takes_nothing
+
+
+# --- step by step ----------------------------------------------------------------------------------------------------
+
+
+def after(throttle, taken, refused, *, begins=0.0, ends=0.5):
+    """So many answers, evenly between these times, the refused ones last; what was said to each of those."""
+    number = taken + refused
+    times = [begins + (ends - begins) * place / (number - 1) for place in range(number)]
+    for at in times[:taken]:
+        assert throttle.answered(at, 1, too_many=False) is False
+    return [throttle.answered(at, 1, too_many=True) for at in times[taken:]]
+
+
+def test_two_refusals_may_be_chance_whatever_their_share_and_three_are_not():
+    assert after(Throttle(100.0, None, 0.0), 0, 3) == [False, False, True]
+
+
+def test_clearly_more_than_a_tenth_is_a_limit():
+    """Of a hundred answers fourteen may be chance, fifteen are not."""
+    assert after(Throttle(100.0, None, 0.0), 85, 15) == [False] * 14 + [True]
+
+
+def test_only_the_answers_of_the_last_second_are_looked_at():
+    for third, falls in ((1.0, True), (1.01, False)):
+        throttle = Throttle(100.0, None, 0.0)
+        said = [throttle.answered(at, 1, too_many=True) for at in (0.0, 0.5, third)]
+        assert said == [False, False, falls]
+
+
+def test_the_rate_falls_to_seven_tenths_of_what_was_taken():
+    throttle = Throttle(100.0, None, 0.0)
+
+    after(throttle, 85, 15)
+
+    assert throttle.good == pytest.approx(85.0)
+    assert throttle.rate == pytest.approx(59.5)
+    assert throttle.is_held_down
+
+
+def test_what_all_pumps_together_asked_for_is_what_counts():
+    """A hundred answers in half a second, and as many at the other pump: 400 a second, of which 85 % were taken."""
+    throttle = Throttle(1_000.0, None, 0.0, pumps=2)
+
+    after(throttle, 85, 15)
+
+    assert throttle.good == pytest.approx(340.0)
+    assert throttle.rate == pytest.approx(238.0)
+
+
+def test_the_first_answers_say_that_there_is_a_limit_and_not_where():
+    throttle = Throttle(100.0, None, 0.0)
+
+    after(throttle, 17, 15, ends=0.2)
+
+    assert throttle.good == throttle.rate
+
+
+def test_the_rate_returns_in_five_steps_and_then_goes_carefully_beyond():
+    throttle = Throttle(100.0, None, 0.0)
+    after(throttle, 85, 15)
+    throttle.paused(1.0)
+    rates = []
+    for second in range(2, 13):
+        throttle.answered(second - 0.1, 1, too_many=False)
+        throttle.rise(second - 0.01)
+        rates.append(throttle.rate)  # not yet: a second has to pass
+        throttle.rise(second)
+        rates.append(throttle.rate)
+
+    good, low = 85.0, 59.5
+    steps = [low + number * good * 0.3 / 5 for number in range(6)]
+    assert rates[1:11:2] == pytest.approx(steps[1:])
+    assert rates[0:10:2] == pytest.approx(steps[:5])
+    beyond = [rate for rate in rates[11::2] if rate > good + 1e-6]
+    assert beyond[:4] == pytest.approx([good * 1.05, good * 1.05 * 1.1, 100.0, 100.0])
+
+
+@pytest.mark.parametrize(
+    ("taken", "refused", "rises"),
+    [(0, 0, False), (1, 0, True), (90, 9, True), (9, 1, True), (8, 1, False), (0, 1, False)],
+)
+def test_the_rate_rises_where_texts_are_taken_and_hardly_any_refused(taken, refused, rises):
+    throttle = Throttle(100.0, 50.0, 0.0)
+    for _answer in range(taken):
+        throttle.answered(0.9, 1, too_many=False)
+    for _answer in range(refused):
+        throttle.answered(0.9, 1, too_many=True)
+
+    throttle.rise(1.0)
+
+    assert (throttle.rate > 50.0) is rises
+
+
+def test_with_more_than_a_few_refusals_the_steps_beyond_begin_small_again():
+    throttle = Throttle(1_000.0, 50.0, 0.0)
+    for second in (1, 2, 3):
+        throttle.answered(second - 0.1, 1, too_many=False)
+        throttle.rise(second)
+    assert throttle.rate == pytest.approx(50 * 1.05 * 1.1 * 1.2)
+    before = throttle.rate
+
+    for _answer in range(24):
+        throttle.answered(3.9, 1, too_many=False)
+    throttle.answered(3.9, 1, too_many=True)  # one in 26: more than three in a hundred
+    throttle.rise(4.0)
+
+    assert throttle.rate == pytest.approx(before * 1.05)
+
+
+def test_a_pause_ends_half_a_second_after_it_and_what_was_said_before_is_forgotten():
+    throttle = Throttle(100.0, None, 0.0)
+    after(throttle, 0, 2)
+    throttle.paused(2.0)
+
+    assert [throttle.answered(2.1 + number / 100, 1, too_many=True) for number in range(5)] == [False] * 5
+    throttle.paused(2.0)
+    assert [throttle.answered(2.5 + number / 100, 1, too_many=True) for number in range(3)] == [False, False, True]
