@@ -110,6 +110,15 @@ def test_the_demo_never_touches_a_real_installation(monkeypatch, tmp_path):
     assert not (tmp_path / "demo" / "switchboard.sqlite3").exists()
 
 
+def test_it_says_which_providers_are_not_simulated():
+    first, second = registry.all()[:2]
+    known = {provider.key for provider in registry.all()}
+
+    assert demo.who_is_simulated(known).startswith("every provider is simulated: ")
+    said = demo.who_is_simulated(known - {first.key, second.key})
+    assert said.startswith(f"every provider but {first.name}, {second.name} is simulated: ")
+
+
 # --- every provider is simulated --------------------------------------------------------------------------------------
 
 

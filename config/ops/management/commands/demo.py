@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,13 @@ RECIPIENTS, RECIPIENTS_ONCE = 600, 200
 PACE_ONCE = 100.0  # segments per second; without it the sender's own 10 apply
 FINAL_WITHIN = 75.0  # seconds
 PORT = 8000
+
+
+def who_is_simulated(known: Collection[str]) -> str:
+    """Where an account can be tried; a provider whose key is not `known` has no simulator, and nothing leaves to it."""
+    others = [provider.name for provider in registry.all() if provider.key not in known]
+    which = f"every provider but {', '.join(others)}" if others else "every provider"
+    return f"{which} is simulated: add an account at any of them with “Fill in sample values”"
 
 
 class Command(BaseCommand):
@@ -112,7 +120,7 @@ class Command(BaseCommand):
             self._say(f"  {who:<18} {email:<24} {password}")
         self._say(f"“{made.distribution.name}” is being sent to {RECIPIENTS} contacts while you look")
         self._say(f"“{made.conversation.name}” is a survey by text: simulated people are answering it")
-        self._say("every provider is simulated: add an account at any of them with “Fill in sample values”")
+        self._say(who_is_simulated(demo_organization.example_accounts(simulator_url)))
         self._say("Ctrl-C stops everything; the next start begins anew")
         known: set[int] = set()
         while True:
