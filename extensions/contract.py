@@ -330,6 +330,13 @@ class WebhookRequest:
         """
         return self._once("json", self._json)
 
+    def json_object(self, otherwise: str = "The body is not a JSON object.") -> dict[str, Any]:
+        """The body as a JSON object. Raises Unreadable; `otherwise` is the sentence for JSON of another kind."""
+        data = self.json()
+        if not isinstance(data, dict):
+            raise Unreadable(otherwise)
+        return data
+
     def _json(self) -> Any:
         try:
             return read_json(self.body)
@@ -806,6 +813,19 @@ def one_by_one(
         except ProviderError as error:
             outcomes.append(error)
     return outcomes
+
+
+def by_reference(
+    messages: Sequence[OutboundSms], answers: Mapping[str, T], read: Callable[[T], SendResult]
+) -> list[SendResult | ProviderError]:
+    """The same where each message's part of the answer is found by our reference, in whatever order they come."""
+
+    def found(sms: OutboundSms) -> SendResult:
+        if not sms.reference or sms.reference not in answers:
+            raise Unclear("the answer does not name this message")
+        return read(answers[sms.reference])
+
+    return one_by_one(messages, found)
 
 
 def refused_together(faults: Mapping[int, Refused], count: int) -> list[SendResult | ProviderError]:

@@ -10,6 +10,12 @@ from typing import Any
 
 from extensions.contract import ApiResponse, Unclear, http_date
 
+# An emoji may be several characters: flags, and what is joined or followed by a tone of skin.
+_FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
+_JOINED = "\\S\ufe0f?\u200d"
+_SUFFIX = "[\U0001f3fb-\U0001f3ff\ufe0f\U000e0020-\U000e007f]|\u200d."
+_ASTRAL = re.compile(f"{_FLAG}|(?:{_JOINED})*[\U00010000-\U0010ffff\ud800-\udfff](?:{_SUFFIX})*")
+
 
 def object_of(response: ApiResponse) -> dict[str, Any]:
     """The answer's JSON object, {} if it is anything else."""
@@ -76,3 +82,8 @@ def digest(said: str) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two secrets or signatures are equal; how long it takes does not tell how much of them is."""
     return hmac.compare_digest(utf8(one), utf8(other))
+
+
+def without_astral(said: str) -> str:
+    """The text with one question mark for each emoji and other character outside the Basic Multilingual Plane."""
+    return _ASTRAL.sub("?", said)

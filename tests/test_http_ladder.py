@@ -16,12 +16,14 @@ from extensions.contract import (
     ApiResponse,
     Category,
     NotTaken,
+    OutboundSms,
     Provider,
     Refused,
     Rung,
     SendResult,
     Unclear,
     bounded,
+    by_reference,
     one_by_one,
     refused_together,
 )
@@ -242,6 +244,16 @@ def test_what_is_wrong_with_one_message_of_a_batch_is_its_own_outcome():
 
     assert (good.message_id, last.message_id) == ("a", "b")
     assert isinstance(bad, Unclear)
+
+
+def test_each_message_of_a_batch_is_found_by_our_reference_in_whatever_order_they_come():
+    messages = [OutboundSms("+46700000001", "Hi", reference=reference) for reference in ("r1", "", "r2", "r3")]
+
+    first, nameless, second, missing = by_reference(messages, {"r2": "b", "r1": "a", "": "x"}, SendResult)
+
+    assert (first.message_id, second.message_id) == ("a", "b")
+    assert isinstance(nameless, Unclear)
+    assert isinstance(missing, Unclear)
 
 
 # --- waits that are told in other words than the header ---------------------------------------------------------------

@@ -83,3 +83,19 @@ def test_a_date_is_read_in_utc_where_it_names_no_zone():
 def test_secrets_are_compared_whatever_they_are_written_in(one, other, equal):
     assert reading.same(one, other) is equal
     assert (reading.digest(one) == reading.digest(other)) is equal
+
+
+@pytest.mark.parametrize(
+    ("said", "carried"),
+    [
+        ("Hi Ann é ☺", "Hi Ann é ☺"),
+        ("🎉", "?"),
+        ("🎉🎉", "??"),
+        ("🇩🇪", "?"),
+        ("👍🏽 ok", "? ok"),
+        ("👩‍⚕️!", "?!"),
+        ("\ud800x", "?x"),
+    ],
+)
+def test_each_emoji_becomes_one_question_mark_where_it_cannot_be_carried(said, carried):
+    assert reading.without_astral(said) == carried

@@ -130,7 +130,7 @@ SENDER_CHARACTERS = r"A-Za-z0-9 !\"#$%&'()*+,\-./:;<=>?@_"
 SENDER_LENGTHS = range(3, 12)
 
 
-# --- reading what Infobip sends --------------------------------------------------------------------------------------
+# --- what Infobip writes ---------------------------------------------------------------------------------------------
 
 
 def _outcome(entry: Mapping[str, Any]) -> tuple[Delivery, Category]:
@@ -264,6 +264,8 @@ class Infobip(Provider):
     http_ladder: ClassVar = {404: Rung(Again.NEVER, Category.AUTH_FAILED)}  # wrong base URL
     refuses_repeats = True  # by messageId, with status 23
 
+    # --- form ---------------------------------------------------------------------------------------------------------
+
     class Credentials(forms.Form):
         api_key = GivenSecretField(
             label=_("Public API key"),
@@ -307,8 +309,6 @@ class Infobip(Provider):
                 "abc123.api.infobip.com."
             ),
         )
-
-    # --- sender -------------------------------------------------------------------------------------------------
 
     @classmethod
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
@@ -395,7 +395,7 @@ class Infobip(Provider):
         said = Rung(Again.NEVER, category) if category else None
         return cls.http_error(response, _detail(data, response.status), said=said)
 
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
         return ApiRequest("GET", self._url("/account/1/balance"), headers=self._headers)

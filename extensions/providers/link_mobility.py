@@ -49,25 +49,18 @@ from extensions.contract import (
     WebhookCheck,
     WebhookRequest,
     basic_authorization,
-    one_by_one,
+    by_reference,
     self_test_id,
     verify_basic,
 )
 from extensions.credential_fields import PLAIN_INPUT, HostField, IdentifierField
-from extensions.reading import digest, number, object_of, text
+from extensions.reading import digest, number, object_of, text, without_astral
 
 logger = logging.getLogger(__name__)
 
 HOST_PATTERNS = (r"wsx\.sp247\.net", r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?\.linkmobility\.io")
 LONGEST_VALIDITY = timedelta(hours=48)
 BATCH = 200  # messages in one request; the API takes 1,000, but an unclear answer leaves all of them uncertain
-
-# Only characters of the Basic Multilingual Plane can be sent. An emoji may be several characters: one mark for each.
-FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
-JOINED = "\\S\ufe0f?\u200d"
-SUFFIX = "[\U0001f3fb-\U0001f3ff\ufe0f\U000e0020-\U000e007f]|\u200d."
-NOT_CARRIED = re.compile(f"{FLAG}|(?:{JOINED})*[\U00010000-\U0010ffff\ud800-\udfff](?:{SUFFIX})*")
-REPLACEMENT = "?"
 
 ACCEPTED = 1005
 # `resultCode` of reports and answers. SMS REST API 1.18, "Result codes"
@@ -155,6 +148,9 @@ ID: dict[str, Any] = {  # the form of the IDs that LINK Mobility hands out; each
 
 REPORT, INBOUND = "report", "inbound"
 KEY_FIELDS = {REPORT: ("id", "resultCode", "timestamp"), INBOUND: ("messageId",)}
+
+
+# --- what LINK Mobility writes ---------------------------------------------------------------------------------------
 
 
 def _number_error(value: str) -> forms.ValidationError:
@@ -294,6 +290,8 @@ class LinkMobility(Provider):
     # no limit is published, and what exceeds it fails later with result code 3
     messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 100.0)
 
+    # --- form ---------------------------------------------------------------------------------------------------------
+
     class Credentials(forms.Form):
         username = forms.CharField(
             label=_("Username"),
@@ -365,8 +363,8 @@ class LinkMobility(Provider):
 
     @classmethod
     def carried_text(cls, text: str) -> str:
-        """Emoji and other characters outside the Basic Multilingual Plane become question marks."""
-        return NOT_CARRIED.sub(REPLACEMENT, text)
+        """Only characters of the Basic Multilingual Plane can be sent: emoji and others become question marks."""
+        return without_astral(text)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -425,13 +423,7 @@ class LinkMobility(Provider):
         if not isinstance(entries, list):
             raise Unclear(f"HTTP {response.status} with an unreadable body")
         answers = {text(entry.get("refId")): entry for entry in entries if isinstance(entry, dict)}
-
-        def read(sms: OutboundSms) -> SendResult:
-            if not sms.reference or sms.reference not in answers:
-                raise Unclear("the answer does not name this message")
-            return _result(answers[sms.reference])
-
-        return one_by_one(messages, read)
+        return by_reference(messages, answers, _result)
 
     @classmethod
     def _error(cls, response: ApiResponse) -> Refused | NotTaken | Unclear | None:
@@ -440,7 +432,7 @@ class LinkMobility(Provider):
         again = Again.LATER if category is Category.TRANSIENT else Again.NEVER
         return cls.http_error(response, _words(response), said=Rung(again, category) if category else None)
 
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
         """One look at the gate proves host, username, password, platform, partner and gate. It costs nothing."""

@@ -140,6 +140,9 @@ LOOKUP_MARGIN = timedelta(minutes=5)  # their clock is not ours
 LOOKUP_LIMIT = 50
 
 
+# --- what MessageBird writes -----------------------------------------------------------------------------------------
+
+
 def _errors(response: ApiResponse) -> list[dict[str, Any]]:
     """The errors that an answer lists; it has none of its own where it comes from a machine on the way."""
     listed = object_of(response).get("errors") if 400 <= response.status < 500 else None
@@ -194,10 +197,7 @@ def _fields(request: WebhookRequest) -> dict[str, str]:
     if not request.body:
         pairs: list[tuple[str, Any]] = list(request.query.items())
     elif "json" in request.content_type or request.body.lstrip().startswith(b"{"):
-        data = request.json()
-        if not isinstance(data, dict):
-            raise Unreadable("The body must be a JSON object.")
-        pairs = list(data.items())
+        pairs = list(request.json_object("The body must be a JSON object.").items())
     else:
         pairs = list(request.form_pairs())
     return {name.lower(): plain(value) for name, value in pairs}
@@ -220,6 +220,8 @@ class MessageBird(Provider):
     webhook_methods = ("GET", "POST")  # reports come by GET
     host_patterns = (r"rest\.messagebird\.com",)
     messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 20.0)
+
+    # --- form ---------------------------------------------------------------------------------------------------------
 
     class Credentials(forms.Form):
         signing_key = GivenSecretField(
@@ -295,7 +297,7 @@ class MessageBird(Provider):
         errors = _errors(response)
         return cls.http_error(response, _told(errors), said=_said(errors[0]) if errors else None)
 
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
         return self._request("GET", "/balance")

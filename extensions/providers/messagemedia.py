@@ -45,7 +45,7 @@ from extensions.contract import (
     Unreadable,
     WebhookCheck,
     WebhookRequest,
-    one_by_one,
+    by_reference,
     refused_together,
 )
 from extensions.credential_fields import IdentifierField
@@ -143,6 +143,9 @@ TEMPLATE_WORD = re.compile(r"\$(?:\{\s*[A-Za-z_][\w.]*\s*\}|[A-Za-z_][\w.]*)", r
 CONTENT_WORDS = {"$content", "$moContent", "$mtContent", "$replyContent", "$messageContent"}  # people write "$yes"
 
 
+# --- what MessageMedia writes ----------------------------------------------------------------------------------------
+
+
 def _text(value: Any) -> str:
     """Text, or a number in a place where text is expected: an account's template may leave out the quotes.
 
@@ -180,9 +183,6 @@ def _target(url: str) -> str:
     _scheme, _colon, rest = url.partition("://")
     _host, slash, target = rest.partition("/")
     return slash + target or "/"
-
-
-# --- answers and callbacks -------------------------------------------------------------------------------------------
 
 
 def _words(response: ApiResponse) -> str:
@@ -229,9 +229,7 @@ def _reference(value: dict[str, Any]) -> str:
 
 def _event(request: WebhookRequest) -> tuple[dict[str, Any], str]:
     """The callback's content and the name of the field that tells its kind. Raises Unreadable."""
-    data = request.json()
-    if not isinstance(data, dict):
-        raise Unreadable("The body is not a JSON object.")
+    data = request.json_object()
     named = [kind for kind in (REPORT, REPLY, OPT_OUT) if kind in data]
     kind = next((kind for kind in named if _text(data[kind])), "")
     if not kind and len(named) > 1:  # none has an id: a template for all events, of which no word was filled in
@@ -262,6 +260,8 @@ class MessageMedia(Provider):
     batch_size = 100
     max_in_flight = 4  # requests; no limit is published, five a second is our own rule
     messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 100.0)
+
+    # --- form ---------------------------------------------------------------------------------------------------------
 
     class Credentials(forms.Form):
         username = IdentifierField(
@@ -342,15 +342,9 @@ class MessageMedia(Provider):
                 raise error
             return refused_together(faults, len(messages))
         answers = {_reference(answer): answer for answer in _messages(response)}
+        return by_reference(messages, answers, _result)
 
-        def read(sms: OutboundSms) -> SendResult:
-            if not sms.reference or sms.reference not in answers:
-                raise Unclear("the answer does not name this message")
-            return _result(answers[sms.reference])
-
-        return one_by_one(messages, read)
-
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
         return self._request("GET", "/v1/webhooks/messages?page=0&page_size=1")

@@ -121,6 +121,9 @@ TIME_WINDOW = 300  # seconds, either way
 UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
+# --- what Sinch writes -----------------------------------------------------------------------------------------------
+
+
 def _is_by_text(told: Any) -> bool:
     """Whether this is of SMS or MMS; another channel of the same app is named in the log, not guessed."""
     channel = text(within(told, "channel_identity", "channel"))
@@ -223,6 +226,8 @@ class Sinch(Provider):
         501: Rung(Again.NEVER),  # wrong path or method
     }
 
+    # --- form ---------------------------------------------------------------------------------------------------------
+
     class Credentials(forms.Form):
         client_id = IdentifierField(
             label=_("OAuth client ID"),
@@ -324,7 +329,7 @@ class Sinch(Provider):
             raise Unclear("accepted, but without a message ID")
         return SendResult(message_id)
 
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_token(self) -> ApiRequest:
         return ApiRequest(
@@ -443,9 +448,7 @@ class Sinch(Provider):
 
     def _event(self, request: WebhookRequest) -> dict[str, Any]:
         """The callback's content; {} if it is about another project or app. Raises Unreadable."""
-        data = request.json()
-        if not isinstance(data, dict):
-            raise Unreadable("The body is not a JSON object.")
+        data = request.json_object()
         for name in ("project_id", "app_id"):
             if (value := text(data.get(name))) and value != self.credentials[name]:
                 logger.warning("A callback of another %s was ignored", name)

@@ -136,6 +136,9 @@ SENDERS = Rules(
 )
 
 
+# --- what Twilio writes ----------------------------------------------------------------------------------------------
+
+
 def _detail(code: int | None, message: object, otherwise: str = "") -> str:
     parts = [str(code) if code else "", text(message)[:300]]
     return ": ".join(part for part in parts if part) or otherwise
@@ -164,9 +167,7 @@ def _values(request: WebhookRequest) -> dict[str, str]:
         return request.query
     if request.content_type != "application/json":
         return request.form()
-    data = request.json()
-    if not isinstance(data, dict):
-        raise Unreadable("The body is no JSON object: it should hold fields such as MessageSid.")
+    data = request.json_object("The body is no JSON object: it should hold fields such as MessageSid.")
     return {name: str(value) for name, value in data.items() if isinstance(value, str | int)}
 
 
@@ -258,6 +259,8 @@ class Twilio(Provider):
         SenderKind.SERVICE: 10.0,  # the sum of its numbers, which we do not know
     }
 
+    # --- form ---------------------------------------------------------------------------------------------------------
+
     class Credentials(forms.Form):
         account_sid = IdentifierField(
             label=_("Account SID"),
@@ -292,8 +295,6 @@ class Twilio(Provider):
             },
             help_text=_("On the dashboard after you have logged in to Twilio, below the Account SID: the primary one."),
         )
-
-    # --- sender -------------------------------------------------------------------------------------------------
 
     @classmethod
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
@@ -359,7 +360,7 @@ class Twilio(Provider):
             response, detail, said=Rung(again, category) if category else None, blocked=code == BLOCKED
         )
 
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
         return ApiRequest("GET", f"{self._account_url}.json", auth=self._auth)

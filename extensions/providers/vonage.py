@@ -174,6 +174,9 @@ OLDEST = 24 * 3600 + 300  # seconds; a call is repeated for 24 hours, perhaps wi
 AHEAD = 300
 
 
+# --- what Vonage writes ----------------------------------------------------------------------------------------------
+
+
 def _parameters(request: WebhookRequest) -> dict[str, Any]:
     """The call's parameters: what the body says if there is one, else the query. Raises Unreadable.
 
@@ -183,10 +186,7 @@ def _parameters(request: WebhookRequest) -> dict[str, Any]:
         return dict(request.query)
     if "json" not in request.content_type and not request.body.lstrip().startswith(b"{"):
         return dict(request.form())
-    data = request.json()
-    if not isinstance(data, dict):
-        raise Unreadable("The body must be a JSON object.")
-    return data
+    return request.json_object("The body must be a JSON object.")
 
 
 def _string_to_sign(parameters: dict[str, Any]) -> bytes:
@@ -245,6 +245,8 @@ class Vonage(Provider):
     max_in_flight = 5  # more parallel connections earn error 10
     # 30 requests a second for all uses of the API key together; room for others
     messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 25.0)
+
+    # --- form ---------------------------------------------------------------------------------------------------------
 
     class Credentials(forms.Form):
         account_sid = IdentifierField(
@@ -355,7 +357,7 @@ class Vonage(Provider):
             category = Category.INVALID_RECIPIENT if "to" in named.groups() else Category.INVALID_SENDER
         return Refused(category, words, blocked=code == BARRED)
 
-    # --- credentials --------------------------------------------------------------------------------------------
+    # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
         return ApiRequest(
