@@ -21,6 +21,8 @@ class Scratch:
         self.root = folder / "tree"
         shutil.copytree(ROOT, self.root, ignore=LEFT_OUT)
         shutil.copy(ROOT / ".env.example", self.root)
+        for hidden in (".ci", ".github"):
+            shutil.copytree(ROOT / hidden, self.root / hidden)
         (self.root / "docs" / "screenshots").symlink_to(ROOT / "docs" / "screenshots")
         self.touched: list[str] = []
 
