@@ -122,6 +122,8 @@ def test_one_account_asks_about_its_own_texts_alone(simulator):
     assert statuses(made) == {Status.ACCEPTED: 2}
     assert list(other.messages.order_by("pk").values()) == before
     assert due.accounts_uncertain() == [other.account_id]
+    settling.settle(other.account_id)
+    assert statuses(other) == {Status.ACCEPTED: 2}
 
 
 def test_a_worker_that_is_asked_to_stop_asks_nothing_more(simulator, monkeypatch):
@@ -230,6 +232,10 @@ def test_what_conversations_said_is_asked_about_while_they_wait(simulator):
 
     assert due.accounts_uncertain() == [account.pk]
     assert [row.pk for found in due.uncertain(timezone.now()) for row in found] == [said.pk]
+
+    Tally.objects.update(uncertain=1)  # of a first text: what was said later is still found once
+    assert [row.pk for found in due.uncertain(timezone.now()) for row in found] == [said.pk]
+    Tally.objects.update(uncertain=0)
 
     Conversation.objects.update(expires_at=timezone.now())
     assert due.accounts_uncertain() == []

@@ -200,7 +200,7 @@ def test_what_a_pump_is_at_work_on_is_cancelled_once_it_has_given_it_back(made):
 
 def test_segments_that_only_a_conversation_has_waiting_are_taken_back_too(made):
     Distribution.objects.filter(pk=made.pk).update(state=State.CANCELLED, finished_at=now())
-    Tally.objects.filter(pk=made.pk).update(waiting=0, segments_waiting=2)
+    Tally.objects.filter(pk=made.pk).update(waiting=0, segments_waiting=1)
 
     closing.close_finished()
 

@@ -290,6 +290,17 @@ def test_the_rate_returns_in_five_steps_and_then_goes_carefully_beyond():
     assert beyond[:4] == pytest.approx([good * 1.05, good * 1.05 * 1.1, 100.0, 100.0])
 
 
+def test_the_rate_that_was_learned_is_kept_for_a_second():
+    throttle = Throttle(100.0, 50.0, 10.0)
+    throttle.answered(10.4, 1, too_many=False)
+
+    throttle.rise(10.99)
+    assert throttle.rate == 50.0
+    throttle.rise(11.0)
+
+    assert throttle.rate > 50.0
+
+
 @pytest.mark.parametrize(
     ("taken", "refused", "rises"),
     [(0, 0, False), (1, 0, True), (90, 9, True), (9, 1, True), (8, 1, False), (0, 1, False)],

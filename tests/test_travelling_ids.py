@@ -114,6 +114,7 @@ def test_nothing_but_itself_leads_back(kind, change):
     assert read(change.format(make(4_711))) is None
     assert read(make(4_711)[:-1]) is None
     assert read(make(4_711)[1:]) is None
+    assert read(make(0)[1:]) is None, "a proof alone is the proof of no key"
 
 
 def test_a_key_that_no_table_has_is_nobodys_however_well_it_is_proved():
