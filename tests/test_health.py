@@ -111,6 +111,18 @@ def test_recovering_does_not_lift_a_stop_and_verifying_does(account, other):
     assert state_of(other).stopped_at is not None
 
 
+def test_verifying_ends_a_pause_too_and_begins_the_count_of_failures_anew(account, other):
+    for one in (account, other):
+        health.trip(one, timezone.now() + timedelta(minutes=1))
+        health.stop(one, "auth_failed")
+
+    health.resume(account)
+
+    assert untouched(account)
+    theirs = state_of(other)
+    assert (theirs.failures, theirs.stopped_reason, theirs.open_until is None) == (1, "auth_failed", False)
+
+
 def test_a_slower_pace_never_brings_forward_what_is_reserved(account, other):
     later = timezone.now() + timedelta(seconds=30)
     AccountState.objects.filter(pk=account.pk).update(next_slot_at=later)

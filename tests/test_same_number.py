@@ -220,7 +220,8 @@ def test_the_person_is_the_organisations_own_contact_even_where_the_others_was_a
 
 def test_a_number_that_only_another_organisation_knows_is_nobody_here(here, there):
     stranger = "+447700900555"
-    factories.contact_list(there.organization, phones=[stranger])
+    people = factories.contact_list(there.organization, phones=[stranger])
+    factories.interactive(there.organization, there.account, contact_list=people)
     before = there.rows()
 
     kept = here.hear("Hello", sender=stranger)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from contacts.models import OptOut
 from distributions import services
 from distributions.engine import outbox
-from distributions.models import Distribution, Message, Tally
+from distributions.models import Distribution, Doubt, Message, Tally
 from distributions.planning import starting
 from distributions.replies import inbound
 from distributions.states import Status
@@ -123,6 +123,24 @@ def test_an_opt_out_that_came_later_than_the_doubt_decides_it(clinic, account, s
     write(account, "START")
 
     assert marked(made) == PHONES
+
+
+def test_a_start_decides_a_doubt_too_and_nobody_elses(clinic, account, sender, people):
+    other = factories.organization(language="en")
+    theirs = factories.account(other, sender="447700900099")
+    for one in (account, theirs):
+        for phone in PHONES:
+            factories.interactive(
+                one.organization, one, contact_list=factories.contact_list(one.organization, phones=[phone])
+            )
+            assert write(one, "please stop this", phone).doubt is not None
+    assert marked(launch(clinic, sender, people)) == []
+
+    write(account, "START")
+
+    assert marked(launch(clinic, sender, people)) == PHONES[:1]
+    undecided = Doubt.objects.undecided().values_list("organization", "phone")
+    assert sorted(undecided) == sorted([(clinic.pk, PHONES[1]), (other.pk, PHONES[0]), (other.pk, PHONES[1])])
 
 
 # --- a launch in several steps ---------------------------------------------------------------------------------------
