@@ -336,14 +336,14 @@ def test_what_is_old_and_dealt_with_is_forgotten(account, settings, state, days,
 # --- at the door -----------------------------------------------------------------------------------------------------
 
 
-def refuse(organization, reason="wrong signature", kind="status"):
+def refuse(organization, kind="status", slug="twilio-sms"):
     request = WebhookRequest("POST", "https://surveys.example.com/x", {}, b"")
     try:
         registry.get("twilio")({"account_sid": "AC" + "1" * 32, "auth_token": "1" * 32}).verify(
             request, now=timezone.now()
         )
     except inbox.InvalidSignature as refusal:
-        inbox.refuse(organization.pk, "twilio-sms", kind, refusal)
+        inbox.refuse(organization.pk, slug, kind, refusal)
 
 
 def test_refused_calls_are_counted_by_organisation_kind_reason_and_day(account, other):
@@ -362,7 +362,9 @@ def test_refused_calls_are_counted_by_organisation_kind_reason_and_day(account, 
     )
     RefusedCallback.objects.update(day=ago(days=1).date())
     refuse(account.organization)
-    assert RefusedCallback.objects.filter(organization=account.organization, kind="status").count() == 2
+    refuse(account.organization, slug="another-sms")
+    again = RefusedCallback.objects.filter(organization=account.organization, kind="status", day=timezone.now().date())
+    assert sorted(again.values_list("slug", "count")) == [("another-sms", 1), ("twilio-sms", 1)]
 
 
 def test_who_is_asked_at_an_organisations_address(account, other, settings):

@@ -366,6 +366,19 @@ def test_who_has_opted_out_at_the_provider_has_opted_out_of_that_organisation(he
     assert there.rows() == before
 
 
+@pytest.mark.parametrize("blocked", [False, True])
+@pytest.mark.parametrize("category", Category)
+def test_only_the_word_for_it_opts_a_person_out(here, category, blocked):
+    """Not a number that is wrong, a phone that is off, or an operator that blocks."""
+    report = DeliveryReport("SM1", reference(here.message.pk), Delivery.FAILED, category=category, blocked=blocked)
+
+    reports.apply_reports(here.account, [report])
+
+    assert here.is_stopped() is (category == Category.OPTED_OUT and not blocked)
+    assert not here.is_stopped(NEIGHBOUR)
+    assert Message.objects.get(pk=here.message.pk).reason == category
+
+
 def test_what_is_put_back_or_taken_back_is_one_organisations(here, there):
     for place in (here, there):
         Message.objects.filter(pk=place.message.pk).update(status=Status.UNCERTAIN)
