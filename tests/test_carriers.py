@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from distributions.models import Chunk, Conversation, Distribution, Message
-from distributions.replies import conversations
+from distributions.replies import conversations, inbound
 from distributions.states import Status
+from extensions.contract import InboundSms
 from extensions.models import EnabledExtension, ProviderAccount
 from surveys.models import Response
 from tests import factories, talks
@@ -90,6 +91,26 @@ def test_the_same_number_written_otherwise_is_the_same_number(clinic):
     successor = line(clinic, NUMBER)
 
     assert conversations.carrier(gone) == successor
+
+
+@pytest.mark.parametrize("word", ["HELP", "START"])
+def test_a_word_beside_the_survey_is_answered_where_somebody_can_send_from_its_number_today(clinic, other, word):
+    """By the account that has the number now, and by nobody while there is none; another organisation's is none."""
+    account = factories.account(clinic, "vonage", sender=NUMBER)
+    phone = factories.interactive(clinic, account).messages.get().to
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+    account.refresh_from_db()
+
+    def write(message_id):
+        inbound.apply_inbound(account, clinic, InboundSms(message_id, phone, f"+{NUMBER}", word))
+        return list(Chunk.objects.values_list("account", "priority"))
+
+    assert write("SM1") == []
+
+    successor = factories.account(clinic, "vonage", sender=NUMBER)
+    assert write("SM2") == [(successor.pk, Chunk.Priority.REPLY)]
+    assert Message.objects.get(status=Status.QUEUED).organization == clinic
+    assert write("SM3") == [(successor.pk, Chunk.Priority.REPLY)], "once a day"
 
 
 # --- when it is over -------------------------------------------------------------------------------------------------
