@@ -19,9 +19,11 @@ from django.utils import translation
 from hypothesis import settings
 
 from config.celery import app
+from extensions.models import ProviderAccount
+from organizations.models import Organization, User
 from simulator import process as simulator_process
 from simulator.process import SimulatorProcess
-from tests import secrets
+from tests import factories, secrets
 from tests.processes import PGBOUNCER, Beat, PgBouncer, Process, Web, Worker
 
 CHROMIUM = shutil.which("chromium")
@@ -187,6 +189,34 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         path = Path(database["NAME"])
         connection.settings_dict["TEST"]["NAME"] = str(path.with_name(f"test_{worker}_{path.name}"))
+
+
+# --- An organisation --------------------------------------------------------------------------------------------------
+# Where a test needs another one (a name that it looks for, a zone, a provider), its module has its own.
+
+
+@pytest.fixture
+def clinic(db: None) -> Organization:
+    """An organisation with a licence for everything, in Britain, in English."""
+    return factories.organization(default_region="GB")
+
+
+@pytest.fixture
+def account(clinic: Organization) -> ProviderAccount:
+    """The clinic's account, verified and granted."""
+    return factories.account(clinic)
+
+
+@pytest.fixture
+def administrator(clinic: Organization) -> User:
+    """The clinic's administrator."""
+    return factories.administrator(clinic)
+
+
+@pytest.fixture
+def member(clinic: Organization) -> User:
+    """Somebody of the clinic who may distribute by SMS."""
+    return factories.user(clinic, use_sms_distributions="enabled")
 
 
 # --- Processes -------------------------------------------------------------------------------------------------------

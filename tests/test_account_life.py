@@ -42,18 +42,8 @@ State = Distribution.State
 
 
 @pytest.fixture
-def clinic() -> Organization:
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
-def boss(clinic: Organization) -> User:
-    return factories.administrator(clinic)
-
-
-@pytest.fixture
-def site(boss: User) -> Client:
-    return client_of(boss)
+def site(administrator: User) -> Client:
+    return client_of(administrator)
 
 
 def line(clinic: Organization, name: str, number: int, provider: str = "twilio", **fields: Any) -> ProviderAccount:
@@ -71,7 +61,7 @@ def order(clinic: Organization) -> list[str]:
 # --- withdraw ---------------------------------------------------------------------------------------------------------
 
 
-def test_withdrawing_puts_the_next_in_use_at_once_and_is_audited(clinic, boss, site):
+def test_withdrawing_puts_the_next_in_use_at_once_and_is_audited(clinic, administrator, site):
     """R22, R23, R34."""
     first, second = line(clinic, "First", 1), line(clinic, "Second", 2, "infobip")
     asked = text_of(site.get(page("withdraw", first)))
@@ -85,7 +75,7 @@ def test_withdrawing_puts_the_next_in_use_at_once_and_is_audited(clinic, boss, s
     assert routing.account_in_use(clinic) == second
     assert order(clinic) == ["First", "Second"], "it keeps its place"
     event = AuditEvent.objects.get(action="withdrew access to")
-    assert (event.actor, event.object_id) == (boss, first.public_id)
+    assert (event.actor, event.object_id) == (administrator, first.public_id)
 
 
 def test_what_is_not_granted_has_nothing_to_withdraw(clinic, site):
@@ -118,7 +108,7 @@ def test_withdrawing_offers_no_finishing(clinic, site):
     assert "Let it finish" not in text_of(site.get(page("withdraw", account)))
 
 
-def test_what_waits_for_the_grant_goes_on_with_it(clinic, boss, site):
+def test_what_waits_for_the_grant_goes_on_with_it(clinic, administrator, site):
     account, _other = line(clinic, "Main", 1), line(clinic, "Other", 2)
     sending = under_way(clinic, account)
 
@@ -167,7 +157,7 @@ def test_an_account_that_may_not_send_is_offered_no_finishing(clinic, site, end)
 # --- the order of the list --------------------------------------------------------------------------------------------
 
 
-def test_moving_to_the_top_puts_an_account_in_use_and_is_audited(clinic, boss, site):
+def test_moving_to_the_top_puts_an_account_in_use_and_is_audited(clinic, administrator, site):
     """R22: the order is the rule; R24: it is no detail of an account."""
     line(clinic, "First", 1)
     third = [line(clinic, "Second", 2, "infobip"), line(clinic, "Third", 3, "sinch")][1]
@@ -182,7 +172,7 @@ def test_moving_to_the_top_puts_an_account_in_use_and_is_audited(clinic, boss, s
     assert order(clinic) == ["Third", "First", "Second"]
     assert routing.account_in_use(clinic) == third
     event = AuditEvent.objects.get(action="moved to the top of the list")
-    assert (event.actor, event.object_id) == (boss, third.public_id)
+    assert (event.actor, event.object_id) == (administrator, third.public_id)
     assert page("top", third) not in text_of(site.get(page("account", third))), "there is nowhere to move it to"
 
 
@@ -231,14 +221,14 @@ def test_only_an_account_in_the_list_of_ones_own_organisation(clinic, site, deed
 @pytest.mark.django_db(transaction=True)
 def test_two_administrators_who_move_at_once_leave_one_order():
     clinic = factories.organization()
-    boss = factories.administrator(clinic)
+    administrator = factories.administrator(clinic)
     accounts = [line(clinic, name, number) for number, name in enumerate(("First", "Second", "Third"))]
     ready, failures = Barrier(2), []
 
     def move(account: ProviderAccount) -> None:
         try:
             ready.wait(10)
-            services.move_to_top(account, boss)
+            services.move_to_top(account, administrator)
         except BaseException as failure:
             failures.append(failure)
         finally:
@@ -482,14 +472,14 @@ def test_what_was_refused_is_not_granted_anyway_while_the_provider_is_away(acme,
 
 
 @pytest.mark.parametrize("key", sorted(factories.CREDENTIALS))
-def test_no_provider_that_is_away_counts_as_refusing(site, clinic, boss, monkeypatch, key):
+def test_no_provider_that_is_away_counts_as_refusing(site, clinic, administrator, monkeypatch, key):
     """Whatever sentence it has for that: HTTP 429 and 5xx say nothing about the credentials, 401 does."""
     account = factories.account(clinic, key, granted=False, verified=False)
     token = "distributions.tests.token"
     monkeypatch.setattr(services.tokens, "token_for", lambda account: token)
     for status, known in ((429, None), (500, None), (503, None), (401, False), (502, False)):
         monkeypatch.setattr(client, "call", answers(status))
-        services.verify(account, boss)
+        services.verify(account, administrator)
         assert account.check_ok is known, status
 
 
@@ -614,7 +604,7 @@ def test_the_new_account_takes_the_place_that_the_former_has_now(acme, site, cli
 @pytest.mark.django_db(transaction=True)
 def test_a_second_click_takes_over_nothing_more():
     clinic = factories.organization()
-    boss = factories.administrator(clinic)
+    administrator = factories.administrator(clinic)
     former = line(clinic, "Old", 1)
     new = line(clinic, "New", 1, granted=False, replaces=former)
     ready, done = Barrier(2), []
@@ -623,7 +613,7 @@ def test_a_second_click_takes_over_nothing_more():
         try:
             account = ProviderAccount.objects.get(pk=new.pk)
             ready.wait(10)
-            done.append(services.take_over(account, boss))
+            done.append(services.take_over(account, administrator))
         except BaseException as failure:
             done.append(failure)
         finally:
@@ -662,7 +652,7 @@ class AccountLife(RuleBasedStateMachine):
         self.undo = transaction.atomic()
         self.undo.__enter__()
         self.clinic = factories.organization()
-        self.boss = factories.administrator(self.clinic)
+        self.administrator = factories.administrator(self.clinic)
         self.people = factories.contact_list(self.clinic, 4)
         self.survey = factories.survey(self.clinic)
         self.numbers: dict[int, set[str]] = {}  # of each distribution, those that texts may come from
@@ -716,7 +706,7 @@ class AccountLife(RuleBasedStateMachine):
         assert former is not None
         services.add_account(
             self.clinic,
-            self.boss,
+            self.administrator,
             former.provider_class,
             name="New",
             sender=number,
@@ -734,7 +724,7 @@ class AccountLife(RuleBasedStateMachine):
         assert account is not None
         before = routing.account_in_use(self.clinic)
         self.acme(answer)
-        services.verify(account, self.boss)
+        services.verify(account, self.administrator)
         after = routing.account_in_use(self.clinic)
         assert after == before or account in (before, after), "verifying changes nothing but what it is about"
 
@@ -744,7 +734,7 @@ class AccountLife(RuleBasedStateMachine):
         account = self.one(index)
         assert account is not None
         self.acme(answer)
-        granted = services.grant_if_proven(account, self.boss, unproved=unproved)
+        granted = services.grant_if_proven(account, self.administrator, unproved=unproved)
         assert not (granted and account.is_refused)
 
     @precondition(lambda self: self.listed())
@@ -755,14 +745,14 @@ class AccountLife(RuleBasedStateMachine):
         to = self.ready(account)
         if rest is Rest.HAND_OVER and to is not None and account.granted_at is not None:
             self.name(account, to)
-        services.withdraw(account, self.boss, rest=rest, to=to)
+        services.withdraw(account, self.administrator, rest=rest, to=to)
 
     @precondition(lambda self: self.listed())
     @rule(index=indices)
     def move(self, index: int) -> None:
         account = self.one(index)
         assert account is not None
-        services.move_to_top(account, self.boss)
+        services.move_to_top(account, self.administrator)
         assert self.listed()[0] == account
 
     @precondition(lambda self: self.listed())
@@ -773,7 +763,7 @@ class AccountLife(RuleBasedStateMachine):
         to = self.ready(account)
         if rest is Rest.HAND_OVER and to is not None:
             self.name(account, to)
-        services.delete(account, self.boss, rest=rest, to=to)
+        services.delete(account, self.administrator, rest=rest, to=to)
 
     @precondition(lambda self: any(former_of(account) for account in self.listed()))
     @rule(index=indices, rest=st.sampled_from([None, *TAKING_OVER]))
@@ -784,8 +774,8 @@ class AccountLife(RuleBasedStateMachine):
         assert former is not None
         if rest is Rest.HAND_OVER:
             self.name(former, account)
-        assert services.take_over(account, self.boss, rest=rest)
-        assert not services.take_over(account, self.boss, rest=rest), "once only"
+        assert services.take_over(account, self.administrator, rest=rest)
+        assert not services.take_over(account, self.administrator, rest=rest), "once only"
 
     # --- what is sent ---
 

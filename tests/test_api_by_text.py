@@ -28,11 +28,6 @@ def clinic():
 
 
 @pytest.fixture
-def account(clinic):
-    return factories.account(clinic)
-
-
-@pytest.fixture
 def api(clinic):
     return Api(factories.user(clinic, use_sms_distributions="enabled"))
 

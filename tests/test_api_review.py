@@ -15,11 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
 def account(clinic):
     return factories.account(clinic, name="First line")
 

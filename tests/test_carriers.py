@@ -22,11 +22,6 @@ NUMBER = "447700900000"
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(language="en")
-
-
-@pytest.fixture
 def other():
     """Another organisation with the very same number, whose account is the oldest of all."""
     made = factories.organization(language="en")

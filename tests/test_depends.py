@@ -49,7 +49,7 @@ class House:
 
     def __init__(self, name: str) -> None:
         self.clinic = factories.organization(name, default_region="GB")
-        self.boss = factories.administrator(self.clinic, name=f"Ada of {name}")
+        self.administrator = factories.administrator(self.clinic, name=f"Ada of {name}")
         self.planner = factories.user(self.clinic, use_sms_distributions="enabled", name=f"Grace of {name}")
         self.colleague = factories.user(self.clinic, use_sms_distributions="enabled", name=f"Mary of {name}")
         self.account = factories.account(self.clinic)
@@ -82,7 +82,7 @@ class House:
 
     @property
     def client(self) -> Client:
-        return client_of(self.boss)
+        return client_of(self.administrator)
 
     def problem(self) -> str:
         self.planned.refresh_from_db()
@@ -321,7 +321,7 @@ WAYS: tuple[Callable[[House], Any], ...] = (*OF_THE_LIST, no_address, *OF_THE_RO
 def test_the_home_page_raises_an_alarm_in_that_moment_and_until_somebody_has_acted(
     house: House, neighbour: House, goes: Callable[[House], Any]
 ) -> None:
-    assert "Spring at Riverside" not in home(house.boss).partition("Recent distributions")[0]
+    assert "Spring at Riverside" not in home(house.administrator).partition("Recent distributions")[0]
 
     answer = goes(house)
 
@@ -330,7 +330,7 @@ def test_the_home_page_raises_an_alarm_in_that_moment_and_until_somebody_has_act
     assert problem
     assert (house.planned.state, house.planned.held_at) == (State.SCHEDULED, None)
     for _look in range(2):
-        todo = home(house.boss).partition("Recent distributions")[0]
+        todo = home(house.administrator).partition("Recent distributions")[0]
         assert "“Spring at Riverside”, planned for " in todo
         assert problem[:60] in todo
         assert f"/admin/distributions/distribution/{house.planned.pk}/change/" in todo
@@ -340,7 +340,7 @@ def test_the_home_page_raises_an_alarm_in_that_moment_and_until_somebody_has_act
     assert not Distribution.objects.exclude(pk=house.planned.pk).exclude(problem="").exists()
 
     services.cancel(house.planned, house.colleague) if goes is not licence_ends else house.planned.delete()
-    assert "planned for" not in home(house.boss).partition("Recent distributions")[0]
+    assert "planned for" not in home(house.administrator).partition("Recent distributions")[0]
 
 
 # --- what is found a little later, and what goes away again -----------------------------------------------------------
@@ -553,7 +553,7 @@ def test_whoever_can_act_is_told_and_nobody_else(house: House, neighbour: House)
     delete_the_planner(house)
 
     assert "Spring at Riverside" in home(house.colleague).partition("Recent distributions")[0]
-    for other in (factories.user(house.clinic), neighbour.boss, neighbour.planner):
+    for other in (factories.user(house.clinic), neighbour.administrator, neighbour.planner):
         assert "Spring at Riverside" not in home(other).partition("Recent distributions")[0]
 
 
@@ -571,7 +571,7 @@ def test_a_colleague_takes_it_over_before_its_time(house: House, goes: Callable[
     assert house.planned.launched_by == house.colleague
     starting.look_ahead()
     assert house.problem() == ""
-    assert "“Spring" not in home(house.boss)
+    assert "“Spring" not in home(house.administrator)
 
 
 @pytest.mark.parametrize("goes", [delete_the_list, delete_the_account, no_address], ids=lambda way: way.__name__)
@@ -606,7 +606,7 @@ def test_many_alarms_are_counted_and_their_list_is_one_click_away(house: House) 
         house.plan(f"Plan {number}")
     delete_the_planner(house)
 
-    page = home(house.boss).partition("Recent distributions")[0]
+    page = home(house.administrator).partition("Recent distributions")[0]
 
     assert page.count("planned for") == 5
     assert "3 more distributions wait or cannot begin." in page
@@ -618,7 +618,7 @@ def test_many_alarms_are_counted_and_their_list_is_one_click_away(house: House) 
 def test_who_imports_many_hears_of_it_at_once(house: House) -> None:
     rows = "".join(f"Ada,+4477008{index:05d}\n" for index in range(11))
     file = io.BytesIO(f"FirstName,Phone\n{rows}".encode())
-    checked = importing.check(house.people, file, "new.csv", house.boss)
+    checked = importing.check(house.people, file, "new.csv", house.administrator)
 
     page = house.client.post(f"/admin/contacts/contactlist/{house.people.pk}/import/{checked.pk}/", follow=True)
 
@@ -642,11 +642,11 @@ def test_a_stop_word_that_is_an_answer_to_a_planned_survey_by_text_is_remarked_o
 
 
 def test_withdrawing_by_hand_is_seen_too(house: House) -> None:
-    accounts.delete(house.account, house.boss)
+    accounts.delete(house.account, house.administrator)
     assert "No SMS account" in house.problem()
 
     other = factories.account(house.clinic, granted=False)
-    accounts.grant(other, house.boss)
+    accounts.grant(other, house.administrator)
 
     assert house.problem() == ""
 
@@ -656,7 +656,7 @@ def test_withdrawing_by_hand_is_seen_too(house: House) -> None:
 
 def asked(house: House, model: str, rows: Any, user: User | None = None) -> list[str]:
     """What is said before rows are deleted: on the page of the first, and above the list of all."""
-    client = client_of(user or house.boss)
+    client = client_of(user or house.administrator)
     keys = list(rows.values_list("pk", flat=True))
     single = client.get(f"/admin/{model}/{keys[0]}/delete/")
     many = client.post(f"/admin/{model}/", {"action": "delete_selected", "_selected_action": keys})
@@ -756,15 +756,17 @@ def test_an_operator_is_told_how_many_and_no_names(house: House, neighbour: Hous
 
 
 def test_an_operator_who_deletes_an_administrator_reads_no_names_either(house: House) -> None:
-    Distribution.objects.filter(pk=house.planned.pk).update(launched_by=house.boss)
+    Distribution.objects.filter(pk=house.planned.pk).update(launched_by=house.administrator)
     factories.administrator(house.clinic)
-    operator, rows = factories.operator(), User.objects.filter(pk=house.boss.pk)
+    operator, rows = factories.operator(), User.objects.filter(pk=house.administrator.pk)
 
     for remark in asked(house, "organizations/user", rows, operator):
         assert "1 planned distribution depends on this." in remark
         assert "It will not begin until somebody who may send texts takes it over." in remark
         assert "Spring" not in remark
-    page = client_of(operator).post(f"/admin/organizations/user/{house.boss.pk}/delete/", {"post": "yes"}, follow=True)
+    page = client_of(operator).post(
+        f"/admin/organizations/user/{house.administrator.pk}/delete/", {"post": "yes"}, follow=True
+    )
     said = unescape(page.content.decode())
     assert "1 planned distribution of the organisation cannot begin as things stand." in said
     assert "Spring" not in said
@@ -979,7 +981,7 @@ def test_another_account_in_use_that_nobody_can_answer_is_an_alarm_for_a_survey_
     services.launch(by_text, house.planner)
     named = factories.account(house.clinic, sender="CLINIC", sender_kind="alphanumeric")
 
-    accounts.move_to_top(named, house.boss)
+    accounts.move_to_top(named, house.administrator)
 
     by_text.refresh_from_db()
     assert "is a name" in by_text.problem
@@ -1002,4 +1004,4 @@ def test_another_list_is_chosen_for_what_has_lost_its_list(house: House) -> None
     assert (house.planned.state, house.planned.launched_by) == (State.SCHEDULED, house.colleague)
     starting.look_ahead()
     assert house.problem() == ""
-    assert "“Spring" not in home(house.boss)
+    assert "“Spring" not in home(house.administrator)

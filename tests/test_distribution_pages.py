@@ -48,12 +48,6 @@ def survey(clinic):
 
 
 @pytest.fixture
-def member(clinic):
-    """Somebody with the permission who is no administrator (R33)."""
-    return factories.user(clinic, use_sms_distributions="enabled")
-
-
-@pytest.fixture
 def onlooker(clinic):
     return factories.user(clinic)
 

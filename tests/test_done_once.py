@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization()
-
-
-@pytest.fixture
 def other():
     """Another organisation: with an account, a distribution and opt-outs that nothing here may touch."""
     made = factories.organization()
@@ -35,41 +30,36 @@ def other():
     return made
 
 
-@pytest.fixture
-def boss(clinic):
-    return factories.administrator(clinic)
-
-
 def rows(organization):
     accounts = ProviderAccount.objects.filter(organization=organization).order_by("pk").values()
     distributions = Distribution.objects.filter(organization=organization).order_by("pk").values()
     return list(accounts), list(distributions), list(OptOut.objects.filter(organization=organization).values())
 
 
-def grant(clinic, boss):
+def grant(clinic, administrator):
     account = factories.account(clinic, granted=False)
-    return lambda: services.grant(ProviderAccount.objects.get(pk=account.pk), boss)
+    return lambda: services.grant(ProviderAccount.objects.get(pk=account.pk), administrator)
 
 
-def withdraw(clinic, boss):
+def withdraw(clinic, administrator):
     account = factories.account(clinic)
-    return lambda: services.withdraw(ProviderAccount.objects.get(pk=account.pk), boss)
+    return lambda: services.withdraw(ProviderAccount.objects.get(pk=account.pk), administrator)
 
 
-def delete(clinic, boss):
+def delete(clinic, administrator):
     account = factories.account(clinic)
-    return lambda: services.delete(ProviderAccount.objects.get(pk=account.pk), boss)
+    return lambda: services.delete(ProviderAccount.objects.get(pk=account.pk), administrator)
 
 
-def let_finish(clinic, boss):
+def let_finish(clinic, administrator):
     account = factories.account(clinic)
-    return lambda: services.delete(ProviderAccount.objects.get(pk=account.pk), boss, rest=services.Rest.FINISH)
+    return lambda: services.delete(ProviderAccount.objects.get(pk=account.pk), administrator, rest=services.Rest.FINISH)
 
 
-def move_to_top(clinic, boss):
+def move_to_top(clinic, administrator):
     factories.account(clinic)
     account = factories.account(clinic)
-    return lambda: services.move_to_top(ProviderAccount.objects.get(pk=account.pk), boss)
+    return lambda: services.move_to_top(ProviderAccount.objects.get(pk=account.pk), administrator)
 
 
 def under_way(clinic, **fields):
@@ -77,33 +67,33 @@ def under_way(clinic, **fields):
     return factories.distribution(clinic, **fields)
 
 
-def pause(clinic, boss):
+def pause(clinic, administrator):
     made = under_way(clinic)
-    return lambda: distributing.pause(Distribution.objects.get(pk=made.pk), boss)
+    return lambda: distributing.pause(Distribution.objects.get(pk=made.pk), administrator)
 
 
-def resume(clinic, boss):
+def resume(clinic, administrator):
     made = under_way(clinic, paused_at=timezone.now())
-    return lambda: distributing.resume(Distribution.objects.get(pk=made.pk), boss)
+    return lambda: distributing.resume(Distribution.objects.get(pk=made.pk), administrator)
 
 
-def cancel(clinic, boss):
+def cancel(clinic, administrator):
     made = under_way(clinic)
-    return lambda: distributing.cancel(Distribution.objects.get(pk=made.pk), boss)
+    return lambda: distributing.cancel(Distribution.objects.get(pk=made.pk), administrator)
 
 
-def launch(clinic, boss):
+def launch(clinic, administrator):
     factories.account(clinic)
     made = factories.distribution(clinic, contact_list=factories.contact_list(clinic, 2))
-    return lambda: distributing.launch(Distribution.objects.get(pk=made.pk), boss)
+    return lambda: distributing.launch(Distribution.objects.get(pk=made.pk), administrator)
 
 
 ACTS = [grant, withdraw, delete, let_finish, move_to_top, pause, resume, cancel, launch]
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_a_second_time_changes_nothing_and_is_written_down_once(clinic, other, boss, act):
-    again = act(clinic, boss)
+def test_a_second_time_changes_nothing_and_is_written_down_once(clinic, other, administrator, act):
+    again = act(clinic, administrator)
     before, theirs = rows(clinic), rows(other)
 
     again()
@@ -113,7 +103,7 @@ def test_a_second_time_changes_nothing_and_is_written_down_once(clinic, other, b
     assert once != before
     assert rows(clinic) == once
     event = AuditEvent.objects.get(organization=clinic)
-    assert (event.actor, event.object_name != "") == (boss, True)
+    assert (event.actor, event.object_name != "") == (administrator, True)
     assert rows(other) == theirs
     assert not AuditEvent.objects.filter(organization=other).exists()
 
@@ -122,27 +112,27 @@ NOT_RUNNING = [Distribution.State.DRAFT, Distribution.State.FINISHED, Distributi
 
 
 @pytest.mark.parametrize("state", NOT_RUNNING)
-def test_what_is_not_on_its_way_is_not_paused(clinic, boss, state):
+def test_what_is_not_on_its_way_is_not_paused(clinic, administrator, state):
     made = under_way(clinic, state=state)
 
-    distributing.pause(made, boss)
+    distributing.pause(made, administrator)
 
     assert Distribution.objects.get(pk=made.pk).paused_at is None
     assert not AuditEvent.objects.exists()
 
 
-def test_what_is_held_for_a_person_is_not_paused_on_top_of_it(clinic, boss):
+def test_what_is_held_for_a_person_is_not_paused_on_top_of_it(clinic, administrator):
     made = under_way(clinic, state=Distribution.State.SCHEDULED, held_at=timezone.now())
 
-    distributing.pause(made, boss)
+    distributing.pause(made, administrator)
 
     assert Distribution.objects.get(pk=made.pk).paused_at is None
 
 
-def test_what_has_finished_is_not_cancelled(clinic, boss):
+def test_what_has_finished_is_not_cancelled(clinic, administrator):
     made = under_way(clinic, state=Distribution.State.FINISHED)
 
-    distributing.cancel(made, boss)
+    distributing.cancel(made, administrator)
 
     made.refresh_from_db()
     assert made.state == Distribution.State.FINISHED
@@ -152,14 +142,14 @@ def test_what_has_finished_is_not_cancelled(clinic, boss):
 # --- many at once ----------------------------------------------------------------------------------------------------
 
 
-def test_letting_many_back_in_says_how_many_and_touches_nobody_elses(client, clinic, other, boss):
+def test_letting_many_back_in_says_how_many_and_touches_nobody_elses(client, clinic, other, administrator):
     phones = [f"+4477009000{number:02d}" for number in range(4)]
     for organization in (clinic, other):
         for phone in phones:
             opt_out(organization, phone, OptOut.Source.KEYWORD)
     opt_in(clinic, phones[3])
     theirs = rows(other)
-    client.force_login(boss)
+    client.force_login(administrator)
     chosen = list(OptOut.objects.exclude(phone=phones[2]).values_list("pk", flat=True))  # the other's too
 
     client.post("/admin/contacts/optout/", {"action": "let_back_in", "_selected_action": chosen})
@@ -168,14 +158,14 @@ def test_letting_many_back_in_says_how_many_and_touches_nobody_elses(client, cli
     assert still == {phones[2]}
     assert rows(other) == theirs
     event = AuditEvent.objects.get(action=LET_BACK_IN)
-    assert (event.organization, event.actor, event.detail) == (clinic, boss, {"number": 2})
+    assert (event.organization, event.actor, event.detail) == (clinic, administrator, {"number": 2})
     assert not AuditEvent.objects.filter(organization=other).exists()
 
 
-def test_letting_nobody_back_in_is_nothing_to_write_down(client, clinic, boss):
+def test_letting_nobody_back_in_is_nothing_to_write_down(client, clinic, administrator):
     opt_out(clinic, "+447700900001", OptOut.Source.KEYWORD)
     opt_in(clinic, "+447700900001")
-    client.force_login(boss)
+    client.force_login(administrator)
 
     row = OptOut.objects.get()
     client.post("/admin/contacts/optout/", {"action": "let_back_in", "_selected_action": [row.pk]})

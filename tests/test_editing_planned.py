@@ -35,11 +35,6 @@ def clinic():
 
 
 @pytest.fixture
-def account(clinic):
-    return factories.account(clinic)
-
-
-@pytest.fixture
 def member(clinic):
     return factories.user(clinic, use_sms_distributions="enabled", name="Grace")
 

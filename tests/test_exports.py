@@ -28,11 +28,6 @@ TRICKY = st.text(st.sampled_from("=+-@＝＋－＠,;|\t\r\n\u2028\u0085 '\"\ufef
 
 
 @pytest.fixture
-def clinic(db):
-    return factories.organization()
-
-
-@pytest.fixture
 def site(client, clinic):
     client.force_login(factories.administrator(clinic))
     return client

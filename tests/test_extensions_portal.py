@@ -40,11 +40,6 @@ def clinic() -> Organization:
 
 
 @pytest.fixture
-def administrator(clinic: Organization) -> User:
-    return factories.administrator(clinic)
-
-
-@pytest.fixture
 def portal(administrator: User) -> Client:
     return logged_in(administrator)
 

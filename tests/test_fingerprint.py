@@ -33,18 +33,8 @@ TEXT = "Hello ${m://FirstName|there} of ${e://Field/City}, please answer: ${l://
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
 def account(clinic):
     return factories.account(clinic, name="First line")
-
-
-@pytest.fixture
-def member(clinic):
-    return factories.user(clinic, use_sms_distributions="enabled")
 
 
 @pytest.fixture

@@ -26,16 +26,6 @@ State = Distribution.State
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
-def account(clinic):
-    return factories.account(clinic)
-
-
-@pytest.fixture
 def sender(clinic):
     return factories.user(clinic, use_sms_distributions="enabled")
 

@@ -27,16 +27,6 @@ State = Distribution.State
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization()
-
-
-@pytest.fixture
-def boss(clinic):
-    return factories.administrator(clinic)
-
-
-@pytest.fixture
 def account(clinic):
     return factories.account(clinic, name="Old line", sender="447700900000")
 
@@ -79,10 +69,10 @@ def client_of(user):
 # --- nobody was asked -------------------------------------------------------------------------------------------------
 
 
-def test_what_has_begun_waits_when_its_account_is_deleted_and_says_so(clinic, account, sending, boss):
+def test_what_has_begun_waits_when_its_account_is_deleted_and_says_so(clinic, account, sending, administrator):
     factories.account(clinic, sender="447700900777")
 
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
 
     sending.refresh_from_db()
@@ -91,11 +81,11 @@ def test_what_has_begun_waits_when_its_account_is_deleted_and_says_so(clinic, ac
     assert due.accounts_due() == []
 
 
-def test_what_has_begun_goes_on_from_the_same_number(clinic, account, sending, boss):
+def test_what_has_begun_goes_on_from_the_same_number(clinic, account, sending, administrator):
     """The number is what people know: with or without its plus."""
     same = factories.account(clinic, "link_mobility", sender="+447700900000")
 
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
 
     sending.refresh_from_db()
@@ -103,32 +93,32 @@ def test_what_has_begun_goes_on_from_the_same_number(clinic, account, sending, b
     assert due.accounts_due() == [same.pk]
 
 
-def test_the_same_number_at_another_organisation_carries_nothing(account, sending, boss):
+def test_the_same_number_at_another_organisation_carries_nothing(account, sending, administrator):
     stranger = factories.organization()
     factories.account(stranger, sender=account.sender)
 
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
 
     assert carriers(sending) == {account.pk}
 
 
-def test_what_has_not_begun_follows_the_list_without_a_question(clinic, account, boss):
+def test_what_has_not_begun_follows_the_list_without_a_question(clinic, account, administrator):
     """R23: no text of it has a sender yet."""
     fresh = under_way(clinic, account, left=0)
     second = factories.account(clinic, sender="447700900777")
 
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
 
     fresh.refresh_from_db()
     assert (carriers(fresh), fresh.account, fresh.problem) == ({second.pk}, second, "")
 
 
-def test_what_has_not_begun_waits_where_there_is_no_other_account(clinic, account, boss):
+def test_what_has_not_begun_waits_where_there_is_no_other_account(clinic, account, administrator):
     fresh = under_way(clinic, account, left=0)
 
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
 
     fresh.refresh_from_db()
@@ -136,12 +126,12 @@ def test_what_has_not_begun_waits_where_there_is_no_other_account(clinic, accoun
     assert due.accounts_due() == []
 
 
-def test_a_text_that_a_killed_pump_may_have_sent_counts_as_begun(clinic, account, boss):
+def test_a_text_that_a_killed_pump_may_have_sent_counts_as_begun(clinic, account, administrator):
     fresh = under_way(clinic, account, left=0)
     Chunk.objects.filter(distribution=fresh).update(lease_until=timezone.now() - timedelta(seconds=1), holder="dead")
     factories.account(clinic, sender="447700900777")
 
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
 
     assert carriers(fresh) == {account.pk}
@@ -174,17 +164,17 @@ def test_what_waits_for_a_right_says_so_and_goes_on_by_itself(clinic, account, s
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])
-def test_what_is_paused_keeps_what_it_says_until_it_is_resumed(clinic, account, sending, boss, is_deleted):
+def test_what_is_paused_keeps_what_it_says_until_it_is_resumed(clinic, account, sending, administrator, is_deleted):
     """After a restore, for example, it says what to look at first (distributions/restoring.py)."""
     Distribution.objects.filter(pk=sending.pk).update(paused_at=timezone.now(), problem="Look at it first.")
     if is_deleted:
-        delete_account(account, boss)
+        delete_account(account, administrator)
 
     leaving.follow()
     sending.refresh_from_db()
     assert sending.problem == "Look at it first."
 
-    services.resume(sending, boss)
+    services.resume(sending, administrator)
     leaving.follow()
     sending.refresh_from_db()
     assert bool(sending.problem) is is_deleted
@@ -193,11 +183,11 @@ def test_what_is_paused_keeps_what_it_says_until_it_is_resumed(clinic, account, 
 # --- somebody decides -------------------------------------------------------------------------------------------------
 
 
-def test_one_click_sends_the_rest_through_the_account_in_use(clinic, account, sending, boss):
+def test_one_click_sends_the_rest_through_the_account_in_use(clinic, account, sending, administrator):
     second = factories.account(clinic, sender="447700900777", name="New line")
-    delete_account(account, boss)
+    delete_account(account, administrator)
     leaving.follow()
-    site = client_of(boss)
+    site = client_of(administrator)
     change = reverse("admin:distributions_distribution_change", args=[sending.pk])
     assert "Send the rest as 447700900777" in site.get(change).content.decode()
 
@@ -207,13 +197,13 @@ def test_one_click_sends_the_rest_through_the_account_in_use(clinic, account, se
     assert (carriers(sending), sending.account, sending.problem) == ({second.pk}, second, "")
     assert due.accounts_due() == [second.pk]
     event = AuditEvent.objects.get(action="sent the rest through another account")
-    assert (event.actor, event.detail["sender"]) == (boss, "447700900777")
+    assert (event.actor, event.detail["sender"]) == (administrator, "447700900777")
     assert "Send the rest" not in site.get(change).content.decode()
 
 
-def test_nobody_without_the_right_sends_the_rest(clinic, account, sending, boss):
+def test_nobody_without_the_right_sends_the_rest(clinic, account, sending, administrator):
     factories.account(clinic, sender="447700900777")
-    delete_account(account, boss)
+    delete_account(account, administrator)
 
     with pytest.raises(MissingRight):
         services.send_the_rest(sending, factories.user(clinic, use_sms_distributions="disabled"))
@@ -221,18 +211,18 @@ def test_nobody_without_the_right_sends_the_rest(clinic, account, sending, boss)
     assert carriers(sending) == {account.pk}
 
 
-def test_where_nothing_is_held_nothing_changes_hands(clinic, account, sending, boss):
+def test_where_nothing_is_held_nothing_changes_hands(clinic, account, sending, administrator):
     factories.account(clinic, sender="447700900777")
 
-    services.send_the_rest(sending, boss)
+    services.send_the_rest(sending, administrator)
 
     assert carriers(sending) == {account.pk}
     assert not AuditEvent.objects.filter(action="sent the rest through another account").exists()
 
 
-def test_deleting_asks_while_texts_wait_and_does_nothing_without_an_answer(clinic, account, sending, boss):
+def test_deleting_asks_while_texts_wait_and_does_nothing_without_an_answer(clinic, account, sending, administrator):
     factories.account(clinic, sender="447700900777")
-    site = client_of(boss)
+    site = client_of(administrator)
     shown = site.get(page("delete", account)).content.decode()
     assert "7 texts are waiting on this account" in shown
     assert "Send the rest as 447700900777" in shown
@@ -246,25 +236,25 @@ def test_deleting_asks_while_texts_wait_and_does_nothing_without_an_answer(clini
 
 
 @pytest.mark.parametrize("word", ["", "sell", "hand_over"])
-def test_what_is_not_offered_is_refused(account, sending, boss, word):
+def test_what_is_not_offered_is_refused(account, sending, administrator, word):
     """There is no other account to hand the rest over to."""
-    assert client_of(boss).post(page("delete", account), {"rest": word}).status_code == 422
+    assert client_of(administrator).post(page("delete", account), {"rest": word}).status_code == 422
 
     account.refresh_from_db()
     assert (account.deleted_at, account.retiring_at) == (None, None)
 
 
-def test_where_nothing_waits_deleting_asks_nothing(account, boss):
-    client_of(boss).post(page("delete", account))
+def test_where_nothing_waits_deleting_asks_nothing(account, administrator):
+    client_of(administrator).post(page("delete", account))
 
     account.refresh_from_db()
     assert account.deleted_at is not None
 
 
-def test_stop_cancels_what_has_begun_and_nothing_else(clinic, account, sending, boss):
+def test_stop_cancels_what_has_begun_and_nothing_else(clinic, account, sending, administrator):
     other = under_way(clinic, factories.account(clinic, sender="447700900777"))
 
-    client_of(boss).post(page("delete", account), {"rest": "stop"})
+    client_of(administrator).post(page("delete", account), {"rest": "stop"})
 
     sending.refresh_from_db()
     other.refresh_from_db()
@@ -274,10 +264,10 @@ def test_stop_cancels_what_has_begun_and_nothing_else(clinic, account, sending, 
     assert account.deleted_at is not None
 
 
-def test_hand_over_sends_the_rest_as_the_next_in_the_list(clinic, account, sending, boss):
+def test_hand_over_sends_the_rest_as_the_next_in_the_list(clinic, account, sending, administrator):
     second = factories.account(clinic, sender="447700900777")
 
-    client_of(boss).post(page("delete", account), {"rest": "hand_over"})
+    client_of(administrator).post(page("delete", account), {"rest": "hand_over"})
 
     assert carriers(sending) == {second.pk}
     assert due.accounts_due() == [second.pk]
@@ -286,12 +276,14 @@ def test_hand_over_sends_the_rest_as_the_next_in_the_list(clinic, account, sendi
     assert sending.problem == ""
 
 
-def test_an_account_that_finishes_is_out_of_the_list_and_carries_only_what_it_began(clinic, account, sending, boss):
+def test_an_account_that_finishes_is_out_of_the_list_and_carries_only_what_it_began(
+    clinic, account, sending, administrator
+):
     """R22, R23: the next in the list is in use at once."""
     second = factories.account(clinic, sender="447700900777")
     fresh = under_way(clinic, account, left=0)
 
-    client_of(boss).post(page("delete", account), {"rest": "finish"})
+    client_of(administrator).post(page("delete", account), {"rest": "finish"})
     leaving.follow()
     leaving.retire()
 
@@ -308,8 +300,8 @@ def test_an_account_that_finishes_is_out_of_the_list_and_carries_only_what_it_be
     )
 
 
-def test_it_is_deleted_once_it_has_finished(clinic, account, sending, boss):
-    delete_account(account, boss, rest=Rest.FINISH)
+def test_it_is_deleted_once_it_has_finished(clinic, account, sending, administrator):
+    delete_account(account, administrator, rest=Rest.FINISH)
     leaving.retire()
     account.refresh_from_db()
     assert account.deleted_at is None
@@ -322,8 +314,8 @@ def test_it_is_deleted_once_it_has_finished(clinic, account, sending, boss):
     assert account in ProviderAccount.objects.verifying(), "the days of grace begin now"
 
 
-def test_an_account_that_finishes_can_be_ended_at_once(clinic, account, sending, boss):
-    site = client_of(boss)
+def test_an_account_that_finishes_can_be_ended_at_once(clinic, account, sending, administrator):
+    site = client_of(administrator)
     site.post(page("delete", account), {"rest": "finish"})
     extension = reverse("admin:extensions_extension", args=[account.provider])
     assert "sends the 7 texts that it had begun" in site.get(extension).content.decode()

@@ -87,11 +87,6 @@ def at_once(work, number=2):
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(language="en")
-
-
-@pytest.fixture
 def account(clinic):
     return factories.account(clinic, sender="447700900000")
 

@@ -29,16 +29,6 @@ PEOPLE = 40
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
-def account(clinic):
-    return factories.account(clinic)
-
-
-@pytest.fixture
 def planner(clinic):
     return factories.user(clinic, use_sms_distributions="enabled", name="Grace")
 

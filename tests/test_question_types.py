@@ -61,11 +61,6 @@ def stars(monkeypatch):
 
 
 @pytest.fixture
-def clinic(db):
-    return factories.organization(language="en", default_region="GB")
-
-
-@pytest.fixture
 def client(clinic):
     client = Client()
     client.force_login(factories.administrator(clinic))

@@ -26,11 +26,6 @@ BASE = "/admin/distributions/distribution"
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(language="en", time_zone="UTC")
-
-
-@pytest.fixture
 def account(clinic):
     made = factories.account(clinic, name="Main line", sender="447700900000")
     AccountState.objects.filter(account=made).update(messages_per_second=10)

@@ -17,18 +17,8 @@ from tests import factories
 
 
 @pytest.fixture
-def clinic(db):
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
 def patients(clinic):
     return factories.contact_list(clinic, 10)
-
-
-@pytest.fixture
-def account(clinic):
-    return factories.account(clinic)
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ STANDINGS = {
 }
 
 
-@pytest.fixture
-def clinic():
-    return factories.organization()
-
-
 def listed(clinic, number=1, provider="twilio", **fields):
     """An account at this place of the list."""
     made = factories.account(clinic, provider, name=f"Account {number}")

@@ -22,16 +22,6 @@ BASE = "/admin/distributions/distribution"
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(language="en")
-
-
-@pytest.fixture
-def boss(clinic):
-    return factories.administrator(clinic)
-
-
-@pytest.fixture
 def asked(clinic):
     """Sent to two people an hour ago; replies are awaited for three days."""
     return sent(clinic)
@@ -109,9 +99,9 @@ def test_a_link_is_finished_when_it_is_sent(clinic):
     assert again(made).standing == "finished"
 
 
-def test_home_list_page_and_api_say_the_same(clinic, boss, asked):
-    client, api = Client(), Api(boss)
-    client.force_login(boss)
+def test_home_list_page_and_api_say_the_same(clinic, administrator, asked):
+    client, api = Client(), Api(administrator)
+    client.force_login(administrator)
     until = asked.finished_at + timedelta(hours=72)
 
     for address in ("/admin/", f"{BASE}/", f"{BASE}/{asked.pk}/change/", f"{BASE}/{asked.pk}/progress/?phase=x"):
@@ -128,9 +118,9 @@ def test_home_list_page_and_api_say_the_same(clinic, boss, asked):
         assert "running" not in client.get(address).text, address
 
 
-def test_the_lists_ask_once_for_all_rows(clinic, boss):
-    client, api = Client(), Api(boss)
-    client.force_login(boss)
+def test_the_lists_ask_once_for_all_rows(clinic, administrator):
+    client, api = Client(), Api(administrator)
+    client.force_login(administrator)
 
     def queries():
         counts = []

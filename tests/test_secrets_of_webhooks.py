@@ -41,11 +41,6 @@ def _fresh():
     inbox.forget_accounts()
 
 
-@pytest.fixture
-def clinic(db):
-    return factories.organization()
-
-
 def path_of(account):
     slug = account.provider_class.slug
     return f"/distribution-providers/v1/receive/distribution/status/{slug}/{account.organization.public_id}"

@@ -45,7 +45,7 @@ class World:
 
     def __init__(self, method: str) -> None:
         self.clinic = factories.organization(language="en")
-        self.boss = User.objects.create(  # without a password: it takes half a second to make one
+        self.administrator = User.objects.create(  # without a password: it takes half a second to make one
             organization=self.clinic, role="administrator", email="ada@example.org", use_sms_distributions="enabled"
         )
         self.account = factories.account(self.clinic, sender=f"4477009{next(_ids):05d}")
@@ -145,7 +145,7 @@ class World:
     def send_again(self, number: int) -> None:
         message = self.pick(number, "uncertain")
         if message is not None:
-            services.send_again(message, self.boss)
+            services.send_again(message, self.administrator)
 
     def lose_worker(self, number: int) -> None:
         Chunk.objects.filter(distribution=self.pk).update(lease_until=None)
@@ -154,7 +154,7 @@ class World:
         Chunk.objects.filter(distribution=self.pk).update(lease_until=None)
 
     def cancel(self, number: int) -> None:
-        services.cancel(Distribution.objects.get(pk=self.pk), self.boss)
+        services.cancel(Distribution.objects.get(pk=self.pk), self.administrator)
 
     def sweep(self, number: int) -> None:
         sent = not self.messages("queued", "sending")
@@ -199,9 +199,9 @@ class World:
         texts, segments = self.truth()
         total, sent = sum(texts.values()), segments["sent"]
         client = Client()
-        client.force_login(self.boss)
+        client.force_login(self.administrator)
         ApiToken.objects.all().delete()
-        api = Api(self.boss)
+        api = Api(self.administrator)
 
         home = client.get("/admin/").content.decode()
         listed = client.get(f"{BASE}/").content.decode()

@@ -41,11 +41,6 @@ CASES = [(*case, index % 2 == 0) for index, case in enumerate(CHANGES)]
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
 def account(clinic):
     return factories.account(clinic, name="First line")
 

@@ -108,11 +108,6 @@ def test_nothing_is_sent_between_the_quiet_times_of_the_wall_clock_nor_held_long
 
 
 @pytest.fixture
-def clinic(db):
-    return factories.organization(default_region="GB")
-
-
-@pytest.fixture
 def sender(clinic):
     factories.account(clinic)
     return factories.user(clinic, use_sms_distributions="enabled")

@@ -33,11 +33,6 @@ _ids = count(1)
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization(language="en")
-
-
-@pytest.fixture
 def account(clinic):
     return factories.account(clinic, sender="447700900000")
 

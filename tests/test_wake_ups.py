@@ -41,16 +41,6 @@ def woken():
 
 
 @pytest.fixture
-def clinic():
-    return factories.organization()
-
-
-@pytest.fixture
-def account(clinic):
-    return factories.account(clinic)
-
-
-@pytest.fixture
 def sender(clinic):
     return factories.user(clinic, use_sms_distributions="enabled")
 
