@@ -19,7 +19,6 @@ from distributions.models import Conversation, Distribution, Message
 from distributions.sums import segments_sent
 from extensions.models import ProviderAccount
 from organizations.reading import again, pages
-from surveys.conversation import Kind
 from surveys.models import Answer, Question
 
 BATCH = 2_000  # rows of a file that are read at once
@@ -156,7 +155,7 @@ def answer_rows(distribution: Distribution) -> Iterator[tuple[Any, ...]]:
     questions: dict[int, Question] = {}
     columns = []
     for number, question in enumerate(distribution.survey.questions.all(), 1):
-        if question.kind != Kind.STATEMENT:
+        if question.type.is_asked:
             questions[question.pk] = question
             columns.append(f"Q{number}")
     yield (*ANSWER_COLUMNS, *columns)

@@ -10,7 +10,6 @@ from distributions import states
 from distributions.models import Conversation, InboundMessage, Message
 from distributions.states import ANSWERABLE, STATES, Status
 from extensions import categories
-from surveys.conversation import Kind
 from surveys.models import Answer, Question
 
 REASONS: dict[str, str | Promise] = {
@@ -72,7 +71,4 @@ def standing(message: Message, conversation: Conversation | None, replies: int) 
 
 def answer(question: Question, given: Answer) -> str:
     """An answer in words: choices by their labels, the rest as it is stored."""
-    labels = (gettext("Yes"), gettext("No")) if question.kind == Kind.YES_NO else question.spoken().choices
-    if question.kind not in (Kind.CHOICE, Kind.CHOICES, Kind.YES_NO):
-        return given.value
-    return "; ".join(labels[int(code) - 1] for code in given.value.split(","))
+    return question.type.shown(question.spoken(), given.value)

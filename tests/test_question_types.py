@@ -183,4 +183,7 @@ def test_a_program_launches_a_survey_with_a_new_type_and_gets_its_answers(clinic
     assert [answer["value"] for answer in person["answers"]] == ["3", "Short queue"]
     file = client.get(f"/admin/distributions/distribution/{held.pk}/answers.csv").getvalue().decode()
     assert "Q1,Q2" in file.splitlines()[0]
-    assert "Short queue" in file
+    assert f"{STAR * 3},Short queue" in file
+    message = held.messages.get(conversation=None)
+    page = client.get(f"/admin/distributions/distribution/{held.pk}/messages/{message.pk}/").text
+    assert STAR * 3 in page

@@ -74,10 +74,9 @@ PER = 200
 
 # Whom the survey by text goes to, all in one round: its people answer, hesitate, opt out, or never react.
 ANSWERING = ("9930", "9930", "9931", "9930", "9900", "9930", "9911", "9930")
-QUESTIONS: tuple[dict[str, str], ...] = (
-    {"kind": Kind.NPS, "text": "How likely are you to recommend us, from 0 to 10?"},
-    {"kind": Kind.CHOICE, "text": "How was the wait?", "choices": "Short\nFine\nToo long"},
-    {"kind": Kind.TEXT, "text": "What should we do better?"},
+QUESTIONS: tuple[dict[str, str], ...] = tuple(
+    {"kind": str(kind), "text": kind.sample.text, "choices": "\n".join(kind.sample.choices)}
+    for kind in (Kind.NPS, Kind.CHOICE, Kind.TEXT)
 )
 INTRODUCTION = "Hello ${m://FirstName|there}, three short questions about your visit. Reply STOP to opt out."
 

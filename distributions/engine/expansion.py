@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from contacts import columns as contact_columns
 from contacts.models import Contact, OptOut, without_a_text
 from distributions import segments
 from distributions.engine import identity, tallies
@@ -26,19 +27,23 @@ COLUMNS = ("id", "organization_id", "distribution_id", "contact_id", "to", "text
 EMPTY = ("error", "attempt", "provider_message_id")
 
 
-class Recipient(NamedTuple):
-    """The columns of a contact that a launch reads: objects would take longer to make than the texts."""
+# What a launch reads of a contact, as tuples: objects would take longer to make than the texts.
+READ = ("pk", "opted_out_at", "shares_number", "fields", *(column.attribute for column in contact_columns.COLUMNS))
 
-    pk: int
-    phone: str
-    opted_out_at: datetime | None
-    first_name: str
-    last_name: str
-    email: str
-    external_reference: str
-    language: str
-    fields: dict[str, Any]
-    shares_number: bool
+
+class Recipient(Protocol):
+    """A contact as READ has it: with these, and with what texts are filled in with (distributions/piping.py)."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def phone(self) -> str: ...
+    @property
+    def opted_out_at(self) -> datetime | None: ...
+    @property
+    def shares_number(self) -> bool: ...
+    @property
+    def fields(self) -> dict[str, Any]: ...
 
 
 class Row(NamedTuple):
@@ -75,8 +80,7 @@ def expand(
         if distribution is None:
             return False
         remaining = Contact.objects.filter(contact_list_id=distribution.contact_list_id, pk__gt=distribution.cursor)
-        columns = remaining.order_by("pk").values_list(*Recipient._fields)
-        contacts = [Recipient(*row) for row in columns[:STEP]]
+        contacts: list[Recipient] = list(remaining.order_by("pk").values_list(*READ, named=True)[:STEP])
         if distribution.cursor == 0 and not may_begin(distribution, bool(contacts)):
             return False
         if contacts:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from contacts.columns import COLUMNS
 from contacts.models import Contact, ContactList
 from distributions import segments, services
 from distributions.models import Distribution
@@ -161,9 +162,7 @@ def _chosen(model: type[Owned], request: HttpRequest, user: User, name: str) -> 
 
 
 # Stands in for the people of an empty list.
-EXAMPLE = Contact(
-    first_name="Ada", last_name="Lovelace", email="ada@example.org", phone="+4915112345678", language="en", fields={}
-)
+EXAMPLE = Contact(fields={}, **{column.attribute: column.example for column in COLUMNS})
 
 
 def _room(length: segments.Segments) -> int:

@@ -31,7 +31,6 @@ from intake.masking import mask_number, mask_numbers
 from organizations.admin_base import current_user
 from organizations.permissions import missing_sms, require_sms
 from surveys import conversation as engine
-from surveys.conversation import Kind
 
 State = Distribution.State
 Method = Distribution.Method
@@ -94,7 +93,7 @@ def _conversation_of(distribution: Distribution) -> dict[str, Any]:
         return {}
     script = distribution.survey.script()
     texts = [(question, engine.ask(question)) for question in script.questions]
-    number = sum(question.kind != Kind.STATEMENT for question in script.questions)
+    number = sum(question.kind.is_asked for question in script.questions)
     return {
         "asked": [Asked(str(question.kind.label), text, segments.count(text)) for question, text in texts],
         "questions": number,

@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 
+from contacts.columns import IN_TEXTS
 from contacts.models import Contact
 from distributions.models import Distribution
 from distributions.piping import EMBEDDED, Template
@@ -33,7 +34,7 @@ GRACE = timedelta(minutes=5)  # who plans for 14:00 and presses the button at 14
 
 # Of a contact: what the review shows, what decides whether a text goes, and what the texts may be filled in with.
 ALWAYS = ("pk", "phone", "first_name", "last_name", "shares_number", "stopped")
-FILLED_IN = {"Email": "email", "ExternalDataReference": "external_reference", "Language": "language"}
+FILLED_IN = {column.name: column.attribute for column in IN_TEXTS if column.attribute not in ALWAYS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def is_reaction(text: str, answered: Message | None) -> bool:
     begun = Conversation.objects.filter(message=answered).first()
     turns = begun.turns.order_by("-pk").values_list("text", flat=True)[:TURNS] if begun else ()
     question = open_question(answered) if answered.distribution.is_interactive else None
-    asks_for_words = question is not None and question.kind == engine.Kind.TEXT
+    asks_for_words = question is not None and question.type.takes_words
     return reactions.is_reaction(text, [answered.text, *turns], asks_for_words=asks_for_words)
 
 

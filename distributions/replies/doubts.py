@@ -157,7 +157,7 @@ def _take(doubt: Doubt, texts: list[InboundMessage]) -> str:
         )
     *earlier, last = texts
     _read_as(earlier, Meaning.REPLY)
-    if question.kind == engine.Kind.TEXT:
+    if question.type.takes_words:
         last.text = "\n".join(text.text for text in texts)
     conversations.receive(doubt.account, first, last, is_decided=True)
     if last.meaning == Meaning.ANSWER:

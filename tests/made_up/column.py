@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from contacts import importing
 from contacts.models import Contact
+from distributions.engine import expansion
+from distributions.models import Distribution, Message
 from distributions.piping import CONTACT_FIELDS, Template, values_of
 from organizations import tokens
 from organizations.models import User
@@ -115,13 +117,35 @@ def test_programs_may_name_it_in_their_texts(clinic, ada, patients):
         "method": "Invite",
         "recipients": {"mailingListId": patients.public_id},
         "message": {"messageText": "Room ${m://Room}: ${l://SurveyURL} ${l://OptOutLink}"},
-        "reviewOnly": True,
     }
     headers = {"x-api-token": tokens.regenerate(ada)}
 
-    answer = Client(headers=headers).post(
-        "/API/v3/distributions/sms", json.dumps(body), content_type="application/json"
-    )
+    def post(**more):
+        said = Client(headers=headers).post(
+            "/API/v3/distributions/sms", json.dumps({**body, **more}), content_type="application/json"
+        )
+        return said.status_code, said.json()["result"]
 
-    assert answer.status_code == 200, answer.text
-    assert "m://Room" not in json.dumps(answer.json()["result"].get("warnings", []))
+    _status, reviewed = post(reviewOnly=True)
+    patients.contacts.update(room="9z")
+    _status, looked_at_again = post(reviewOnly=True)
+    status, launched = post()
+    expansion.expand(Distribution.objects.get().pk, lambda distribution, is_there: True)
+
+    assert reviewed["fingerprint"] != looked_at_again["fingerprint"], "another room is another list"
+    assert (status, set(launched)) == (200, {"id"})
+    assert Message.objects.get().text.startswith("Room 9z: https://")
+
+
+def test_an_empty_list_is_shown_with_the_example(client, clinic):
+    draft = {
+        "contact_list": factories.contact_list(clinic).pk,
+        "survey": factories.survey(clinic).pk,
+        "method": "invite",
+        "message_text": "Room ${m://Room}",
+    }
+
+    page = client.post("/admin/distributions/distribution/preview/", draft).text
+
+    assert "Room 12c" in page
+    assert "${m://Room}" in page, "a button puts it into the text"
