@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from extensions.contract import Delivery
 
 REPEATED = "repeated"  # the reason of a queued message that was uncertain before
+STOPPED = "stopped"  # of an uncertain one whose worker ended before it could say what the answer was
 RESTORED = "restored"  # of an uncertain one that a backup brought back: only a person sends it again
 
 

@@ -20,10 +20,17 @@ REASONS: dict[str, str | Promise] = {
     **categories.WORDS,
 }
 
-RESTORED = _(
-    "The database was restored from a backup, which cannot know whether this text had left since. It is not sent again "
-    "on its own."
-)
+# Why nobody knows, where it is not that the provider's answer never came.
+UNCERTAIN: dict[str, str | Promise] = {
+    states.RESTORED: _(
+        "The database was restored from a backup, which cannot know whether this text had left since. It is not sent "
+        "again on its own."
+    ),
+    states.STOPPED: _(
+        "The worker that was sending it was stopped, so the provider may or may not have it. It is not sent again on "
+        "its own."
+    ),
+}
 
 MEANING_BADGES: dict[str, str] = {
     InboundMessage.Meaning.ANSWER: "is-good",
@@ -51,13 +58,18 @@ def mark_of(inbound: InboundMessage) -> str:
     return gettext("mentions a stop word") if inbound.mentions_stopping else ""
 
 
+def why(code: str) -> str:
+    """A reason in words, "" for one that has none."""
+    return str(REASONS.get(code) or UNCERTAIN.get(code) or "")
+
+
 def explain(status: str, reason: str) -> str:
     """What became of a message and why, in a sentence or two."""
     state, why = STATES[status].sentence if status in STATES else "", REASONS.get(reason, "")
     if status == Status.SKIPPED and why:
         return str(why)
     if status == Status.UNCERTAIN:  # its reason says no more than that no answer came
-        return str(RESTORED if reason == states.RESTORED else state)
+        return str(UNCERTAIN.get(reason, state))
     return f"{state} {why}".strip()
 
 

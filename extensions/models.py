@@ -321,7 +321,7 @@ class TestMessage(models.Model):
     to = models.CharField(_("to"), max_length=40)  # masked
     provider_message_id = models.CharField(max_length=120, blank=True)
     status = models.CharField(_("status"), max_length=16, choices=[(state.value, state.value) for state in Delivery])
-    detail = models.CharField(_("the provider's answer"), max_length=255, blank=True)
+    detail = SentenceField(_("the provider's answer"), blank=True)
     sent_at = models.DateTimeField(_("sent"), default=timezone.now)
 
     class Meta:

@@ -430,7 +430,7 @@ def send_test(
     with transaction.atomic():
         mine = TestMessage.objects.filter(pk=test.pk)
         mine.update(**answer)
-        mine.filter(status=Delivery.UNKNOWN).update(status=status, detail=detail[:255])  # unless a report was faster
+        mine.filter(status=Delivery.UNKNOWN).update(status=status, detail=detail)  # unless a report was faster
         audit.record(
             TESTED,
             organization=organization,
@@ -478,5 +478,5 @@ def record_test_report(
     if found is None:
         return False
     if status not in (Delivery.UNKNOWN, Delivery.QUEUED):
-        tests.filter(pk=found.pk, status__in=_OPEN).update(status=status, detail=detail[:255])
+        tests.filter(pk=found.pk, status__in=_OPEN).update(status=status, detail=detail)
     return True

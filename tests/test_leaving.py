@@ -276,9 +276,7 @@ def test_hand_over_sends_the_rest_as_the_next_in_the_list(clinic, account, sendi
     assert sending.problem == ""
 
 
-def test_an_account_that_finishes_is_out_of_the_list_and_carries_only_what_it_began(
-    clinic, account, sending, administrator
-):
+def test_an_account_that_finishes_is_out_of_the_list_and_carries_what_it_began(clinic, account, sending, administrator):
     """R22, R23: the next in the list is in use at once."""
     second = factories.account(clinic, sender="447700900777")
     fresh = under_way(clinic, account, left=0)

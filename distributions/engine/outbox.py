@@ -22,8 +22,8 @@ from django.utils import timezone
 
 from distributions.engine import identity, tallies
 from distributions.engine.references import reference
-from distributions.models import Chunk, Distribution, Message, Tally
-from distributions.states import FINAL, REPEATED, TAKEN, TRANSITIONS, Status, sources
+from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
+from distributions.states import FINAL, REPEATED, STOPPED, TAKEN, TRANSITIONS, Status, sources
 from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import WORKER_SLOTS, WorkerSlot
 from intake.text import fitted, fitted_id
@@ -211,12 +211,16 @@ def read(claimed: Claim) -> list[tuple[int, int]]:
     """
     rows = _rows(sql, [claimed.first_id, claimed.last_id, claimed.distribution_id])
     orphans = [
-        Change(id=row[0], to=Status.UNCERTAIN, attempt=row[3], error="The worker stopped while sending.")
+        Change(id=row[0], to=Status.UNCERTAIN, attempt=row[3], reason=STOPPED)
         for row in rows
         if row[2] == Status.SENDING
     ]
     if orphans:
         apply(orphans)
+        MessageEvent.objects.bulk_create(
+            MessageEvent(message_id=one.id, source=MessageEvent.Source.SEND, status=Status.UNCERTAIN, category=STOPPED)
+            for one in orphans
+        )
     return [(row[0], row[1]) for row in rows if row[2] == Status.QUEUED]
 
 

@@ -190,7 +190,7 @@ def _story(
         what = f"{MessageEvent.Source(event.source).label}: {labels.get(event.status, event.status)}"
         if event.part:
             what += " " + _("(part %(number)s)") % {"number": event.part}
-        reason = str(wording.REASONS.get(event.category, ""))
+        reason = wording.why(event.category)
         story.append(Moment(event.at, what, " ".join(filter(None, (reason, event.error)))))
     story += [Moment(reply.received_at, _("The person replied."), reply.text) for reply in replies]
     return sorted(story, key=lambda moment: moment.at)
