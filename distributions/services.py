@@ -311,7 +311,7 @@ def _hand_over(distribution: Distribution, to: ProviderAccount, user: User) -> N
             organization=distribution.organization,
             actor=user,
             target=distribution,
-            account=str(to),
+            to=str(to),
             sender=to.sender,
         )
 

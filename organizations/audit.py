@@ -95,6 +95,7 @@ DETAILS: dict[str, str | Promise] = {
     "result": pgettext_lazy("trail", "result"),
     "secrets": pgettext_lazy("trail", "secrets"),
     "sender": pgettext_lazy("trail", "sender"),
+    "to": pgettext_lazy("trail", "to"),
     "uncertain": pgettext_lazy("trail", "uncertain"),
     "updated": pgettext_lazy("trail", "updated"),
     "why": pgettext_lazy("trail", "why"),

@@ -48,23 +48,43 @@ class Verdict:
         )
 
 
-def judge(distribution: Distribution, ledger: Iterable[Mapping[str, Any]]) -> Verdict:
-    """Compare: lost are contacts without a message, messages without an end, and taken ones that no book knows."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Messages by key beside a provider's book. What is in the book with no message of ours has the key None."""
+
+    texts: Counter[int | None]  # how often the provider has taken each
+    missing: list[int]  # said to be taken, and in no book
+    repeated: list[int | None]  # taken more than once
+    refused: list[int]  # said to be refused, and in the book
+
+
+def compare(statuses: Mapping[int, str], book: Iterable[Mapping[str, Any]]) -> Comparison:
+    """What of these messages is lost, or was sent twice, by the book of whoever took them."""
+    texts = Counter(message_id_of_reference(str(entry["reference"])) for entry in book)
+    return Comparison(
+        texts=texts,
+        missing=[key for key, status in statuses.items() if status in TAKEN and not texts[key]],
+        repeated=[key for key, often in texts.items() if often > 1],
+        refused=[key for key, status in statuses.items() if status == Status.FAILED and texts[key]],
+    )
+
+
+def judge(distribution: Distribution, book: Iterable[Mapping[str, Any]]) -> Verdict:
+    """Lost are contacts without a message, messages without an end, and taken ones that no book knows."""
     statuses = dict(Message.objects.filter(distribution=distribution).values_list("pk", "status"))
     recipients = Contact.objects.filter(contact_list_id=distribution.contact_list_id).count()
-    texts = Counter(message_id_of_reference(str(entry["reference"])) for entry in ledger)
-    lost = (
-        recipients
-        - len(statuses)
-        + sum(status not in FINAL or (status in TAKEN and not texts[key]) for key, status in statuses.items())
-    )
+    found = compare(statuses, book)
+    unfinished = sum(status not in FINAL for status in statuses.values())
+    lost = sum(statuses[key] in FINAL for key in found.missing) + recipients - len(statuses) + unfinished
     return Verdict(
         recipients=recipients,
         states=Counter(statuses.values()),
         lost=lost,
-        duplicated=sum(max(0, texts[key] - 1) for key in statuses),
+        duplicated=sum(max(0, found.texts[key] - 1) for key in statuses),
         unknown=sum(
-            often for key, often in texts.items() if key is None or statuses.get(key, Status.SKIPPED) == Status.SKIPPED
+            often
+            for key, often in found.texts.items()
+            if key is None or statuses.get(key, Status.SKIPPED) == Status.SKIPPED
         ),
     )
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributions.engine.references import reference
+from config.ops import demo_verdict
 from distributions.models import Chunk, Distribution
-from distributions.states import TAKEN, Status
+from distributions.states import Status
 from simulator.process import SimulatorProcess
 
 
@@ -21,7 +21,7 @@ class Verdict:
     """`lost`: shown as sent, but never accepted. `duplicated`: accepted twice. `false_failed`: failed, yet accepted."""
 
     lost: list[int] = field(default_factory=list)
-    duplicated: list[str] = field(default_factory=list)
+    duplicated: list[int | None] = field(default_factory=list)
     false_failed: list[int] = field(default_factory=list)
     uncertain: int = 0
     stranded: int = 0
@@ -43,16 +43,12 @@ def call(simulator: SimulatorProcess, method: str, path: str, data: Any = None) 
 
 
 def judge(simulator: SimulatorProcess, distribution: Distribution) -> Verdict:
-    """The ledger against the rows of one distribution; by reference, which no other message has."""
-    accepted = Counter(entry["reference"] for entry in call(simulator, "GET", "ledger")["entries"])
-    verdict = Verdict(duplicated=[name for name, count in accepted.items() if count > 1])
-    for pk, status in distribution.messages.values_list("pk", "status"):
-        verdict.statuses[status] += 1
-        in_ledger = accepted[reference(pk)]
-        if status in TAKEN and not in_ledger:
-            verdict.lost.append(pk)
-        if status == Status.FAILED and in_ledger:
-            verdict.false_failed.append(pk)
+    """The ledger against the rows of one distribution, as the demo judges (config/ops/demo_verdict.py)."""
+    statuses = dict(distribution.messages.values_list("pk", "status"))
+    found = demo_verdict.compare(statuses, call(simulator, "GET", "ledger")["entries"])
+    verdict = Verdict(
+        lost=found.missing, duplicated=found.repeated, false_failed=found.refused, statuses=Counter(statuses.values())
+    )
     verdict.uncertain = verdict.statuses[Status.UNCERTAIN]
     waiting = verdict.statuses[Status.QUEUED] + verdict.statuses[Status.SENDING]
     open_chunks = Chunk.objects.filter(distribution=distribution, state=Chunk.State.OPEN).exists()
