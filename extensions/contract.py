@@ -520,8 +520,9 @@ class Check:
     is_open: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.detail, str):
-            object.__setattr__(self, "detail", _words(self.detail))
+        kept = _words(str(self.detail))
+        if kept != str(self.detail):  # else it stays the sentence that it is, and is worded where it is shown
+            object.__setattr__(self, "detail", kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext, ngettext
 
 _MARK = "\N{INFORMATION SEPARATOR ONE}"  # begins what is stored; strangers' words have lost it (intake/text.py)
@@ -48,6 +48,9 @@ def said(english: str) -> Sentence:
     return Sentence.of({"say": english})
 
 
+said_lazy = lazy(said, str)  # as gettext_lazy, for what is written when a module is read
+
+
 def nsaid(one: str, many: str, number: int) -> Sentence:
     """As ngettext, for a sentence that may be stored."""
     return Sentence.of({"say": one, "many": many, "number": number})
@@ -65,9 +68,10 @@ def joined(sentences: Iterable[str | Promise]) -> Sentence:
 
 def stored(sentence: str | Promise) -> str:
     """What to keep of a sentence, so that `worded` can say it in another language; any other text as it is."""
+    sentence = str(sentence)
     if isinstance(sentence, Sentence):
         return _MARK + json.dumps(sentence.parts, ensure_ascii=False, sort_keys=True)
-    return str(sentence).replace(_MARK, "")
+    return sentence.replace(_MARK, "")
 
 
 def worded(kept: str) -> str:
@@ -82,6 +86,8 @@ def worded(kept: str) -> str:
 
 
 def _kept(value: Any) -> Any:
+    if isinstance(value, Promise):
+        value = str(value)
     if isinstance(value, Sentence):
         return {"sentence": value.parts}
     if isinstance(value, int | float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from distributions.models import Distribution
 from distributions.planning import starting
 from extensions import categories
+from extensions.contract import ProviderError
 from intake.sentences import joined, moment, nsaid, said, stored, worded
 from organizations.models import User
-from tests import factories
+from tests import factories, provider_cases
 
 ENGLISH = "The contact list has been deleted. Choose another one."
 
@@ -156,3 +158,25 @@ def test_why_an_account_stopped_is_a_category_in_the_reader_s_words(category):
     for sentence in (english, german):
         assert sentence.endswith("(20003: Authenticate)")
     assert categories.worded("20003: Authenticate") == "20003: Authenticate", "what has no category is shown as it is"
+
+
+def answers(data):
+    """What is kept of each check that its provider answers, in the language of the moment."""
+    for _heading, case in provider_cases.cases(data, "check"):
+        if "response" in case:
+            with suppress(ProviderError):
+                check = provider_cases.provider_of(data, case).parse_check(provider_cases.answer_of(case))
+                yield joined((check.detail, *check.warnings))
+
+
+@pytest.mark.parametrize("data", provider_cases.all_data().values(), ids=list(provider_cases.all_data()))
+def test_what_a_provider_s_file_says_of_a_check_is_worded_when_it_is_shown(data):
+    """(R29) What was stored in a German request reads in English as if it had been stored in an English one."""
+    with translation.override("de"):
+        german = [(stored(one), str(one)) for one in answers(data)]
+    with translation.override("en"):
+        english = [str(one) for one in answers(data)]
+
+    assert [read_in("en", kept) for kept, _said in german] == english
+    assert [read_in("de", kept) for kept, _said in german] == [said for _kept, said in german]
+    assert {kept for kept, _said in german if not kept.startswith("\x1f")} == set()

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext_lazy as _
 
 from extensions import senders
 from extensions.contract import (
@@ -52,6 +51,7 @@ from extensions.contract import (
 )
 from extensions.credential_fields import ChosenNameField, GivenSecretField, HostField
 from extensions.reading import digest, mapping, number, object_of, word
+from intake.sentences import said_lazy as _
 
 MAX_VALIDITY = 48 * 60  # minutes
 MIN_PASSWORD = 8  # characters: it is all that protects the webhook

@@ -18,7 +18,6 @@ from urllib.parse import quote
 from django import forms
 from django.core.validators import RegexValidator
 from django.http import HttpResponse, JsonResponse
-from django.utils.translation import gettext_lazy as _
 
 from extensions import senders
 from extensions.contract import (
@@ -55,6 +54,7 @@ from extensions.contract import (
 )
 from extensions.credential_fields import PLAIN_INPUT, HostField, IdentifierField
 from extensions.reading import digest, number, object_of, text, without_astral
+from intake.sentences import said_lazy as _
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django import forms
 from django.http import HttpResponse
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 
 from extensions import json_web_tokens, senders
 from extensions.contract import (
@@ -53,6 +51,7 @@ from extensions.contract import (
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField
 from extensions.reading import digest, object_of, plain, same, utf8
+from intake.sentences import said_lazy as _
 
 BASE_URL = "https://rest.messagebird.com"
 AUTHORIZATION = "AccessKey {}"
@@ -306,8 +305,8 @@ class MessageBird(Provider):
         data = object_of(response)
         amount = data.get("amount")
         if response.status != 200 or not isinstance(amount, int | float) or isinstance(amount, bool):
-            unknown = _("MessageBird's answer was not understood (HTTP {status}). Check again later.")
-            return failed_check(response, CHECKS, format_lazy(unknown, status=response.status))
+            unknown = _("MessageBird's answer was not understood (HTTP %(status)s). Check again later.")
+            return failed_check(response, CHECKS, unknown % {"status": response.status})
         warnings: list[Text] = []
         if data.get("payment") == "prepaid" and amount <= 0:
             warnings.append(_("The balance is used up: MessageBird will refuse messages until you top it up."))
@@ -315,14 +314,11 @@ class MessageBird(Provider):
             warnings.append(_("This is a test token: messages sent with it reach nobody. Use the live token to send."))
         return Check(
             True,
-            format_lazy(
-                _(
-                    "The access token is right; the balance is {amount} {unit}. The signing key cannot be checked "
-                    "ahead: the first signed call from MessageBird confirms it."
-                ),
-                amount=f"{amount:.2f}",
-                unit=plain(data.get("type")),
-            ),
+            _(
+                "The access token is right; the balance is %(amount)s %(unit)s. The signing key cannot be checked "
+                "ahead: the first signed call from MessageBird confirms it."
+            )
+            % {"amount": f"{amount:.2f}", "unit": plain(data.get("type"))},
             warnings,
         )
 

@@ -19,7 +19,6 @@ from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from django import forms
-from django.utils.translation import gettext_lazy as _
 
 from extensions import public_keys, senders
 from extensions.contract import (
@@ -51,6 +50,7 @@ from extensions.contract import (
 from extensions.credential_fields import IdentifierField
 from extensions.public_keys import PublicKeyField
 from extensions.reading import digest, moment, object_of, within
+from intake.sentences import said_lazy as _
 
 BASE_URL = "https://api.messagemedia.com"
 OTHER_REGIONS = ("au.app.api.sinch.com", "eu.app.api.sinch.com")  # an account lives on one host only

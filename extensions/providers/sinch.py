@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from django import forms
-from django.utils.translation import gettext_lazy as _
 
 from extensions import senders
 from extensions.contract import (
@@ -52,6 +51,7 @@ from extensions.contract import (
 )
 from extensions.credential_fields import IdentifierField
 from extensions.reading import object_of, same, text, within
+from intake.sentences import said_lazy as _
 
 logger = logging.getLogger(__name__)
 

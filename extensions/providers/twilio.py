@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.utils.translation import gettext_lazy as _
 
 from extensions.contract import (
     FAILURES,
@@ -51,6 +50,7 @@ from extensions.contract import (
 from extensions.credential_fields import GivenSecretField, IdentifierField
 from extensions.reading import digest, moment, number, object_of, same, text
 from extensions.senders import Rules, plain_sender
+from intake.sentences import said_lazy as _
 
 API = "https://api.twilio.com/2010-04-01/Accounts"
 MAX_VALIDITY = 36_000  # seconds in Twilio's queue

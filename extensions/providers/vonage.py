@@ -15,8 +15,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 
 from extensions import json_web_tokens, senders
 from extensions.contract import (
@@ -52,6 +50,7 @@ from extensions.contract import (
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField, IdentifierField
 from extensions.reading import object_of, plain, same, utf8
+from intake.sentences import said_lazy as _
 
 BASE_URL = "https://rest.nexmo.com"
 
@@ -371,20 +370,18 @@ class Vonage(Provider):
         data = object_of(response)
         balance = data.get("value")
         if response.status != 200 or not isinstance(balance, int | float) or isinstance(balance, bool):
-            unknown = _("Vonage's answer was not understood (HTTP {status}). Check again later.")
-            return failed_check(response, CHECKS, format_lazy(unknown, status=response.status))
+            unknown = _("Vonage's answer was not understood (HTTP %(status)s). Check again later.")
+            return failed_check(response, CHECKS, unknown % {"status": response.status})
         warnings: list[Text] = []
         if balance <= 0 and data.get("autoReload") is not True:
             warnings.append(_("The balance is used up: Vonage will refuse messages until you top it up."))
         return Check(
             True,
-            format_lazy(
-                _(
-                    "The account SID and the auth token are right; the balance is {balance} EUR. The signature secret "
-                    "cannot be checked ahead: the first signed call from Vonage confirms it."
-                ),
-                balance=f"{balance:.2f}",
-            ),
+            _(
+                "The account SID and the auth token are right; the balance is %(balance)s EUR. The signature secret "
+                "cannot be checked ahead: the first signed call from Vonage confirms it."
+            )
+            % {"balance": f"{balance:.2f}"},
             warnings,
         )
 
