@@ -421,7 +421,7 @@ def send_test(
         provider = _open(account)
         result = provider.parse_send(client.call(provider, provider.build_send(sms)))
     except (Refused, NotTaken) as problem:
-        status, detail = Delivery.FAILED, problem.detail
+        status, detail = Delivery.FAILED, problem.detail[:255]
     except ProviderError as problem:
         status, detail = Delivery.UNKNOWN, _("The answer was not clear: %(why)s") % {"why": problem}
     else:
@@ -478,5 +478,5 @@ def record_test_report(
     if found is None:
         return False
     if status not in (Delivery.UNKNOWN, Delivery.QUEUED):
-        tests.filter(pk=found.pk, status__in=_OPEN).update(status=status, detail=detail)
+        tests.filter(pk=found.pk, status__in=_OPEN).update(status=status, detail=detail[:255])
     return True

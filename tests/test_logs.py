@@ -131,7 +131,7 @@ def test_what_an_operator_reads_stays_readable(moment, pid, data):
 def test_the_time_of_a_line_and_what_is_left_of_a_number_can_be_read():
     output = formatter().format(record("to %s, 3 attempts in 20 ms", "+447700900123."))
 
-    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR distributions\.sending ", output)
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR distributions\.engine\.pump ", output)
     assert output.endswith("to +44•••0123., 3 attempts in 20 ms")
 
 

@@ -568,14 +568,14 @@ def test_questions_that_are_deleted_while_it_is_launched_stop_the_launch(clinic,
     """Nobody is sent an empty text: what was looked at before may have changed until the questions are locked."""
     draft = factories.interactive(clinic)
 
-    ready = services.ready
+    fit = services.fit
 
     def delete_meanwhile(*args, **kwargs):
-        route = ready(*args, **kwargs)
+        route = fit(*args, **kwargs)
         draft.survey.questions.all().delete()
         return route
 
-    monkeypatch.setattr(services, "ready", delete_meanwhile)
+    monkeypatch.setattr(services, "fit", delete_meanwhile)
 
     assert "no question that can be answered" in launch_refusal(draft)
     assert Survey.objects.get().questions_locked_at is None
