@@ -6,13 +6,14 @@ BIN := .venv/bin
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up sdk-venv test test-sqlite test-postgresql lint format bench chaos mutants screenshots lock translations clean
+.PHONY: help demo up sdk-venv test test-fast test-sqlite test-postgresql lint format bench chaos mutants screenshots lock translations clean
 
 help:
 	@echo "make demo          the whole system with sample data and simulated providers; no account needed"
 	@echo "make demo ONCE=1   the same without a screen: send to 200 contacts, compare, end"
 	@echo "make up            your installation: web, worker, beat and broker"
 	@echo "make test          all tests: on SQLite (the database part), then everything on PostgreSQL"
+	@echo "make test-fast     most of them on PostgreSQL, in a few minutes, for daily work"
 	@echo "make lint          formatting, rules, types, imports, migrations, translations, API"
 	@echo "make bench         figures; make chaos: kills and faults in the middle of sends"
 	@echo "make mutants       what the tests do not notice; MODULES=, NUMBER=, SEED="
@@ -55,10 +56,16 @@ up: .venv/runtime .env
 
 # --- Checking ----------------------------------------------------------------------------------------------------------
 
-# Tests of one group (chaos, browser) stay in one process, and the browser comes last: see tests/conftest.py.
+# Each test goes to whichever process is free; faults and the browser come last (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations 12
 
 test: test-sqlite test-postgresql
+
+# For daily work: one database, no browser, no faults, and without what walks every page or starts whole installations.
+WALKS := account_life api applying batches bodies commitments depends editing_planned fingerprint hostile_requests lines \
+	newcomers page_queries permissions planned see_recipients selftest sending simulator supervisor taking_over tenancy who_may
+test-fast: .venv/development
+	$(PYTEST) -m "not browser and not chaos and not nginx" --ignore tests/sdk $(WALKS:%=--ignore tests/test_%.py)
 
 test-sqlite: .venv/development
 	TEST_DATABASE=sqlite $(PYTEST)

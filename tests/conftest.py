@@ -69,8 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot run here, and say so; put the browser last.
 
-    Playwright's event loop stays for the rest of the process, and asyncio.run() fails beside it. Tests of one group
-    run one after the other in one process.
+    Playwright's event loop stays for the rest of the process, and asyncio.run() fails beside it.
     """
     said = config.stash.setdefault(_left_out, [])
     if ON_SQLITE:
@@ -83,10 +82,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, lambda item: "pgbouncer" in item.fixturenames, "there is no `pgbouncer` here")
     if NGINX is None:
         _leave_out(config, items, lambda item: item.get_closest_marker("nginx"), "there is no `nginx` here")
-    for item in items:
-        for group in ("browser", "chaos"):
-            if item.get_closest_marker(group):
-                item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: (bool(item.get_closest_marker("browser")), bool(item.get_closest_marker("chaos"))))
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = said
