@@ -6,16 +6,19 @@ BIN := .venv/bin
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up sdk-venv test test-fast test-sqlite test-postgresql lint format bench chaos mutants screenshots lock translations clean
+.PHONY: help build docs demo up sdk-venv test test-fast test-sqlite test-postgresql lint format bench chaos mutants screenshots lock audit translations clean
 
 help:
 	@echo "make demo          the whole system with sample data and simulated providers; no account needed"
 	@echo "make demo ONCE=1   the same without a screen: send to 200 contacts, compare, end"
 	@echo "make up            your installation: web, worker, beat and broker"
+	@echo "make docs          the documentation as a site, shown under /docs/"
+	@echo "make build         what a container image or another installation without a person needs (deploy/)"
 	@echo "make test          all tests: on SQLite (the database part), then everything on PostgreSQL"
 	@echo "make test-fast     most of them on PostgreSQL, in a few minutes, for daily work"
-	@echo "make lint          formatting, rules, types, imports, migrations, translations, API"
-	@echo "make bench         figures; make chaos: kills and faults in the middle of sends"
+	@echo "make lint          formatting, rules, types, imports, migrations, translations, wording, API"
+	@echo "make bench         figures beside their targets; QUICK=1: smaller, in minutes, and no target is judged by it"
+	@echo "make chaos         kills and faults in the middle of sends"
 	@echo "make mutants       what the tests do not notice; MODULES=, NUMBER=, SEED="
 	@echo "make screenshots   the pictures in docs/screenshots, taken anew"
 
@@ -42,6 +45,23 @@ sdk-venv: .venv-sdk/ready
 
 .env: | .venv/runtime
 	@$(BIN)/python -m config.ops.first_run
+
+# What an installation without a person at it needs (deploy/Containerfile): nothing is compiled when it starts.
+build: export ENV_FILE := /dev/null
+build: export SECRET_KEY := build
+build: export FERNET_KEYS := build
+build: .venv/runtime
+	$(BIN)/python manage.py compile_translations
+	$(BIN)/python -m compileall -q -j 0 -x '/tests/' .
+
+# The documentation as a site, which the web server shows under /docs/. Sphinx is for this alone: the image builds it apart.
+docs: export ENV_FILE := /dev/null
+docs: export SECRET_KEY := build
+docs: export FERNET_KEYS := build
+docs: .venv/runtime
+	@$(BIN)/python -c 'import sphinx' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.txt
+	@$(BIN)/python manage.py compile_translations
+	@$(BIN)/python manage.py build_docs
 
 translations: .venv/runtime .env
 	@$(BIN)/python manage.py compile_translations
@@ -91,7 +111,7 @@ format: .venv/development
 	$(BIN)/ruff check --fix .
 
 bench: .venv/development
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 chaos: .venv/development
 	$(BIN)/python -m pytest -m chaos -v
@@ -113,8 +133,14 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 
 lock:
 	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-sentry.in -o requirements-sentry.txt
+	$(LOCK) requirements-docs.in -o requirements-docs.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) requirements-sdk.in -o requirements-sdk.txt
+
+# Whether an advisory is known for a locked package; where https://osv.dev cannot be asked it says so.
+audit: .venv/development
+	$(BIN)/python -m tests.advisories $(AUDIT)
 
 clean:
 	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results var/demo

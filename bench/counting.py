@@ -31,7 +31,8 @@ _counter = Counter()
 
 
 def _watch(connection: Any, **_kwargs: Any) -> None:
-    connection.execute_wrappers.append(_counter)
+    if _counter not in connection.execute_wrappers:  # a connection that is opened again keeps its wrappers
+        connection.execute_wrappers.append(_counter)
 
 
 def total(folder: Path) -> int:

@@ -13,16 +13,21 @@ from io import BytesIO
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from config.middleware import API, CALLBACKS
+from config.portal.errors import page_before
 from contacts.importing import MAX_BYTES as LARGEST_FILE
 from organizations import api_base
+from organizations.middleware import preferred_language
+from organizations.models import User
 from webhooks import views as webhooks
 
 KB = 1024
 SMALL = 16 * KB  # bytes; what people who have not logged in may send to a page
-MOST_CHUNKED = 256 * KB  # bytes; a body that does not tell its size is read into memory
+# Bytes of a body that does not tell its size, since it is read into memory; of callbacks, as many as of any.
+MOST_CHUNKED = 256 * KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ LIMITS = (
     Limit(re.compile(CALLBACKS), webhooks.MAX_BODY, webhooks.MAX_BODY),
     Limit(re.compile(API), api_base.MAX_BODY, api_base.MAX_BODY),
     Limit(re.compile(r"/admin/(login|logout|language|invitation|password_change)/"), SMALL),
-    Limit(re.compile(r"/admin/contacts/contactlist/\d+/import/"), LARGEST_FILE + 64 * KB),  # the form around the file
+    Limit(re.compile(r"/admin/contacts/contactlist/\d+/import/$"), LARGEST_FILE + 64 * KB),  # the form around the file
     Limit(re.compile(r"/admin/"), settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
     Limit(re.compile(r""), SMALL),
 )
@@ -71,11 +76,20 @@ class BodyLimitMiddleware:
         try:
             measure(request)
         except TooLarge as large:
-            sentence = _("The request is too large: %(most)d KB are allowed here.") % {"most": large.most // KB}
-            return refuse(request, 413, sentence)
+            with translation.override(language_of(request)):
+                sentence = _("The request is too large: %(most)d KB are allowed here.") % {"most": large.most // KB}
+                if request.path_info.startswith("/admin/"):
+                    sentence += " " + _("Nothing was done. Go back, send less or a smaller file, and try again.")
+                return refuse(request, 413, sentence)
         except NotReadable as problem:
             return refuse(request, problem.status, str(problem))
         return self.get_response(request)
+
+
+def language_of(request: HttpRequest) -> str:
+    """The reader's language: of the pages, of whoever is logged in; else what the request asks for."""
+    user = request.user if request.path_info.startswith("/admin/") else None
+    return (preferred_language(user) if isinstance(user, User) else "") or translation.get_language() or "en"
 
 
 def most_of(request: HttpRequest, size: int) -> int:
@@ -103,17 +117,18 @@ def _read(request: HttpRequest, *, in_chunks: bool) -> None:
     """Read a body whose size nobody has told, and put it where Django looks for one."""
     if not request.META.get("wsgi.input_terminated"):
         if in_chunks:  # the server below does not say where the body ends
-            raise NotReadable(411, _("The request must say its size in the header Content-Length."))
+            raise NotReadable(411, _("The request must state its size in the Content-Length header."))
         return
+    longest = webhooks.MAX_BODY if request.path_info.startswith(CALLBACKS) else MOST_CHUNKED
     try:
-        body = request.META["wsgi.input"].read(MOST_CHUNKED + 1)
+        body = request.META["wsgi.input"].read(longest + 1)
     except (OSError, RuntimeError) as error:  # granian's word for a connection that ended
-        raise NotReadable(400, _("The request did not arrive whole.")) from error
+        raise NotReadable(400, _("The request did not arrive in full.")) from error
     most = most_of(request, len(body))
     if len(body) > most:
         raise TooLarge(most)
-    if len(body) > MOST_CHUNKED:
-        raise NotReadable(411, _("So large a request must say its size in the header Content-Length."))
+    if len(body) > longest:
+        raise NotReadable(411, _("A request this large must state its size in the Content-Length header."))
     request.META["CONTENT_LENGTH"] = str(len(body))
     request._stream = BytesIO(body)
 
@@ -124,5 +139,5 @@ def refuse(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
         return webhooks.said("too large" if status == 413 else "cut short", sentence, status)
     if request.path_info.startswith(API):
         return api_base.refusal(status, sentence)
-    context = {"title": _("Not accepted"), "sentence": sentence}
+    context = {"title": _("Not accepted"), "sentence": sentence, "back": page_before(request)}
     return HttpResponse(render_to_string("error.html", context, request), status=status)

@@ -11,8 +11,7 @@ from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.csrf import csrf_failure as django_csrf_failure
-from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
+from django_htmx.http import HttpResponseClientRedirect
 
 # The admin's look runs Alpine.js, which evaluates the expressions in its attributes, and sets inline styles (unfold's
 # issues 1535 and 2129 decline to change it). Inline scripts stay forbidden there too.
@@ -90,9 +89,11 @@ class ApiAddressMiddleware:
 
 
 class FragmentMiddleware:
-    """A part of a page that is asked for after the session has ended leads the whole page to the log-in and back.
+    """What is asked for after the session has ended leads the whole page to the log-in and back.
 
-    HTMX would follow the redirect and put the log-in page into the card.
+    Of a part of a page, HTMX would follow the redirect and put the log-in page into the card. What a button has sent is
+    not carried out after the log-in: the way back is to the page with the button, where what was written is still there
+    (static/switchboard/keeping.js).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -100,11 +101,14 @@ class FragmentMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not is_fragment(request):
-            return response
         leads_to = urlsplit(response.headers.get("Location", "")).path
-        if 300 <= response.status_code < 400 and leads_to == str(settings.LOGIN_URL):
-            return HttpResponseClientRedirect(f"{leads_to}?{urlencode({'next': _page_around(request)})}")
+        if not (300 <= response.status_code < 400 and leads_to == str(settings.LOGIN_URL)):
+            return response
+        back = f"{leads_to}?{urlencode({'next': page_around(request)})}"
+        if is_fragment(request):
+            return HttpResponseClientRedirect(back)
+        if request.method == "POST" and request.headers.get("Referer"):
+            response.headers["Location"] = back
         return response
 
 
@@ -113,17 +117,8 @@ def is_fragment(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-def _page_around(request: HttpRequest) -> str:
+def page_around(request: HttpRequest) -> str:
     """The address of the page whose part is asked for, without its host."""
     shown = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
     path = shown.path if shown.path.startswith("/admin/") else reverse("admin:index")
     return f"{path}?{shown.query}" if shown.query and path == shown.path else path
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A form that was opened before somebody logged in anew: Django's page; of a part of a page, the page once more."""
-    if not is_fragment(request):
-        return django_csrf_failure(request, reason=reason)
-    if request.user.is_authenticated:
-        return HttpResponseClientRefresh()
-    return HttpResponseClientRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': _page_around(request)})}")

@@ -7,9 +7,11 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.conf.locale import LANG_INFO
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import to_language
 from kombu import Queue
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -37,6 +39,7 @@ CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 CLIENT_ADDRESS_HEADER = env.str("CLIENT_ADDRESS_HEADER", default="X-Forwarded-For")
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1)  # how many write into it
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+WATCH_TOKEN = env.str("WATCH_TOKEN", default="")  # opens /health and /metrics (config/ops/probes.py)
 _https = _public.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
@@ -56,6 +59,15 @@ EXAMPLE_ACCOUNTS: dict[str, dict[str, str]] = env.json("EXAMPLE_ACCOUNTS", defau
 DEFAULT_PROVIDER: dict[str, Any] = env.json("DEFAULT_PROVIDER", default={})
 CALLBACK_GRACE_DAYS = env.int("CALLBACK_GRACE_DAYS", default=14)  # a deleted account goes on verifying callbacks
 CALLBACK_RETENTION_DAYS = env.int("CALLBACK_RETENTION_DAYS", default=30)
+
+# --- E-mail ----------------------------------------------------------------------------------------------------------
+
+# smtp+tls://user:password@host:587; empty: nobody is mailed, and the pages say so.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    vars().update(env.email_url("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"Switchboard <switchboard@{_public.hostname or 'localhost'}>")
+EMAIL_TIMEOUT = 5  # seconds; a mail server that hangs holds up one worker that long, and is tried again later
 
 # --- The send engine; seconds unless said ----------------------------------------------------------------------------
 
@@ -81,6 +93,10 @@ else:
     _database.setdefault("CONN_MAX_AGE", None)
     _database["CONN_HEALTH_CHECKS"] = True
     _database["DISABLE_SERVER_SIDE_CURSORS"] = True  # PgBouncer hands out another connection for each transaction
+    if DB_POOL := env.int("DB_POOL", default=0):  # connections of one process at most; its threads share them
+        _database["CONN_MAX_AGE"] = 0  # a kept one would never go back into the pool
+        _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": DB_POOL, "timeout": 10}
+MIGRATE_DATABASE_URL = env.str("MIGRATE_DATABASE_URL", default="")  # for `migrate` alone, past a pooler
 # "attempts" counts guesses at passwords for all web processes together. It is in the database, without which nobody
 # can log in anyway: whenever the log-in works, so does the throttle (organizations/attempts.py).
 CACHES = {
@@ -94,13 +110,18 @@ BROKER_SOCKET = VAR_DIR / "valkey.sock"
 REDIS_URL = env.str("REDIS_URL", default="")
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
 # Each kind of work has processes of its own, so that none waits for another: a reply never stands in line behind texts
-# that leave slowly, nor a text behind lists of a hundred thousand people. A worker without -Q serves all of them.
+# that leave slowly, nor a text behind lists of a hundred thousand people. "prepare" is what people wait for without a
+# text in it: imports, exports, reviews, in steps of at most a second. A worker without -Q serves all of them.
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name) for name in ("send", "receive", "launch", "default")]
+CELERY_TASK_QUEUES = [Queue(name) for name in ("send", "receive", "launch", "prepare", "default")]
 CELERY_TASK_ROUTES = {
     "distributions.tasks.pump": {"queue": "send"},
     "distributions.tasks.expand": {"queue": "launch"},
+    "contacts.tasks.remove_lists": {"queue": "prepare"},
+    "distributions.tasks.review": {"queue": "prepare"},
+    "distributions.tasks.take_back": {"queue": "prepare"},
     "webhooks.tasks.apply": {"queue": "receive"},
+    "contacts.tasks.go_on": {"queue": "prepare"},
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -119,12 +140,32 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 25,
 }
+if REDIS_SENTINEL_MASTER := env.str("REDIS_SENTINEL_MASTER", default=""):
+    # REDIS_URL then names the sentinels: sentinel://host1:26379/0;sentinel://host2:26379/0
+    CELERY_BROKER_TRANSPORT_OPTIONS["master_name"] = REDIS_SENTINEL_MASTER
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "distributions.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
     "apply": {"task": "webhooks.tasks.apply", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
     "purge": {"task": "webhooks.tasks.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
+    "add-up": {"task": "contacts.tasks.add_up", "schedule": 60.0, "options": {"expires": 60.0}},
+    "ask-balances": {"task": "extensions.tasks.ask_balances", "schedule": 900.0, "options": {"expires": 900.0}},
+    "purge-kept": {"task": "extensions.tasks.purge", "schedule": 300.0, "options": {"expires": 300.0}},
+    "keep": {"task": "keeping.tasks.keep", "schedule": 120.0, "options": {"expires": 120.0}},
+    "forget": {"task": "keeping.tasks.forget", "schedule": 60.0, "options": {"expires": 60.0}},
+    "imports": {"task": "contacts.tasks.resume", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
     "purge-uploads": {"task": "contacts.tasks.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
 }
+CELERY_BEAT_SCHEDULE |= {
+    "watch": {"task": "watching.tasks.watch", "schedule": 10.0, "options": {"expires": 20.0}},
+    "forget-news": {"task": "watching.tasks.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
+}
+for _queue in CELERY_TASK_QUEUES:  # whether each is served shows where nothing else has to be done, too
+    CELERY_BEAT_SCHEDULE[f"ping-{_queue.name}"] = {
+        "task": "watching.tasks.ping",
+        "schedule": 10.0,
+        "args": (_queue.name,),  # of each queue one waits at most (config/wakes.py)
+        "options": {"queue": _queue.name, "expires": 60.0},
+    }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -138,6 +179,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",  # the templates of its fields, for FORM_RENDERER
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
@@ -148,11 +190,14 @@ INSTALLED_APPS = [
     "surveys",
     "distributions",
     "webhooks",
+    "watching",
+    "keeping",
     "simulator",  # only its management command
 ]
 
 MIDDLEWARE = [
     "config.ops.probes.ProbeMiddleware",
+    "organizations.tracing.TraceMiddleware",  # so that whatever is logged from here on belongs to its request
     "django.middleware.security.SecurityMiddleware",
     "config.door.CallbackMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -173,9 +218,10 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "config.portal.errors.WrongMethodMiddleware",
 ]
 
-CSRF_FAILURE_VIEW = "config.middleware.csrf_failure"
+CSRF_FAILURE_VIEW = "config.portal.errors.csrf_failure"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False  # a redirect would cost a provider's callback its parameters; the admin site adds its own slashes
@@ -184,8 +230,13 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    ["django.template.loaders.filesystem.Loader", "config.portal.icons.Loader"],
+                ),
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -195,9 +246,12 @@ TEMPLATES = [
     },
 ]
 
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # fields come from the same templates as their pages
+
 AUTH_USER_MODEL = "organizations.User"
 AUTHENTICATION_BACKENDS = ["organizations.backends.EmailBackend"]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")  # where `next` leads elsewhere or nowhere
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -205,7 +259,13 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("de", _("German"))]
+# English is what the code is written in (its folder has what Django words otherwise); every other is a folder there.
+_codes = sorted(
+    {to_language(file.parents[1].name) for file in BASE_DIR.glob("locale/*/LC_MESSAGES/django.po")} - {"en"}
+)
+for _code in _codes:  # one that Django has no name for is called by its code
+    LANG_INFO.setdefault(_code, {"bidi": False, "code": _code, "name": _code, "name_local": _code})
+LANGUAGES = [(code, _(LANG_INFO[code]["name"])) for code in ("en", *_codes) if "name" in LANG_INFO[code]]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"
@@ -242,7 +302,10 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("switchboard/logo.svg")}],
     "LOGIN": {"image": lambda request: static("switchboard/login.svg")},
     "STYLES": [lambda request: static("switchboard/switchboard.css")],
-    "SCRIPTS": [lambda request: static("switchboard/switchboard.js")],
+    "SCRIPTS": [
+        lambda request: static("switchboard/switchboard.js"),
+        lambda request: static("switchboard/keeping.js"),
+    ],
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
@@ -302,11 +365,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
 }
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="line")  # or "json"; config/ops/checks.py knows both
+SENTRY_DSN = env.str("SENTRY_DSN", default="")  # where errors are sent, scrubbed (config/ops/sentry.py)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "config.ops.logs.MaskingFormatter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"masked": {"()": "config.ops.logs.formatter"}},
+    "filters": {"without_pings": {"()": "config.ops.logs.WithoutPings"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "masked", "filters": ["without_pings"]},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"django": {}, "django.server": {}},  # no handlers of their own: all is written by the one above
 }

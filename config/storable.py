@@ -6,19 +6,19 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db import DataError
+from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from config.middleware import API, CALLBACKS
-from config.portal.errors import bad_request, page_not_found
+from config.portal.errors import bad_request, changed_meanwhile, page_not_found
 from intake.text import storable
 
 logger = logging.getLogger(__name__)
 
-# They answer for themselves: the API names the field in its own form, a NUL is no reason to refuse a provider's
-# callback (extensions/contract.py makes it storable), and of a respondent's link only letters and digits are read.
+# They answer for themselves: the API names the field in its own form, a NUL is not a reason to refuse a provider's
+# callback (extensions/contract/ makes it storable), and of a respondent's link only letters and digits are read.
 ANSWER_THEMSELVES = (API, CALLBACKS, "/s/", "/o/")
 
 
@@ -47,9 +47,15 @@ class StorableRequestMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A value that its column does not hold, in an address or a field that no form of ours has asked about."""
+        """A value that its column does not hold, in an address or a field that no form of ours has asked about.
+
+        And what was free, or there, when a form has asked about it, and was taken or deleted before it was saved.
+        """
         if request.path_info.startswith(ANSWER_THEMSELVES):
             return None
+        if isinstance(exception, IntegrityError):
+            logger.warning("%s %s: contradicts what is stored", request.method, request.path, exc_info=exception)
+            return changed_meanwhile(request)
         name = _unstorable(request.POST.lists()) if isinstance(exception, ValueError | DataError) else ""
         if not name and not isinstance(exception, DataError | OverflowError):
             return None

@@ -7,31 +7,32 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
-from django.db import transaction
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, reverse
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop, ngettext
 
-from contacts import numbers, opt_outs, pages, wording
+from contacts import counts, import_pages, numbers, opt_outs, pages, removing, wording
 from contacts.columns import IN_FORM, MORE, SEARCHED
 from contacts.fields import EmbeddedDataField
 from contacts.models import Contact, ContactImport, ContactList, OptOut
+from intake import examples, figures
 from intake.masking import mask_number
 from organizations import audit, commitments
-from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, current_organization, current_user
+from organizations.admin_base import OwnedAdmin, Role
+from organizations.choices import OwnedRelatedFilter
+from organizations.current import current_organization, current_user
 from organizations.models import User
 
 ADDED_OPT_OUT = gettext_noop("added an opt-out")
 LET_BACK_IN = gettext_noop("let numbers back in")
 EVERYBODY = frozenset({Role.ADMINISTRATOR, Role.MEMBER})
+UNFILTERED = frozenset({"p", "o", "all", "_changelist_filters"})  # what an address asks that leaves nobody out
 
 
 class PhoneField(forms.CharField):
@@ -51,14 +52,15 @@ class PhoneField(forms.CharField):
 
 def _phone_field(db_field: Any, request: HttpRequest, **kwargs: Any) -> PhoneField:
     organization = current_organization(request)
+    region = organization.default_region if organization else "US"
     field = PhoneField(
         label=capfirst(db_field.verbose_name),
         required=not db_field.blank,
         max_length=40,
         widget=kwargs.get("widget"),
-        help_text=_("With the country code, for example +4915112345678."),
+        help_text=gettext("With the country code, for example %(example)s.") % {"example": examples.number(region)},
     )
-    field.region = organization.default_region if organization else "US"
+    field.region = region
     return field
 
 
@@ -75,19 +77,8 @@ class ContactListAdmin(OwnedAdmin):
     empty_text = _("A contact list holds the people you text. Add one, then import a file or add people one by one.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        contacts = Contact.objects.filter(contact_list=OuterRef("pk")).order_by().values("contact_list")
-
-        def number_of(rows: QuerySet) -> Coalesce:
-            return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
-
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("organization", "created_by")
-            .annotate(
-                people=number_of(contacts), reachable=number_of(contacts.exclude(phone="").filter(opted_out_at=None))
-            )
-        )
+        rows = super().get_queryset(request).select_related("organization", "created_by")
+        return rows.annotate(people=counts.kept("people"), reachable=counts.kept("reachable"))
 
     @admin.display(description=_("people"), ordering="people")
     def people(self, row: Any) -> str:
@@ -95,12 +86,12 @@ class ContactListAdmin(OwnedAdmin):
             '<a class="sb-link" href="{}?contact_list__id__exact={}">{}</a>',
             reverse("admin:contacts_contact_changelist"),
             row.pk,
-            number_format(row.people, force_grouping=True),
+            figures.whole(row.people),
         )
 
     @admin.display(description=_("can be texted"), ordering="reachable")
     def reachable(self, row: Any) -> str:
-        return number_format(row.reachable, force_grouping=True)
+        return figures.whole(row.reachable)
 
     def get_urls(self) -> list[URLPattern]:
         name, one = "contacts_contactlist", "<int:pk>/import/<int:import_id>"
@@ -108,7 +99,10 @@ class ContactListAdmin(OwnedAdmin):
             self.page("<int:pk>/import/", self.upload_view, f"{name}_upload", right="fill"),
             self.page("<int:pk>/import/contacts.csv", self.sample_view, f"{name}_sample", right="change"),
             self.page(f"{one}/", self.checked_view, f"{name}_checked", right="fill"),
+            self.page(f"{one}/progress/", self.progress_view, f"{name}_progress", right="change"),
+            self.page(f"{one}/cancel/", self.cancel_view, f"{name}_cancel", right="change"),
             self.page(f"{one}/problems.csv", self.problems_view, f"{name}_problems", right="change"),
+            self.page(f"{one}/rows.csv", self.given_back_view, f"{name}_given_back", right="change"),
             self.page("<int:pk>/export/", self.export_view, f"{name}_export", right="view"),
             *super().get_urls(),
         ]
@@ -127,16 +121,25 @@ class ContactListAdmin(OwnedAdmin):
         return found
 
     def upload_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return pages.upload(request, self._list(request, pk))
+        return import_pages.upload(request, self._list(request, pk))
 
     def checked_view(self, request: HttpRequest, pk: int, import_id: int) -> HttpResponse:
-        return pages.checked(request, self._list(request, pk), import_id)
+        return import_pages.checked(request, self._list(request, pk), import_id)
+
+    def progress_view(self, request: HttpRequest, pk: int, import_id: int) -> HttpResponse:
+        return import_pages.progress(request, self._list(request, pk), import_id)
+
+    def cancel_view(self, request: HttpRequest, pk: int, import_id: int) -> HttpResponse:
+        return import_pages.cancel(request, self._list(request, pk), import_id)
 
     def problems_view(self, request: HttpRequest, pk: int, import_id: int) -> FileResponse:
-        return pages.problems_file(request, self._list(request, pk), import_id)
+        return import_pages.problems_file(request, self._list(request, pk), import_id)
+
+    def given_back_view(self, request: HttpRequest, pk: int, import_id: int) -> FileResponse:
+        return import_pages.given_back_file(request, self._list(request, pk), import_id)
 
     def sample_view(self, request: HttpRequest, pk: int) -> FileResponse:
-        return pages.sample_file(request, self._list(request, pk))
+        return import_pages.sample_file(request, self._list(request, pk))
 
     def export_view(self, request: HttpRequest, pk: int) -> FileResponse | HttpResponse:
         return pages.export(request, self._list(request, pk))
@@ -157,35 +160,30 @@ class ContactListAdmin(OwnedAdmin):
     ) -> HttpResponse:
         contact_list = self.get_object(request, object_id)
         imports = ContactImport.objects.filter(imported_at__isnull=False).select_related("created_by")
-        imports = imports.defer("rows", "problems", "content", "preview", "columns")
+        imports = imports.defer("preview", "columns", "choices")
         extra = {"imports": imports.filter(contact_list=contact_list)[:5] if contact_list else []}
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """How many, not whom: a list of a hundred thousand names is no question."""
+        """How many, not whom: a hundred thousand names are not a question."""
         lists = list(objs)
-        number = Contact.objects.filter(contact_list__in=lists).count()
+        number = counts.people_on(ContactList.objects.filter(pk__in=[each.pk for each in lists]))
         names = [str(contact_list) for contact_list in lists]
         model_count = {ContactList._meta.verbose_name_plural: len(lists), Contact._meta.verbose_name_plural: number}
         kept = not all(self.has_delete_permission(request, contact_list) for contact_list in lists)
         return names, model_count, {ContactList._meta.verbose_name} if kept else set(), []
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        with transaction.atomic():
-            self._delete_contacts([obj])
-            super().delete_model(request, obj)
+        self.audit(request, audit.DELETED, obj)
+        removing.remove(obj)
+        self._tell(request, [obj])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
-        with transaction.atomic():
-            self._delete_contacts(list(queryset))
-            # Without the counts, which cannot be deleted by.
-            super().delete_queryset(request, ContactList.objects.filter(pk__in=[row.pk for row in queryset]))
-
-    def _delete_contacts(self, lists: list[ContactList]) -> None:
-        """In batches, so that a large list is never in memory as a whole."""
-        contacts = Contact.objects.filter(contact_list__in=lists).order_by("pk")
-        while keys := list(contacts.values_list("pk", flat=True)[:1_000]):
-            Contact.objects.filter(pk__in=keys).delete()
+        rows = list(queryset)
+        for obj in rows:
+            self.audit(request, audit.DELETED, obj)
+            removing.remove(obj)
+        self._tell(request, rows)
 
 
 # --- contacts --------------------------------------------------------------------------------------------------------
@@ -228,7 +226,7 @@ class ContactForm(forms.ModelForm):
         if is_new and phone and contact_list and others.exists():
             self.add_error(
                 "phone" if "phone" in self.fields else "contact_list",
-                _("Somebody on this list has this number already."),
+                _("Somebody on this list already has this number."),
             )
         return cleaned
 
@@ -247,7 +245,7 @@ class ContactForm(forms.ModelForm):
         for name, text in value.items():
             if isinstance(text, dict | list) or len(str(text)) > 1_024 or not 0 < len(name.strip()) <= 200:
                 raise forms.ValidationError(
-                    _("“%(name)s”: names have 1 to 200 characters, values are texts of at most 1,024 characters."),
+                    _("“%(name)s”: a name has 1 to 200 characters, a value is text of at most 1,024 characters."),
                     params={"name": name[:40]},
                 )
         return {name.strip(): "" if text is None else str(text) for name, text in value.items()}
@@ -274,6 +272,23 @@ class ContactAdmin(OwnedAdmin):
         (None, {"fields": ("contact_list", *_attributes(under_more=False), "status")}),
         (_("More"), {"fields": (*_attributes(under_more=True), "fields")}),
     )
+
+    def visible_rows(self, request: HttpRequest) -> QuerySet:
+        """Without the people of lists that are gone, who are still being removed."""
+        rows = super().visible_rows(request)
+        gone = ContactList.every.visible_to(current_user(request)).filter(removed_at__isnull=False)
+        keys = list(gone.values_list("pk", flat=True))
+        return rows.exclude(contact_list__in=keys) if keys else rows
+
+    def get_paginator(self, request: HttpRequest, queryset: QuerySet, *arguments: Any, **options: Any) -> Any:
+        """Pages of a list's people, or of everybody's, whose number is kept: they are not counted at each view."""
+        paginator = super().get_paginator(request, queryset, *arguments, **options)
+        asked = {name: value for name, value in request.GET.items() if value and name not in UNFILTERED}
+        chosen = str(asked.pop("contact_list__id__exact", ""))
+        lists = ContactList.objects.visible_to(current_user(request))
+        if not asked and (not chosen or (chosen.isdecimal() and len(chosen) <= 18)):
+            paginator.__dict__["count"] = counts.people_on(lists.filter(pk=chosen) if chosen else lists)
+        return paginator
 
     @admin.display(description=_("name"), ordering="last_name")
     def name(self, row: Contact) -> str:
@@ -311,6 +326,7 @@ class ContactAdmin(OwnedAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "fields":
             kwargs["form_class"] = EmbeddedDataField
+            kwargs["help_text"] = _('Columns of the file without a field above, for example {"City": "London"}.')
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "phone":
             return _phone_field(db_field, request, widget=field and field.widget)
@@ -362,7 +378,7 @@ class OptOutForm(forms.ModelForm):
     def clean_phone(self) -> str:
         phone: str = self.cleaned_data["phone"]
         if OptOut.objects.active().filter(organization=self.instance.organization_id, phone=phone).exists():
-            raise forms.ValidationError(_("This number has opted out already."))
+            raise forms.ValidationError(_("This number has already opted out."))
         return phone
 
 
@@ -374,7 +390,7 @@ class OptOutAdmin(OwnedAdmin):
     list_display = ("phone", "source", "created_at", "state", "evidence")
     list_filter = (ActiveFilter, "source")
     search_fields = ("phone__startswith",)
-    search_help_text = _("Beginning of a number, for example +4915")
+    search_help_text = _("Beginning of a number, with its country code")
     fields = ("phone", "evidence")
     actions = ("let_back_in",)
     empty_text = _("Nobody has opted out. Whoever replies STOP, uses an opt-out link or is added here is not texted.")
@@ -447,5 +463,5 @@ class OptOutAdmin(OwnedAdmin):
         messages.success(
             request,
             ngettext("%(number)s number can be texted again.", "%(number)s numbers can be texted again.", number)
-            % {"number": number},
+            % {"number": figures.whole(number)},
         )

@@ -105,9 +105,10 @@ COLUMNS: tuple[ContactColumn, ...] = (
         place=MORE + 1,
     ),
 )
-SEARCHED = _("Beginning of a number (+49…) or a name, or a whole external reference")
+SEARCHED = _("Beginning of a number (+…) or a name, or a whole external reference")
 
 BY_NAME = {column.name: column for column in COLUMNS}
+NAMES = frozenset().union(*({bare(column.name)} | column.others for column in COLUMNS))  # as `bare` leaves them
 PHONE = next(column for column in COLUMNS if column.attribute == "phone")
 IN_EXPORTS = tuple(column for column in COLUMNS if column.exported)
 IN_TEXTS = tuple(column for column in COLUMNS if column.pipeable)

@@ -9,11 +9,13 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from decimal import Decimal
 from typing import IO, Any
 from urllib.parse import quote
 
 from django.http import FileResponse
+from django.utils import timezone
 from django.utils.formats import get_format
 from django.utils.translation import ngettext
 
@@ -24,7 +26,7 @@ BLOCK = 64 * 1024  # characters or bytes that are handed on at once
 _FORMULA = "=+\\-@＝＋－＠﹦﹢﹣﹫"
 # What some spreadsheet, in some country, takes for the end of a cell. \r and \n are ends of lines there.
 _SEPARATORS = ",;|\\t\\r\\n\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029"
-_CONTROL = "\\x00-\\x08\\x0e-\\x1b\\x1f"  # control characters that are no blanks
+_CONTROL = "\\x00-\\x08\\x0e-\\x1b\\x1f"  # control characters that are not blanks
 # What may stand before a formula: blanks, quotation marks, control characters.
 _IGNORED = rf"(?:[^\S{_SEPARATORS}]|[\"'\ufeff{_CONTROL}])*"
 _AT_THE_START = re.compile(rf"(?=[\s\"'\ufeff{_CONTROL}]*[{_FORMULA}]|'*[\t\r\n])")
@@ -44,6 +46,11 @@ def safe_cell(value: Any) -> str:
         return str(value)
     text = _WITHIN.sub(r"\1'", value)
     return f"'{text}" if _AT_THE_START.match(text) else text
+
+
+def stamp(moment: datetime | None) -> str:
+    """A moment as files have it: by the reader's clocks, in the form that programs read; "" where there is none."""
+    return timezone.localtime(moment).isoformat(timespec="seconds") if moment else ""
 
 
 def unsafe_cell(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
 
 from intake.data import NotReadable, read_json
@@ -14,6 +16,12 @@ from intake.text import is_storable
 
 class EmbeddedDataField(forms.JSONField):
     """JSON, read within bounds; what no database holds is an error at the field, and the text stays as it was typed."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Nothing where there is nothing, and the letters as they are, one name to a line."""
+        if isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
 
     def to_python(self, value: Any) -> Any:
         if self.disabled or value in self.empty_values or not isinstance(value, str):
@@ -34,7 +42,7 @@ class EmbeddedDataField(forms.JSONField):
             except NotReadable:
                 fit = False
             if not fit:
-                return forms.fields.InvalidJSONInput(data)
+                return InvalidJSONInput(data)
         return super().bound_data(data, initial)
 
 

@@ -1,20 +1,16 @@
 """Which people of a list the rows of a file are about, so that importing a file twice changes nothing.
 
 A number is somebody; where several rows of one file have the same number they are a household, told apart by their
-names. Without a number, people are told apart by everything else that names them; of those alike, the second row is
-about the second person.
+names. People without a number are compared in the database (importing/merging.py).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from typing import Any
 
-from contacts.columns import NAMING
 from contacts.models import Contact, ContactList
-from organizations.reading import pages
 
 Values = dict[str, Any]  # a contact's attributes, `fields` among them; empty ones left out
 
@@ -32,69 +28,42 @@ def households(rows: Iterable[Values]) -> set[str]:
 
 
 class Register:
-    """The people of a list, those included who come from the rows before. Loads what each group of rows needs."""
+    """The people of a list who have some numbers, those included who come from the rows before."""
 
     def __init__(self, contact_list: ContactList, shared: set[str]) -> None:
+        """`shared` are the numbers that several rows of the file have (`households`)."""
         self._list = contact_list
         self._shared = shared
-        self._homes: dict[str, list[Contact]] = {}  # who has a shared number, kept from group to group
-        self._rows_alike: Counter[tuple[str, ...]] = Counter()
 
-    def people(self, group: list[Values]) -> Iterator[tuple[Contact, bool]]:
-        """For each row its contact, with what the row says, and whether it is new. Empty cells leave what is there."""
-        known: dict[str, list[Contact]] = {}
-        phones = [values["phone"] for values in group if "phone" in values]
+    def people(self, rows: list[Values]) -> Iterator[tuple[Contact, bool]]:
+        """For each row, which has a number, the contact it is about, and whether it is new."""
+        homes: dict[str, list[Contact]] = {}
+        phones = {values["phone"] for values in rows}
         for contact in self._list.contacts.filter(phone__in=phones).order_by("shares_number", "pk"):
-            known.setdefault(contact.phone, []).append(contact)
-        alike = self._alike(group)
-        for number, values in enumerate(group):
-            phone = values.get("phone", "")
-            home = (
-                self._homes.setdefault(phone, known.get(phone, [])) if phone in self._shared else known.get(phone, [])
-            )
-            found = self._at_home(values, home) if phone else alike.get(number)
-            contact = found or self._moved_in(phone, home)
-            for name, value in values.items():
-                setattr(contact, name, {**contact.fields, **value} if name == "fields" else value)
+            homes.setdefault(contact.phone, []).append(contact)
+        named: dict[tuple[str, tuple[str, str]], Contact] = {}
+        for home in homes.values():
+            for contact in home:
+                named.setdefault((contact.phone, _name(contact)), contact)
+        for values in rows:
+            phone, name = values["phone"], name_of(values)
+            home = homes.setdefault(phone, [])
+            found = named.get((phone, name))
+            if found is None and home and not (any(name) and phone in self._shared):
+                found = home[0]  # a row without a name, or the only one: the person may have a new name
+            contact = found or self._moved_in(values, home)
+            named.setdefault((phone, name), contact)
             yield contact, found is None
 
-    def _at_home(self, values: Values, home: list[Contact]) -> Contact | None:
-        """Who of those with this number the row is about; None if nobody."""
-        name = name_of(values)
-        found = next((contact for contact in home if _name(contact) == name), None)
-        if found is None and not (any(name) and values["phone"] in self._shared):
-            found = next(iter(home), None)  # a row without a name, or the only one: the person may have a new name
-        return found
-
-    def _moved_in(self, phone: str, home: list[Contact]) -> Contact:
+    def _moved_in(self, values: Values, home: list[Contact]) -> Contact:
         contact = Contact(
-            organization_id=self._list.organization_id, contact_list=self._list, shares_number=bool(phone and home)
+            organization_id=self._list.organization_id,
+            contact_list=self._list,
+            phone=values["phone"],
+            shares_number=bool(home),
         )
-        if phone:
-            home.append(contact)
+        home.append(contact)
         return contact
-
-    def _alike(self, group: list[Values]) -> dict[int, Contact]:
-        """For rows without a number, by their place in the group: the contact, if there is one."""
-        places: dict[int, int] = {}
-        for number, values in enumerate(group):
-            if "phone" not in values:
-                naming = tuple(values.get(name, "") for name in NAMING)
-                existing = self._without_number.get(naming, [])
-                if self._rows_alike[naming] < len(existing):
-                    places[number] = existing[self._rows_alike[naming]]
-                self._rows_alike[naming] += 1
-        contacts = Contact.objects.in_bulk(set(places.values())) if places else {}
-        return {number: contacts[pk] for number, pk in places.items() if pk in contacts}
-
-    @cached_property
-    def _without_number(self) -> dict[tuple[str, ...], list[int]]:
-        """Who is on the list without a number, before the first of the file is added: keys by what names them."""
-        found: dict[tuple[str, ...], list[int]] = {}
-        for page in pages(self._list.contacts.filter(phone=""), "pk", *NAMING):
-            for pk, *naming in page:
-                found.setdefault(tuple(naming), []).append(pk)
-        return found
 
 
 def _name(contact: Contact) -> tuple[str, str]:

@@ -14,9 +14,13 @@ import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberType, ValidationResult
 from phonenumbers import timezone as zones
 
-from contacts import wording
+from contacts import usual_numbers, wording
 
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*[eE]\s*[+-]?\d+")
+_DAY, _MONTH, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
+_DATE = re.compile(  # of a column beside, or what a spreadsheet made of a number
+    rf"{_YEAR}([-./]){_MONTH}\1{_DAY}|{_DAY}([-./]){_MONTH}\2{_YEAR}|{_MONTH}([-./]){_DAY}\3{_YEAR}"
+)
 _WHOLE = re.compile(r"(\+?\d{6,})[.,]0+")  # a number that a program took for a quantity: 7700900123.0
 _PLAIN = re.compile(r"\+?[0-9() -]*[0-9][0-9() -]*")
 _PUNCTUATION = frozenset("+-./() ")
@@ -34,14 +38,19 @@ def zones_of(e164: str) -> tuple[str, ...]:
 
 
 class InvalidNumber(ValueError):
-    """Not a phone number: `code` and `values` are what contacts/wording.py says about it, and what would be right."""
+    """Not a phone number: `code` and `values` are what contacts/wording.py says about it, and what would be right.
+
+    `region` is the country for which it was read.
+    """
+
+    region = ""
 
     def __init__(self, code: str, text: str, **values: Any) -> None:
         super().__init__(code)
         self.code, self.values = code, {"text": text.strip()[:40], **values}
 
     def __str__(self) -> str:
-        return wording.sentence(self.code, self.values)
+        return wording.sentence(self.code, self.values, region=self.region)
 
 
 class ForeignNumber(InvalidNumber):
@@ -98,7 +107,17 @@ def read(text: str, region: str, *, with_country_code: bool = False) -> Number:
     Digits that begin with another country's code (14015555555 in Germany) are read as international only if somebody
     has said that they are meant so: `with_country_code`. Those of `region` itself always may have their code.
     """
-    written = _written(text)
+    try:
+        written = _written(text)
+        if usual := usual_numbers.read(written, region, with_country_code=with_country_code):
+            return Number(usual, is_assigned=True)
+        return _read_by_all_rules(text, written, region, with_country_code=with_country_code)
+    except InvalidNumber as error:
+        error.region = region
+        raise
+
+
+def _read_by_all_rules(text: str, written: str, region: str, *, with_country_code: bool) -> Number:
     if "/" in written and _is_number(written.rpartition("/")[0], region):
         raise InvalidNumber("several", text)
     home = None if written.startswith("+") else _parsed(written, region)
@@ -119,6 +138,8 @@ def read(text: str, region: str, *, with_country_code: bool = False) -> Number:
 def _written(text: str) -> str:
     """The text with plain digits and punctuation, a plus only at its beginning. Raises InvalidNumber."""
     bare = text.strip().strip(_QUOTES).strip()
+    if _DATE.fullmatch(bare):
+        raise InvalidNumber("date", text)
     if _PLAIN.fullmatch(bare):
         return bare
     if _SCIENTIFIC.fullmatch(bare):

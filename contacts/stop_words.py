@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from contacts.vocabulary import LANGUAGES
 
+LONGEST_RUN = 40  # letters of words without blanks between them that are looked at
 SHORT = 6  # words: a text this long with a stop word in it may be meant as one
 
 
@@ -18,6 +19,11 @@ SHORT = 6  # words: a text this long with a stop word in it may be meant as one
 
 # What NFKD leaves apart although people type one for the other.
 _ALIKE = str.maketrans({"ı": "i", "ł": "l", "đ": "d", "ø": "o", "æ": "ae", "œ": "oe", "ى": "ي", "ة": "ه", "ٱ": "ا"})
+# Letters in a dark frame, and small capitals; NFKC knows the other ways in which phones draw them.
+_DRAWN = str.maketrans(
+    {chr(first + place): chr(ord("a") + place) for first in (0x1F150, 0x1F170) for place in range(26)}
+    | dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnopqrstuvwyz", strict=True))
+)
 _NO_SIGNS = dict.fromkeys(map(ord, "'’‘ʼʹ`´ˈ＇\u0640\u02bb\u2032"))  # apostrophes; the stroke that lengthens Arabic
 _INVISIBLE = frozenset({"Mn", "Me", "Cf"})  # accents, keycaps, marks of direction and of no width
 _WORD = re.compile(r"[^\W_]+")
@@ -25,13 +31,16 @@ _DRAWN_OUT = re.compile(r"(.)\1{2,}")  # "stoooop"
 _DISGUISED = re.compile(r"(?=.*[0-9])(?=.*[a-z])[0-9a-z]+")  # "st0p"
 _DIGITS_FOR_LETTERS = str.maketrans("013457", "oieast")
 _STOP_SIGNS = frozenset("🛑⛔🚫🔕")
+# Cyrillic and Greek letters that look like Latin ones, for where a keyboard was switched within a word.
+_LOOKS_LIKE = str.maketrans("авекмнорстухіѕјαβεκμνορστυχι", "abekmhopctyxisjabekmnopstyxi")
+_LATIN = re.compile("[a-z]")
 
 
 def folded(text: str) -> str:
     """Text in lower case without accents, apostrophes and invisible signs: what spelling leaves of a word."""
     if text.isascii():
         return text.translate(_NO_SIGNS).casefold()
-    plain = unicodedata.normalize("NFKC", text).translate(_NO_SIGNS).casefold()
+    plain = unicodedata.normalize("NFKC", text).translate(_DRAWN).translate(_NO_SIGNS).casefold()
     kept = (sign for sign in unicodedata.normalize("NFKD", plain) if unicodedata.category(sign) not in _INVISIBLE)
     return "".join(kept).translate(_ALIKE)
 
@@ -95,6 +104,12 @@ POLITE = Lexicon(_listed(Role.COURTESY, "courtesy"))
 _DOUBTFUL = Lexicon([*_listed(Role.HARMLESS, "harmless"), *_listed(Role.PHRASE, "phrases"), *_STOP])
 _ALONE = Lexicon(_listed(Role.ALONE, "alone"))
 _FILLER = Lexicon(_listed(Role.FILLER, "filler"))
+
+_SINGLE = [(key[0], role) for key, role in _COMMANDS.roles.items() if len(key) == 1]
+_BY_LOOKS = {word.translate(_LOOKS_LIKE): word for word, role in _SINGLE if role in (Role.STOP, Role.EVERYDAY)}
+_stops = "|".join(re.escape(word) for word, role in _SINGLE if role is Role.STOP)
+_around = "|".join([_stops, *(re.escape(key[0]) for key in POLITE.roles if len(key) == 1)])
+_RUN_TOGETHER = re.compile(f"(?:{_around})+(?:{_stops})|(?:{_stops})(?:{_around})+")
 
 STOP = frozenset(map(bare, (phrase for phrase, _role in _STOP)))
 START = frozenset(map(bare, (phrase for phrase, _role in _listed(Role.START, "start"))))
@@ -160,16 +175,19 @@ def is_taken(text: str, stop_words: str = "") -> bool:
 
 
 def is_near_miss(text: str, stop_words: str = "") -> bool:
-    """Whether a short text may mean that the person wants no more texts, although it is no command.
+    """Whether a short text may mean that the person wants no more texts, although it is not a command.
 
-    At most SHORT words with a stop word among them, or with a phrase such as "remove me"; or a sign that says so.
+    At most SHORT words with a stop word among them, or with a phrase such as "remove me"; or a sign that says so. Of a
+    longer one, the first line alone may say it: below it are a signature or what was answered.
     """
     said = words(text)[: 10 * SHORT]
-    if len(said) > SHORT or is_taken(text, stop_words):
+    if len(said) > SHORT:
+        return _has_a_line_of_its_own(text, stop_words)
+    if is_taken(text, stop_words):
         return False
-    if _is_alone(said) or not _STOP_SIGNS.isdisjoint(text):
+    if _is_alone(said) or not _STOP_SIGNS.isdisjoint(text) or _is_run_together(said):
         return True
-    said = [_meant(_DRAWN_OUT.sub(r"\1", word)) for word in said]
+    said = [_lookalike(_meant(_DRAWN_OUT.sub(r"\1", word))) for word in said]
     found = list(_doubts(said, stop_words))
     return Role.STOP in found or Role.PHRASE in found or (Role.EVERYDAY in found and _leads(said))
 
@@ -194,6 +212,27 @@ def _doubts(said: Sequence[str], stop_words: str) -> Iterator[Role]:
 def _meant(word: str) -> str:
     """A word with the letters that digits stand for: "st0p" -> "stop"."""
     return word.translate(_DIGITS_FOR_LETTERS) if _DISGUISED.fullmatch(word) else word
+
+
+def _lookalike(word: str) -> str:
+    """A word of two scripts as it looks, if that is a stop word: a Latin C in "Cтоп", a Cyrillic О in "STОP".
+
+    Nobody writes such a word on purpose.
+    """
+    if word.isascii() or not _LATIN.search(word):
+        return word
+    return _BY_LOOKS.get(word.translate(_LOOKS_LIKE), word)
+
+
+def _has_a_line_of_its_own(text: str, stop_words: str) -> bool:
+    """Whether the first of several lines is a stop word."""
+    first, *below = text.strip().splitlines()
+    return bool(below) and not is_taken(text, stop_words) and command(first, stop_words) is Role.STOP
+
+
+def _is_run_together(said: Sequence[str]) -> bool:
+    """Whether the only word is made of a stop word and others: "STOPSTOP", "pleasestop"."""
+    return len(said) == 1 and len(said[0]) <= LONGEST_RUN and _RUN_TOGETHER.fullmatch(said[0]) is not None
 
 
 def _is_alone(said: Sequence[str]) -> bool:

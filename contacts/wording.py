@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from phonenumbers.geodata.locale import LOCALE_DATA
+
+from intake import examples
 
 SENTENCES: dict[str, str | Promise] = {
     # of a number
     "shortened": _("“%(text)s” was shortened by a spreadsheet; format the column as text there."),
+    "date": _("“%(text)s” is a date, not a phone number."),
     "premium": _("“%(text)s” is a premium-rate number, which nobody has as their own."),
-    "no_number": _("“%(text)s” is not a phone number; write it with the country code, for example +4915112345678."),
+    "no_number": _("“%(text)s” is not a phone number; write it with the country code, for example %(example)s."),
     "several": _("“%(text)s” looks like several numbers; write one of them."),
     "foreign": _(
         "“%(text)s” looks like a number from another country (%(countries)s), not from yours (%(home)s). If that is "
@@ -29,11 +32,12 @@ SENTENCES: dict[str, str | Promise] = {
         "or is there a %(delimiter)s inside a value?"
     ),
     "too_long": _("This value has %(length)s characters; at most %(limit)s are allowed."),
+    "already_there": _("This person is already on the list."),
     # of a row that is imported as it is
     "same_person": _("The same person as in row %(row)s: one contact, one text."),
     "same_number": _("The same number as in row %(row)s: %(phone)s. Both are imported; the number gets one text."),
-    "not_in_use": _("%(phone)s is in no range that is known to be in use. Is it right?"),
-    "landline": _("%(phone)s is a landline, and few of them receive texts. Is it right?"),
+    "not_in_use": _("%(phone)s is not in any range known to be in use. Is it right?"),
+    "landline": _("%(phone)s is a landline number, and few of these receive texts. Is it right?"),
 }
 # Why somebody is opted out, as those who act on replies write it down; anything else is shown as it was written.
 EVIDENCE: dict[str, str | Promise] = {
@@ -60,12 +64,24 @@ _WORDED: dict[str, Callable[[Any], str]] = {
 }
 
 
-def sentence(code: str, values: Mapping[str, Any]) -> str:
-    """What a code says, in the reader's language. Older rows hold a sentence in its place, which stays as it is."""
+def sentence(code: str, values: Mapping[str, Any], *, region: str = "") -> str:
+    """What a code says, in the reader's language. Older rows hold a sentence in its place, which stays as it is.
+
+    `region` is the country for which a number was read, where `values` do not say it.
+    """
     if code not in SENTENCES:
         return code
-    shown = {name: _WORDED[name](value) if name in _WORDED else value for name, value in values.items()}
-    return str(SENTENCES[code]) % shown
+    example = examples.number(values.get("read_for") or region)
+    shown = {"example": example} | {
+        name: _WORDED[name](value) if name in _WORDED else value for name, value in values.items()
+    }
+    said = str(SENTENCES[code]) % shown
+    if "read_for" not in values or "home" in values:  # or it is named already
+        return said
+    return gettext("%(sentence)s (Country of the file: %(country)s.)") % {
+        "sentence": said,
+        "country": country(values["read_for"]),
+    }
 
 
 def evidence(written: str) -> str:

@@ -9,7 +9,7 @@ from django.db.models import BooleanField, Model, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
@@ -17,10 +17,23 @@ from contacts.models import Contact
 from distributions import wording
 from distributions.history import Carrier
 from distributions.models import Distribution, InboundMessage
-from distributions.pages import compose, controls, conversations, doubts, frame, progress, recipients, review
+from distributions.pages import (
+    compose,
+    controls,
+    conversations,
+    doubts,
+    frame,
+    progress,
+    recipients,
+    review,
+    to_myself,
+)
 from distributions.sums import Sums
+from intake import figures
 from intake.masking import mask_number
-from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, Role, View, current_user
+from organizations.admin_base import OwnedAdmin, Role, View
+from organizations.choices import OwnedRelatedFilter
+from organizations.current import current_user
 from organizations.permissions import MissingRight, missing_sms
 
 State = Distribution.State
@@ -37,7 +50,7 @@ def missing_right(request: HttpRequest) -> str:
 
 
 def _grouped(number: int) -> str:
-    return number_format(number, force_grouping=True)
+    return figures.whole(number)
 
 
 class NeedsFilter(admin.SimpleListFilter):
@@ -113,9 +126,9 @@ class DistributionAdmin(OwnedAdmin):
         if tally is None:
             return "–"
         if not row.is_interactive:
-            return format_html("{} {}", _grouped(tally.clicked), _("opened the link"))
-        found = ((tally.started, _("began to answer")), (tally.completed, _("answered to the end")))
-        return format_html_join(" · ", "{} {}", ((_grouped(number), label) for number, label in found))
+            return _("%(number)s opened the link") % {"number": _grouped(tally.clicked)}
+        began = _("%(number)s began to answer") % {"number": _grouped(tally.started)}
+        return f"{began} · " + _("%(number)s answered to the end") % {"number": _grouped(tally.completed)}
 
     @admin.display(description=_("cost"))
     def cost(self, row: Distribution) -> str:
@@ -163,6 +176,7 @@ class DistributionAdmin(OwnedAdmin):
                 right="view",
                 of=Contact,
             ),
+            self.page("distributions/to-myself/", to_myself.to_myself, "distributions_to_myself", right="send"),
             self.page("distributions/doubt/", doubts.show, "distributions_doubts", right="send"),
             self.page(
                 "distributions/doubt/<int:doubt>/decide/",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from contacts.exports import stamp
 from contacts.models import Contact
 from distributions import wording
 from distributions.engine.references import reference
@@ -28,7 +27,7 @@ EXPORTED_ANSWERS = gettext_noop("exported the answers")
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Which account carried a message, as it is named in the history for ever (R9, R26)."""
+    """Which account carried a message, as it is named in the history for good (R9, R26)."""
 
     name: str
     provider: str
@@ -76,7 +75,7 @@ def answers_of(begun: Iterable[Conversation]) -> dict[int, list[Answer]]:
     """What was answered in these conversations, by response, in the order of the questions."""
     found: dict[int, list[Answer]] = {}
     given = Answer.objects.filter(response_id__in=[row.response_id for row in begun if row.response_id])
-    for answer in given.select_related("question").order_by("question__position", "question_id"):
+    for answer in given.select_related("question__survey").order_by("question__position", "question_id"):
         found.setdefault(answer.response_id, []).append(answer)
     return found
 
@@ -137,14 +136,10 @@ def history_rows(distribution: Distribution, carriers: dict[int, Carrier]) -> It
                 message.segments,
                 sent[message.pk],
                 0,  # with an account of one's own every message is shown at zero cost (R5)
-                *(_stamp(moment) for moment in (message.attempted_at, message.accepted_at, message.settled_at)),
-                _stamp(message.clicked_at),
+                *(stamp(moment) for moment in (message.attempted_at, message.accepted_at, message.settled_at)),
+                stamp(message.clicked_at),
                 conversation.state if conversation else "",
             )
-
-
-def _stamp(moment: datetime | None) -> str:
-    return timezone.localtime(moment).isoformat(timespec="seconds") if moment else ""
 
 
 ANSWER_COLUMNS = ("FirstName", "LastName", "ExternalDataReference", "Phone", "State", "Started", "Ended")
@@ -170,8 +165,8 @@ def answer_rows(distribution: Distribution) -> Iterator[tuple[Any, ...]]:
                 contact.external_reference if contact else "",
                 conversation.phone,
                 conversation.state,
-                _stamp(conversation.created_at),
-                _stamp(conversation.ended_at),
+                stamp(conversation.created_at),
+                stamp(conversation.ended_at),
                 *(words.get((conversation.response_id or 0, question_id), "") for question_id in questions),
             )
 

@@ -152,10 +152,10 @@ def _make_uncertain(distribution: Distribution) -> int:
         Chunk.objects.filter(distribution=distribution, state=Chunk.State.OPEN).update(lease_until=None, holder="")
         outbox.recount(distribution.pk)
         problem = ngettext(
-            "The database was restored from a backup: whether %(count)d text had left is not known. It is uncertain "
-            "now; look at it before you resume.",
-            "The database was restored from a backup: whether %(count)d texts had left is not known. They are "
-            "uncertain now; look at them before you resume.",
+            "The database was restored from a backup: it is not known whether %(count)d text had been sent. It is now "
+            "uncertain; check it before you resume.",
+            "The database was restored from a backup: it is not known whether %(count)d texts had been sent. They are "
+            "now uncertain; check them before you resume.",
             count,
         ) % {"count": count}
         _pause(distribution, problem)

@@ -1,4 +1,4 @@
-"""How many SMS segments a text takes, and which characters make it dearer. GSM 03.38 and 03.40 in plain Python."""
+"""How many SMS segments a text takes, and which characters make it cost more. GSM 03.38 and 03.40 in plain Python."""
 
 from __future__ import annotations
 

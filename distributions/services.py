@@ -10,13 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from distributions.engine import outbox, tallies
+from distributions.engine import outbox
 from distributions.engine.wake import EXPAND, PUMP, wake
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
-from distributions.planning import fingerprint, leaving, starting
+from distributions.planning import fingerprint, leaving, starting, taking_back, working_out
 from distributions.planning.fingerprint import Difference, Fingerprint
 from distributions.planning.review import Facts, FactsOfOne, Obstacle, fit, route_of, survey_obstacle
-from distributions.replies import conversations
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, Route
@@ -92,7 +91,7 @@ def write(written: Distribution, fields: Sequence[str], user: User) -> bool:
 
 
 def _zone_of(written: Distribution, stored: Distribution | None = None) -> str:
-    """By whose clocks it is planned: the reader's, unless its time is as it was, or as it was planned."""
+    """By whose clocks it is planned: the organisation's, unless its time is as it was, or as it was planned."""
     if written.send_at is None:
         return ""
     if stored is not None:
@@ -100,7 +99,7 @@ def _zone_of(written: Distribution, stored: Distribution | None = None) -> str:
             return stored.time_zone
         if stored.plan and stored.plan["time_zone"] and stored.due_at == written.send_at:
             return str(stored.plan["time_zone"])
-    return timezone.get_current_timezone_name()
+    return str(written.organization.time_zone)
 
 
 def draft(pk: int) -> Distribution | None:
@@ -136,6 +135,7 @@ def _launch(distribution: Distribution, user: User, reviewed: Fingerprint | None
         edited_at=None,
         problem="",
     )
+    working_out.forget(distribution.pk)
     Tally.objects.get_or_create(distribution=distribution)
     if distribution.is_interactive:
         _lock_questions(distribution.survey_id)
@@ -181,7 +181,7 @@ def _take_over(distribution: Distribution, user: User, seen: int | None, reviewe
     route = _fit(distribution, facts)
     if seen is not None and starting.has_grown(seen, found.people):
         raise LaunchRefused(
-            _("The list has just grown to %(people)s people. Look at it once more.") % {"people": found.people}
+            _("The list has just grown to %(people)s people. Review it again.") % {"people": found.people}
         )
     now = timezone.now()
     later = distribution.send_at is not None and distribution.send_at > now
@@ -205,7 +205,7 @@ def says_everything(distribution: Distribution) -> bool:
     """Whether its problem is all that whoever takes it over has to know: nothing else is otherwise than reviewed."""
     grown = starting.many_more(distribution)
     before, now = fingerprint.reviewed(distribution), fingerprint.of(distribution)
-    if before is not None:  # a few people more or less are no matter, nor is it another day
+    if before is not None:  # a few people more or less do not matter, nor does another day
         now = replace(now, people=before.people, list_version=before.list_version)
     return grown in ("", distribution.problem) and not fingerprint.since_reviewed(distribution, now)
 
@@ -243,7 +243,9 @@ def resume(distribution: Distribution, user: User) -> None:
 
 
 def cancel(distribution: Distribution, user: User) -> None:
-    """Take back everything that has not left. Raises MissingRight."""
+    """Take back everything that has not left. Nothing leaves any more once this is committed; that each text says so
+    may take a moment (planning/taking_back.py). Raises MissingRight.
+    """
     require_sms(user)
     _cancel(distribution, user)
 
@@ -261,16 +263,7 @@ def _cancel(distribution: Distribution, user: User) -> None:
     )
     if stopped:
         audit.record("cancelled", organization=distribution.organization, actor=user, target=distribution)
-        take_back(distribution.pk)
-
-
-def take_back(distribution_id: int) -> None:
-    """Cancel the queued messages of a cancelled distribution. A pump marks none of them any more (outbox.mark)."""
-    with tallies.counted():
-        conversations.end(distribution_id)
-        outbox.take_back(Message.objects.filter(distribution_id=distribution_id))
-        free = Chunk.objects.filter(distribution_id=distribution_id, lease_until=None)
-        outbox.lock_chunks(free).update(state=Chunk.State.DONE)
+        taking_back.take_back(distribution.pk)
 
 
 # --- where the rest goes when its account leaves ----------------------------------------------------------------------

@@ -101,7 +101,7 @@ STATES: dict[str, Row] = {
     ),
     Status.SKIPPED: Row(_("Not sent."), None, "skipped", "skipped", is_final=True, may_have_left=False),
     Status.CANCELLED: Row(
-        _("Taken back before it was sent."), None, "cancelled", "cancelled", is_final=True, may_have_left=False
+        _("Cancelled before it was sent."), None, "cancelled", "cancelled", is_final=True, may_have_left=False
     ),
 }
 

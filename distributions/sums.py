@@ -7,15 +7,22 @@ and tests/test_sums.py compares all of them.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
-from django.db.models import QuerySet, Sum
+import phonenumbers
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Substr
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from distributions.models import Message, Tally
-from distributions.states import COLUMNS, STATES, TAKEN
+from distributions.models import Chunk, Message, Tally
+from distributions.states import COLUMNS, NOT_LEFT, STATES, TAKEN
+from extensions.models import ProviderAccount
+from extensions.traffic import Countries, Country
 
 SEGMENTS: tuple[tuple[str, str | Promise], ...] = (
     ("sent", _("segments sent")),
@@ -128,3 +135,67 @@ def segments_sent(found: Iterable[Message]) -> dict[int, int]:
     for first, number in turns.values_list("conversation__message").annotate(number=Sum("segments")):
         sent[first] += number
     return sent
+
+
+# --- by country -------------------------------------------------------------------------------------------------------
+
+COUNTRY_DAYS = 7
+MOST_TEXTS = 20_000  # that are counted for one account, the newest
+MOST_CHUNKS = 400  # in which they are looked for
+
+
+def _fate(status: str) -> str:
+    """Whether a text that has left, or may have, has reached its phone: "open" while nothing final is known."""
+    row = STATES[status]
+    if row.is_final and row.is_reached is not None:
+        return "delivered" if row.is_reached else "failed"
+    return "open"
+
+
+def by_country(account: ProviderAccount) -> Countries:
+    """What became of the account's newest texts of COUNTRY_DAYS days, by the country of their numbers.
+
+    Bounded by keys, however many messages there are: the account's newest chunks name the ranges.
+    """
+    ranges, is_partial = _newest_ranges(account)
+    if not ranges:
+        return Countries(rows=[], is_partial=False)
+    within = Q()
+    for first, last in ranges:
+        within |= Q(pk__gte=first, pk__lte=last)
+    since = timezone.now() - timedelta(days=COUNTRY_DAYS)
+    texts = Message.objects.filter(within, account=account, attempted_at__gte=since).exclude(status__in=NOT_LEFT)
+    told = texts.order_by().annotate(prefix=Substr("to", 1, 4)).values("prefix", "status").annotate(texts=Count("pk"))
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in told:
+        counts[country_of(row["prefix"])][_fate(row["status"])] += row["texts"]
+    rows = [
+        Country(country=country, delivered=found["delivered"], failed=found["failed"], open=found["open"])
+        for country, found in sorted(counts.items(), key=lambda pair: (-pair[1].total(), pair[0]))
+    ]
+    return Countries(rows=rows, is_partial=is_partial)
+
+
+def _newest_ranges(account: ProviderAccount) -> tuple[list[tuple[int, int]], bool]:
+    """Ranges of keys of the account's newest messages, and whether there are older ones; neighbours are joined."""
+    found: list[tuple[int, int]] = []
+    texts = 0
+    newest = Chunk.objects.filter(account=account).order_by("-pk").values_list("first_id", "last_id")
+    for place, (first, last) in enumerate(newest[: MOST_CHUNKS + 1]):
+        if texts >= MOST_TEXTS or place == MOST_CHUNKS:
+            return found, True
+        texts += last - first + 1
+        if found and last + 1 == found[-1][0]:
+            found[-1] = (first, found[-1][1])
+        else:
+            found.append((first, last))
+    return found, False
+
+
+def country_of(number: str) -> str:
+    """Calling code and main region of a number that begins like this: +44770 -> "+44 GB"; "?" for none."""
+    for length in (1, 2, 3):
+        code = number[1 : 1 + length]
+        if code.isdigit() and int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            return f"+{code} {phonenumbers.region_code_for_country_code(int(code))}"
+    return "?"

@@ -10,21 +10,22 @@ from distributions import states
 from distributions.models import Conversation, InboundMessage, Message
 from distributions.states import ANSWERABLE, STATES, Status
 from extensions import categories
+from intake.sentences import Sentence
 from surveys.models import Answer, Question
 
 REASONS: dict[str, str | Promise] = {
     Message.Skip.OPTED_OUT: _("This person has opted out."),
     Message.Skip.NO_NUMBER: _("There is no phone number for this person."),
     Message.Skip.DUPLICATE: _("Somebody else on the list has the same number."),
-    Message.Skip.IN_DOUBT: _("A reply of this person may be an opt-out, and nobody had decided yet."),
+    Message.Skip.IN_DOUBT: _("A reply from this person may be an opt-out, and nobody had decided yet."),
     **categories.WORDS,
 }
 
 # Why nobody knows, where it is not that the provider's answer never came.
 UNCERTAIN: dict[str, str | Promise] = {
     states.RESTORED: _(
-        "The database was restored from a backup, which cannot know whether this text had left since. It is not sent "
-        "again on its own."
+        "The database was restored from a backup, which cannot know whether this text has been sent since. It is "
+        "not sent again on its own."
     ),
     states.STOPPED: _(
         "The worker that was sending it was stopped, so the provider may or may not have it. It is not sent again on "
@@ -71,6 +72,11 @@ def explain(status: str, reason: str) -> str:
     if status == Status.UNCERTAIN:  # its reason says no more than that no answer came
         return str(UNCERTAIN.get(reason, state))
     return f"{state} {why}".strip()
+
+
+def told(error: str) -> tuple[str, str]:
+    """Why, beside its category: in a sentence of ours, or in the provider's words."""
+    return (error, "") if isinstance(error, Sentence) else ("", error)
 
 
 def standing(message: Message, conversation: Conversation | None, replies: int) -> str:

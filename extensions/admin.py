@@ -17,8 +17,9 @@ from django.views.decorators.http import require_GET
 from extensions import registry
 from extensions.contract import Provider
 from extensions.models import EnabledExtension, ProviderAccount
-from extensions.pages import account, adding, catalogue, leaving
-from organizations.admin_base import OwnedAdmin, Role, View, current_user
+from extensions.pages import account, adding, catalogue, leaving, pace, writing
+from organizations.admin_base import OwnedAdmin, Role, View
+from organizations.current import current_user
 from organizations.permissions import MissingRight, whom_to_ask
 
 
@@ -53,7 +54,7 @@ class ProviderAccountAdmin(OwnedAdmin):
 
     def refusal(self, request: HttpRequest, right: str, row: Model | None = None) -> MissingRight:
         sentence = gettext("Only administrators of an organisation can set up extensions.")
-        return MissingRight(f"{sentence} {whom_to_ask(current_user(request).organization)}")
+        return MissingRight(f"{sentence} {whom_to_ask(current_user(request).organization, current_user(request))}")
 
     def get_site_urls(self) -> list[URLPattern]:
         extension, one = "extensions/<provider:provider>/", "extensions/account/<slug:public_id>/"
@@ -62,14 +63,19 @@ class ProviderAccountAdmin(OwnedAdmin):
             (extension, catalogue.show_extension, "extension"),
             (f"{extension}add/", adding.add_account, "add_account"),
             (f"{extension}sender/", adding.preview_sender, "sender"),
+            (f"{extension}check/", adding.check_field, "check_field"),
+            (f"{extension}numbers/", adding.list_numbers, "numbers"),
             (one, account.show_account, "account"),
             (f"{one}verify/", account.verify_account, "verify"),
             (f"{one}grant/", account.grant_account, "grant"),
             (f"{one}test/", account.test_account, "test"),
             (f"{one}webhooks/", account.test_webhooks, "webhooks"),
+            (f"{one}set-webhooks/", writing.set_webhooks, "set_webhooks"),
+            (f"{one}balance/", writing.ask_balance, "balance"),
             (f"{one}replace/", account.replace_account, "replace"),
             (f"{one}take-over/", leaving.take_over, "take_over"),
             (f"{one}withdraw/", leaving.withdraw_account, "withdraw"),
+            (f"{one}rate/", pace.set_pace, "rate"),
             (f"{one}top/", account.move_account_to_top, "top"),
             (f"{one}delete/", leaving.delete_account, "delete"),
         )

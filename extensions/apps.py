@@ -7,4 +7,7 @@ class ExtensionsConfig(AppConfig):
     verbose_name = _("Extensions")
 
     def ready(self) -> None:
-        from extensions import organization_admin  # noqa: F401  (adds its field to the operators' organisation page)
+        from extensions import (  # noqa: F401
+            kept,  # connects its receiver: whoever logs out leaves no secret behind
+            organization_admin,  # adds its field to the operators' organisation page
+        )

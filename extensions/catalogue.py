@@ -119,22 +119,26 @@ CHECKS = {
 class Block:
     """Some lines of a set-up text: a numbered list that begins with `start`, or paragraphs (None).
 
-    A line is a list of pieces; those at odd places are addresses.
+    A line is a list of pieces; those at odd places are addresses. `is_letter`: it is for the provider, in English.
     """
 
     start: int | None
+    is_letter: bool = False
     lines: list[list[str]] = field(default_factory=list)
 
 
 def blocks(text: str, addresses: Sequence[str]) -> list[Block]:
-    """A provider's set-up text as it is laid out: lines that begin with "1." are a list."""
+    """A provider's set-up text as it is laid out: lines that begin with "1." are a list, what is in “…” a letter."""
     address = re.compile("(" + "|".join(re.escape(each) for each in addresses) + ")")
     found: list[Block] = []
+    is_letter = False
     for line in filter(None, map(str.strip, text.splitlines())):
         numbered = re.match(r"(\d+)\.\s+", line)
-        if not found or (found[-1].start is None) != (numbered is None):
-            found.append(Block(int(numbered[1]) if numbered else None))
+        is_letter = is_letter or line.startswith("“")
+        if not found or (found[-1].start is None, found[-1].is_letter) != (numbered is None, is_letter):
+            found.append(Block(int(numbered[1]) if numbered else None, is_letter))
         found[-1].lines.append(address.split(line[numbered.end() :] if numbered else line))
+        is_letter = is_letter and not line.endswith("”")
     return found
 
 

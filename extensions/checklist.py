@@ -17,14 +17,14 @@ from extensions.traffic import Refusal
 
 # How far a test message has come, as a sentence.
 TEST_WORDS = {
-    Delivery.UNKNOWN: lambda: _("Nothing is known of the message yet."),
-    Delivery.QUEUED: lambda: _("The provider has taken the message. Waiting for its delivery report."),
+    Delivery.UNKNOWN: lambda: _("Nothing is known about the message yet."),
+    Delivery.QUEUED: lambda: _("The provider has accepted the message. Waiting for its delivery report."),
     Delivery.SENT: lambda: _("Handed to the carrier. Waiting for the last delivery report."),
     Delivery.DELIVERED: lambda: _("Delivered."),
     Delivery.READ: lambda: _("Delivered and read."),
     Delivery.UNDELIVERED: lambda: _("The carrier could not deliver it."),
     Delivery.FAILED: lambda: _("The provider did not send it."),
-    Delivery.EXPIRED: lambda: _("It ran out of time before it was delivered."),
+    Delivery.EXPIRED: lambda: _("It expired before it was delivered."),
 }
 
 
@@ -85,7 +85,7 @@ def steps(
         _verified(account),
         _webhooks(account, state, refusals),
         _granted(account),
-        _tested(test, account),
+        tested(test, account),
     ]
 
 
@@ -93,12 +93,12 @@ def _verified(account: ProviderAccount) -> Step:
     title = _("Credentials verified")
     if account.checked_at is None:
         return Step(
-            "verify", title, Mark.OPEN, _("Nobody has asked the provider yet whether the credentials are good.")
+            "verify", title, Mark.OPEN, _("The provider has not been asked yet whether the credentials are valid.")
         )
     mark = {True: Mark.DONE, False: Mark.FAILED, None: Mark.OPEN}[account.check_ok]
     detail = account.answer
     if account.check_ok is None:
-        unproved = _("So it is not proved that the credentials work.")
+        unproved = _("So it is not certain that the credentials work.")
         detail = f"{detail} {unproved}"
     return Step("verify", title, mark, detail, account.checked_at)
 
@@ -106,7 +106,7 @@ def _verified(account: ProviderAccount) -> Step:
 def _webhooks(account: ProviderAccount, state: AccountState, refusals: Sequence[Refusal]) -> Step:
     title = _("Webhooks seen")
     if not account.routes:
-        detail = _("%(provider)s calls no address here: it tells neither of delivery nor of replies.")
+        detail = _("%(provider)s calls no address here: it reports neither deliveries nor replies.")
         return Step("webhooks", title, Mark.NOT_NEEDED, detail % {"provider": account.provider_name})
     latest = {refusal["kind"]: refusal for refusal in reversed(refusals)}
     known = (
@@ -137,7 +137,7 @@ def _is_newer(refusal: Refusal | None, seen_at: datetime | None) -> bool:
 def _granted(account: ProviderAccount) -> Step:
     title = _("Access granted")
     if account.granted_at is not None and account.is_refused:
-        detail = _("Nothing is sent through this account until its credentials are good.")
+        detail = _("Nothing is sent through this account until its credentials are valid.")
         return Step("grant", title, Mark.DONE, detail, account.granted_at)
     if account.granted_at is not None:
         return Step("grant", title, Mark.DONE, _("All users may send through this account."), account.granted_at)
@@ -148,16 +148,17 @@ def _granted(account: ProviderAccount) -> Step:
     return Step("grant", title, Mark.OPEN, detail)
 
 
-def _tested(test: TestMessage | None, account: ProviderAccount) -> Step:
+def tested(test: TestMessage | None, account: ProviderAccount) -> Step:
+    """The last step: what became of `test`, the latest test message."""
     reports = account.capabilities.delivery_reports
-    title = _("Test message delivered") if reports else _("Test message taken")
+    title = _("Test message delivered") if reports else _("Test message accepted")
     if test is None:
-        return Step("test", title, Mark.OPEN, _("Send a message to a phone of yours to see that it really arrives."))
+        return Step("test", title, Mark.OPEN, _("Send a message to your own phone to see that it really arrives."))
     status = Delivery(test.status)
     words = TEST_WORDS[status]()
     if status is Delivery.QUEUED and not reports:
         mark = Mark.DONE
-        words = _("The provider has taken the message and tells no more of it: look whether it has arrived.")
+        words = _("The provider has accepted the message and reports nothing more: check whether it has arrived.")
     elif status in (Delivery.DELIVERED, Delivery.READ):
         mark = Mark.DONE
     elif status in (Delivery.QUEUED, Delivery.SENT, Delivery.UNKNOWN):

@@ -33,6 +33,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
 from extensions.contract import ApiRequest, ApiResponse, NotTaken, Provider, ProviderError, Unclear, WebhookRequest
+from intake.sentences import said as _
 
 logger = logging.getLogger(__name__)
 logging.getLogger("urllib3").setLevel(logging.ERROR)  # its lines hold whole URLs: numbers, and some providers' secrets
@@ -61,9 +62,9 @@ def target_of(provider_key: str, host_patterns: Sequence[str], request: ApiReque
     url = urlsplit(request.url)
     host = url.hostname or ""
     if url.scheme != "https" or url.port not in (None, 443) or "@" in url.netloc:
-        raise ValueError(f"{provider_key}: only https on port 443 may be called")
+        raise ValueError(_("%(host)s: only https on port 443 may be called") % {"host": host[:100]})
     if not any(re.fullmatch(pattern, host) for pattern in host_patterns):
-        raise ValueError(f"{provider_key}: {host[:100]!r} is not a host of this provider")
+        raise ValueError(_("%(host)s is not a host of this provider") % {"host": host[:100]})
     base = settings.PROVIDER_BASE_URLS.get(provider_key)
     if not base:
         return request.url, {}
@@ -108,11 +109,11 @@ def public_addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError) as error:
-        raise NotTaken(f"{host}: the name cannot be resolved") from error
+        raise NotTaken(_("%(host)s: the name cannot be resolved") % {"host": host}) from error
     addresses = [str(entry[4][0]) for entry in found]
     public = [address for address in dict.fromkeys(addresses) if is_public(address)]
     if not public:
-        raise NotTaken(f"{host}: the name leads to an address that is not public")
+        raise NotTaken(_("%(host)s: the name leads to an address that is not public") % {"host": host})
     return public[:MAX_ADDRESSES]
 
 
@@ -170,7 +171,7 @@ class Trouble(enum.Enum):
     UNREACHABLE = "unreachable"  # nobody says anything there
     NO_TLS = "no_tls"  # https is spoken to what does not speak it
     CERTIFICATE = "certificate"
-    NO_HTTP = "no_http"  # what answers is no HTTP
+    NO_HTTP = "no_http"  # what answers is not HTTP
     SLOW = "slow"
     LARGE = "large"  # an answer that is larger than any of ours
 
@@ -349,14 +350,14 @@ def _attempt(
             ) as response:
                 content = _read(response)
                 if wire.expired:  # what looks like the end of the answer is our own doing
-                    raise Unclear("no complete answer (the time was up)")
+                    raise Unclear(_("no complete answer (%(why)s)") % {"why": _("the time was up")})
                 return ApiResponse(response.status_code, dict(response.headers), content)
     except (requests.RequestException, HTTPError, OSError) as error:
-        why = "the time was up" if wire.expired else type(error).__name__
+        why = _("the time was up") if wire.expired else type(error).__name__
         stubbed = wire.line is None and isinstance(error, requests.ReadTimeout)
         if wire.sent or stubbed:
-            raise Unclear(f"no complete answer ({why})") from error
-        raise NotTaken(f"no connection ({why})") from error
+            raise Unclear(_("no complete answer (%(why)s)") % {"why": why}) from error
+        raise NotTaken(_("no connection (%(why)s)") % {"why": why}) from error
     finally:
         timer.cancel()
         wire.close()
@@ -368,5 +369,8 @@ def _read(response: requests.Response) -> bytes:
     for chunk in response.raw.stream(_CHUNK, decode_content=False):
         content += chunk
         if len(content) > MAX_ANSWER:
-            raise Unclear(f"HTTP {response.status_code} with more than {MAX_ANSWER} bytes")
+            raise Unclear(
+                _("HTTP %(status)s with more than %(most)s bytes")
+                % {"status": response.status_code, "most": MAX_ANSWER}
+            )
     return bytes(content)

@@ -1,7 +1,8 @@
 """The fields that the forms of credentials are made of: what a value looks like, and what to say if it does not.
 
 Each raises one ValidationError; where the right value can be told from what was typed or pasted, it offers it as
-`suggestion`, which the form can fill in. What a provider means by its fields stays in its own file, as data.
+`suggestion`, which the form can fill in, and puts in by itself where it is `certain`. What a provider means by its
+fields stays in its own file, as data.
 """
 
 from __future__ import annotations
@@ -58,8 +59,13 @@ class IdentifierField(forms.CharField):
             if re.fullmatch(pattern, typed):
                 raise _error(sentence)
         if suggestion := self.suggestion(typed):
-            raise _error(self.suggest, suggestion=suggestion)
+            raise _error(self.suggest, suggestion=suggestion, certain=self.is_certain(typed, suggestion))
         raise _error(self.wrong, count=len(typed))
+
+    def is_certain(self, typed: str, suggestion: str) -> bool:
+        """Whether nothing else can be meant: it looks like no other value, and is the only one there."""
+        found = {self.spelled(match.group()) for match in re.finditer(self.found, typed)} if self.found else ()
+        return len(found) == 1
 
     def suggestion(self, typed: str) -> str:
         """The right value within what was typed, "" if there is none."""
@@ -94,7 +100,7 @@ class HostField(forms.CharField):
         if not typed or self.is_host(host):
             return host
         if suggestion := self.suggestion(typed):
-            raise _error(self.suggest, suggestion=suggestion)
+            raise _error(self.suggest, suggestion=suggestion, certain=True)
         raise _error(self.wrong)
 
     def is_host(self, value: str) -> bool:

@@ -15,7 +15,7 @@ _SUMMARIES: dict[Fault, Callable[[], str]] = {
     Fault.CLOCK: lambda: _("clocks differ"),
     Fault.CONTENT: lambda: _("changed on the way"),
     Fault.OTHER_ACCOUNT: lambda: _("another account"),
-    Fault.METHOD: lambda: _("another signature method"),
+    Fault.METHOD: lambda: _("a different signature method"),
     Fault.INCOMPLETE: lambda: _("account incomplete"),
     Fault.NO_ACCOUNT: lambda: _("no account"),
     Fault.FORMAT: lambda: _("content not readable"),
@@ -24,9 +24,9 @@ _SUMMARIES: dict[Fault, Callable[[], str]] = {
 
 _ADVICE: dict[Fault, Callable[[], str]] = {
     Fault.UNSIGNED: lambda: _(
-        "The call brought no proof of where it comes from. If %(provider)s made it, signatures or the log-in are not "
-        "switched on there yet, or a proxy in front of this server takes the header away: the webhook test tells. "
-        "Anybody else's call is rightly refused."
+        "The call carried no proof of where it comes from. If %(provider)s made it, signatures or the log-in are "
+        "not switched on there yet, or a proxy in front of this server removes the header: the webhook test will "
+        "tell. Anybody else's call is rightly refused."
     ),
     Fault.SECRET: lambda: _(
         "Probably the wrong secret: %(provider)s does not use what this account has under %(secrets)s. Compare the "
@@ -34,30 +34,31 @@ _ADVICE: dict[Fault, Callable[[], str]] = {
         "or it was made for another address than the one shown here."
     ),
     Fault.ADDRESS: lambda: _(
-        "%(provider)s called another address than the one this server takes for its own. Enter the address exactly as "
-        "shown here, and let PUBLIC_URL in this server's settings begin with the very scheme and host that are called."
+        "%(provider)s called a different address from the one this server takes for its own. Enter the address "
+        "exactly as shown here, and make PUBLIC_URL in this server's settings begin with exactly the scheme and "
+        "host that are called."
     ),
     Fault.CLOCK: lambda: _(
-        "The time in the call is too far from this server's clock. Have the clock set by the network (NTP). A call "
-        "that somebody repeats later is rightly refused."
+        "The time in the call is too far from this server's clock. Synchronise the clock with NTP. A call that "
+        "somebody repeats later is rightly refused."
     ),
     Fault.CONTENT: lambda: _(
-        "The call arrived with another content than %(provider)s signed: a proxy in front of this server changes the "
-        "body, its content type or the query. It must pass all of them on as they are."
+        "The content that arrived is not what %(provider)s signed: a proxy in front of this server changes the "
+        "body, its content type or the query. It must pass all of them on unchanged."
     ),
     Fault.OTHER_ACCOUNT: lambda: _(
         "The call is about another account at %(provider)s: this address was entered there too, or the account ID was "
         "mistyped here."
     ),
     Fault.METHOD: lambda: _(
-        "%(provider)s signs its calls in another way than this account is set up for: compare the signature settings "
+        "%(provider)s does not sign its calls in the way this account is set up for: compare the signature settings "
         "at %(provider)s with the steps shown here."
     ),
     Fault.INCOMPLETE: lambda: _(
-        "This account lacks what a call is checked with (%(secrets)s): replace the account and fill it in."
+        "This account lacks what calls are checked with (%(secrets)s): replace the account and fill it in."
     ),
     Fault.NO_ACCOUNT: lambda: _(
-        "There was no account of %(provider)s when the call came. Add one, or take the address out at %(provider)s."
+        "There was no %(provider)s account when the call arrived. Add one, or remove the address at %(provider)s."
     ),
     Fault.FORMAT: lambda: _(
         "The call is authentic, but its content is not in the expected form: compare content type, method and template "

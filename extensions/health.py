@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from datetime import datetime
 
@@ -10,6 +11,8 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from extensions.models import AccountState, ProviderAccount
+
+logger = logging.getLogger(__name__)
 
 PATIENCE = 5  # messages in a row that were not taken before the account pauses
 LONGEST_PAUSE = 60.0  # seconds
@@ -45,12 +48,18 @@ def recover(account: ProviderAccount) -> None:
 
 def stop(account: ProviderAccount, reason: str) -> None:
     """The provider refuses the account itself: nothing is sent until an administrator has verified it again."""
-    _states(account).filter(stopped_at=None).update(stopped_at=timezone.now(), stopped_reason=reason[:500])
+    stopped = _states(account).filter(stopped_at=None).update(stopped_at=timezone.now(), stopped_reason=reason[:500])
+    if stopped:
+        logger.error("Account %s is stopped: %s.", account.public_id, reason.partition(":")[0][:40])
 
 
 def resume(account: ProviderAccount) -> None:
     """An administrator has verified the account: it sends again."""
-    _states(account).update(stopped_at=None, stopped_reason="", open_until=None, failures=0)
+    states = _states(account)
+    if states.exclude(stopped_at=None).update(stopped_at=None, stopped_reason="", open_until=None, failures=0):
+        logger.info("Account %s sends again.", account.public_id)
+    else:
+        states.update(open_until=None, failures=0)
 
 
 def _states(account: ProviderAccount) -> QuerySet[AccountState]:

@@ -14,6 +14,7 @@ from jwt.algorithms import HMACAlgorithm
 
 from extensions.contract import Fault, InvalidSignature
 from intake.data import read_json
+from intake.sentences import said_lazy as _
 
 
 class _Hmac(HMACAlgorithm):
@@ -35,10 +36,10 @@ def claims(token: str, secret: str, *, algorithms: Collection[str]) -> dict[str,
         content = read_json(_jws.decode(token, secret, algorithms=list(algorithms)))
     except (PyJWTError, ValueError, RecursionError) as error:
         raise InvalidSignature(
-            Fault.SECRET, "wrong signature: the token is not signed with the account's secret"
+            Fault.SECRET, _("wrong signature: the token is not signed with the account's secret")
         ) from error
     if not isinstance(content, dict):
-        raise InvalidSignature(Fault.CONTENT, "the signed token holds no claims")
+        raise InvalidSignature(Fault.CONTENT, _("the signed token holds no claims"))
     return content
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from django.conf import settings
 from django.core.exceptions import FieldError, PermissionDenied
@@ -11,15 +12,32 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from extensions import categories, registry
-from extensions.contract import Capabilities, Delivery, Kind, Provider, SenderKind
-from extensions.fields import EncryptedJSONField
+from extensions.contract import Capabilities, Delivery, Kind, NotTaken, Provider, SenderKind
+from extensions.fields import EncryptedJSONField, Unreadable
 from extensions.senders import spellings
+from intake.sentences import said, worded
 from organizations import commitments
 from organizations.fields import SentenceField
 from organizations.ids import new_id
 from organizations.models import Organization, OwnedQuerySet, User
+
+
+class UnreadableCredentials(NotTaken):
+    """None of FERNET_KEYS opens what an account has stored: it cannot be used until the key is back."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            said(
+                gettext_noop(
+                    "Its stored credentials cannot be read, since a key of this installation is missing. Whoever runs "
+                    "it has to put the former key back into FERNET_KEYS; or enter the credentials again in a new "
+                    "account that replaces this one."
+                )
+            )
+        )
 
 
 def new_account_id() -> str:
@@ -33,7 +51,9 @@ def new_provider_identity() -> str:
 class EnabledExtension(models.Model):
     """A provider that the vendor has switched on for an organisation (R14)."""
 
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="enabled_extensions")
+    organization = models.ForeignKey(
+        Organization, models.CASCADE, related_name="enabled_extensions", verbose_name=_("organisation")
+    )
     provider = models.CharField(_("provider"), max_length=32)
 
     class Meta:
@@ -73,6 +93,11 @@ class ProviderAccountQuerySet(OwnedQuerySet):
         )
         granted = self.filter(deleted_at=None, granted_at__isnull=False).exclude(check_ok=False)
         return granted.filter(Q(organization=None) | models.Exists(switch))
+
+    def unreadable(self, keys: Iterable[int]) -> set[int]:
+        """Those of these accounts whose credentials none of FERNET_KEYS opens."""
+        opened = cast("Iterable[ProviderAccount]", self.filter(pk__in=list(keys)).only("credentials"))
+        return {account.pk for account in opened if account.is_unreadable}
 
     def update(self, **fields: Any) -> int:
         refused = ProviderAccount.IMMUTABLE.intersection(fields)
@@ -131,14 +156,14 @@ class ProviderAccount(models.Model):
         "self", models.SET_NULL, null=True, editable=False, related_name="replaced_by", verbose_name=_("replaces")
     )
     checked_at = models.DateTimeField(_("credentials verified"), null=True)
-    check_ok = models.BooleanField(_("credentials good"), null=True)  # None: unproved, the provider has not said
+    check_ok = models.BooleanField(_("credentials valid"), null=True)  # None: unproved, the provider has not said
     check_detail = SentenceField(_("the provider's answer"), blank=True)
     granted_at = models.DateTimeField(_("access granted"), null=True)
     granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("granted by"))
     # Out of the list, but finishing the distributions that it has begun; then it is deleted.
     retiring_at = models.DateTimeField(_("finishing since"), null=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True)
-    ended_at = models.DateTimeField(_("secrets ended"), null=True)  # nothing that they sign is believed any more
+    ended_at = models.DateTimeField(_("secrets revoked"), null=True)  # nothing that they sign is believed any more
     ends_former = models.BooleanField(default=False, editable=False)  # the secrets of `replaces` end with it
 
     objects = ProviderAccountQuerySet.as_manager()
@@ -203,11 +228,25 @@ class ProviderAccount(models.Model):
         return {"organization": organization.public_id if organization else None, "values": values}
 
     def secrets(self) -> dict[str, str]:
-        """The decrypted credentials. Raises PermissionDenied if they were sealed for another organisation."""
+        """The decrypted credentials. Raises PermissionDenied if they were sealed for another organisation.
+
+        Raises UnreadableCredentials where none of FERNET_KEYS opens them: a matter of this account alone.
+        """
+        if self.is_unreadable:
+            raise UnreadableCredentials
         owner = self.organization.public_id if self.organization else None
         if self.credentials["organization"] != owner:
             raise PermissionDenied("These credentials belong to another organisation.")
         return dict(self.credentials["values"])
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether none of FERNET_KEYS opens the credentials."""
+        return isinstance(self.credentials, Unreadable)
+
+    @property
+    def why_unreadable(self) -> str:
+        return worded(str(UnreadableCredentials()))
 
     @property
     def is_refused(self) -> bool:
@@ -270,6 +309,10 @@ class AccountState(models.Model):
     throttled_rate = models.FloatField(null=True)  # what the provider takes at present, if less; in segments per second
     reports_seen_at = models.DateTimeField(null=True)
     inbound_seen_at = models.DateTimeField(null=True)
+    strange_reports = models.PositiveBigIntegerField(default=0, db_default=0)  # about texts that are not ours
+    balance = models.FloatField(null=True)  # as the provider told it at `balance_at`
+    balance_unit = models.CharField(max_length=40, blank=True, default="", db_default="")
+    balance_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return str(self.account_id)
@@ -309,6 +352,21 @@ class AccessToken(models.Model):
 
     def __str__(self) -> str:
         return str(self.account_id)
+
+
+class KeptSecret(models.Model):
+    """A secret of a form that is not saved yet, sealed for a quarter of an hour (extensions/kept.py)."""
+
+    handle = models.CharField(max_length=24, unique=True)
+    session = models.CharField(max_length=64, db_index=True)  # the digest of a secret of the session's own
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    provider = models.CharField(max_length=32)
+    field = models.CharField(max_length=64)
+    value: Any = EncryptedJSONField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.handle
 
 
 class TestMessage(models.Model):

@@ -5,6 +5,7 @@ Organisations know nothing of extensions (the arrows of the house), so this app 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -33,6 +34,12 @@ class OrganizationWithExtensionsForm(OrganizationForm):
         if self.instance.pk:
             rows = EnabledExtension.objects.filter(organization=self.instance)
             self.initial["extensions"] = list(rows.values_list("provider", flat=True))
+
+    def missing(self) -> Iterator[Any]:
+        yield from super().missing()
+        had = self.instance.pk is None or bool(self.initial["extensions"])
+        if had and not self.cleaned_data.get("extensions"):
+            yield _("No extension is enabled: there is no provider at which they could add an account.")
 
     def _save_m2m(self) -> None:
         super()._save_m2m()  # type: ignore[misc]  # what save() and save_m2m() of a ModelForm share

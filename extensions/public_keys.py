@@ -40,8 +40,8 @@ class PublicKeyField(forms.CharField):
         except ValueError as error:
             raise ValidationError(
                 _(
-                    "This is no public key: enter it from -----BEGIN PUBLIC KEY----- to the end, or its one line of "
-                    "base64."
+                    "This is not a public key: enter it from -----BEGIN PUBLIC KEY----- to the end, or as its one "
+                    "line of base64."
                 )
             ) from error
         try:

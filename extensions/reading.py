@@ -1,14 +1,18 @@
-"""Reads what providers write, whatever it turns out to be: nothing here raises for an unexpected value. Pure."""
+"""Reads what providers write, whatever it turns out to be: nothing here raises for an unexpected value, but
+`amount` where there is none. Pure.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 from datetime import datetime
 from typing import Any
 
 from extensions.contract import ApiResponse, Unclear, http_date
+from intake.sentences import said as _
 
 # An emoji may be several characters: flags, and what is joined or followed by a tone of skin.
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
@@ -60,6 +64,32 @@ def number(value: object) -> int | None:
     """A whole number of up to nine digits, also where it comes as text; None for anything else."""
     found = word(value)
     return int(found) if re.fullmatch("[0-9]{1,9}", found) else None
+
+
+def listed(value: object) -> list[Any]:
+    """A list, [] for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def mappings(value: object) -> list[dict[str, Any]]:
+    """The objects in a list; what is none is left out."""
+    return [one for one in listed(value) if isinstance(one, dict)]
+
+
+def amount(value: object) -> float:
+    """A sum of money, as a number or in words. Raises Unclear."""
+    try:
+        found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise Unclear(_("an answer without a balance"))
+    return found
+
+
+def digits_of(value: object) -> str:
+    """A number without its plus, as most forms take it."""
+    return text(value).removeprefix("+")
 
 
 def moment(value: object) -> datetime | None:

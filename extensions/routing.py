@@ -131,12 +131,12 @@ def _stand(account: ProviderAccount, first: ProviderAccount | None, enabled: fro
     if account.granted_at is None:
         return Standing.UNFINISHED, missing_step(account)
     if first is not None:
-        return Standing.WAITING, _("Waiting: “%(name)s” comes first in the list. Only one account is in use.") % {
+        return Standing.WAITING, _("“%(name)s” comes before it in the list, and only one account is in use.") % {
             "name": first.name
         }
     sentences = [_("All SMS distributions of your organisation are sent through this account.")]
     if account.check_ok is None:
-        sentences.append(_("Whether its credentials work is not proved: the provider has not confirmed them."))
+        sentences.append(_("It is not certain that its credentials work: the provider has not confirmed them."))
     return Standing.IN_USE, joined(sentences)
 
 
@@ -196,7 +196,7 @@ def routes_for(
 
 
 def _without_licence() -> str:
-    return _("SMS is an add-on, and your organisation's licence does not have it.")
+    return _("SMS is an add-on, and your organisation's licence does not include it.")
 
 
 def _first(standing: Sequence[Place], default: Callable[[], ProviderAccount | None]) -> Route:

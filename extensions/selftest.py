@@ -20,15 +20,16 @@ from django.core import signing
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from extensions import client, traffic
 from extensions.client import NoAnswer, Trouble
 from extensions.contract import ApiResponse, Fault, InvalidSignature, Kind, Provider, Unreadable, WebhookRequest
 from extensions.diagnosis import explain
-from extensions.models import ProviderAccount
+from extensions.models import ProviderAccount, UnreadableCredentials
 from extensions.webhook_urls import webhook_url
+from intake.sentences import said as _
+from intake.sentences import stored, worded
 
 ASKING = "X-Switchboard-Self-Test"  # in the call: which account, and what was sent
 OUTCOME = "X-Switchboard"  # in every answer of the door: what became of the call
@@ -65,15 +66,15 @@ class Finding:
     fault: str = Fault.UNKNOWN  # what the reason points to
 
     def as_header(self) -> str:
-        return quote(json.dumps([self.altered, self.reason, self.forged, self.fault]))
+        return quote(json.dumps([self.altered, stored(self.reason), self.forged, self.fault]))
 
     @classmethod
     def from_header(cls, value: str) -> Finding | None:
         """None if there is none."""
         try:
             altered, reason, forged, fault = json.loads(unquote(value))
-            return cls(tuple(map(str, altered)), str(reason), bool(forged), Fault(fault))
-        except (ValueError, TypeError):
+            return cls(tuple(map(str, altered)), worded(str(reason)), bool(forged), Fault(fault))
+        except (ValueError, TypeError, LookupError, AttributeError):
             return None
 
 
@@ -100,7 +101,10 @@ def run(account: ProviderAccount, kind: Kind, *, now: datetime | None = None) ->
     assert account.organization is not None
     now = now or timezone.now()
     url = webhook_url(kind, account.provider_class, account.organization)
-    sample = account.open().sample_callback(kind, url, now=now)
+    try:
+        sample = account.open().sample_callback(kind, url, now=now)
+    except UnreadableCredentials as problem:
+        return SelfTest(kind, url, ok=False, finding=worded(problem.detail), detail="")
     expected = Expected(account.provider_class, kind, url, sample is not None, now)
     if sample is None:
         sample = WebhookRequest("POST", url, {"Content-Type": "application/json"}, b"{}")
@@ -127,9 +131,10 @@ def _underscored(name: str) -> str:
 
 def _warning() -> str:
     return _(
-        "A header that this test has forged has arrived: the proxy lets names with underscores pass (%(forged)s), and "
-        "Switchboard cannot tell it from %(name)s. Strangers can choose the address that they seem to come from, and "
-        "so pass the limit of failed log-ins. Have the proxy drop such names, in nginx by “underscores_in_headers off”."
+        "A header that this test forged has arrived: the proxy lets names with underscores pass (%(forged)s), and "
+        "Switchboard cannot tell it from %(name)s. Strangers can choose the address that they seem to come from, "
+        "and so get around the limit on failed log-ins. Have the proxy drop such names, in nginx with "
+        "“underscores_in_headers off”."
     ) % {"forged": _underscored(settings.CLIENT_ADDRESS_HEADER), "name": settings.CLIENT_ADDRESS_HEADER}
 
 
@@ -188,8 +193,11 @@ def examine(request: WebhookRequest, kind: str) -> Finding | None:
     except (DatabaseError, InterfaceError):
         return None  # whoever is to keep the call will find that too, and say so
     if account is None:
-        return Finding(altered, "no account of this provider", forged, Fault.NO_ACCOUNT)
-    provider = account.open()
+        return Finding(altered, _("no account of this provider"), forged, Fault.NO_ACCOUNT)
+    try:
+        provider = account.open()
+    except UnreadableCredentials:
+        return Finding(altered, _("no account of this provider"), forged, Fault.NO_ACCOUNT)
     try:
         provider.verify(request, now=timezone.now())
         (provider.parse_reports if kind == "status" else provider.parse_inbound)(request)
@@ -223,15 +231,15 @@ def judge(expected: Expected, answer: ApiResponse, finding: Finding) -> tuple[bo
         return _refused(expected, finding.reason, finding.fault)
     sentences = {
         "unknown": _(
-            "Switchboard has the call but does not know the address: another installation of Switchboard answers at "
-            "%(host)s, or a proxy has changed the organisation ID in the path."
+            "Switchboard received the call but does not know the address: another installation of Switchboard "
+            "answers at %(host)s, or a proxy has changed the organisation ID in the path."
         ),
-        "probe": _("The call arrived empty: a proxy takes away its body. It must pass calls on as they are."),
-        "wrong method": _("The call arrived with another method than it was made with: a proxy changes it."),
+        "probe": _("The call arrived empty: a proxy removes its body. It must pass calls on unchanged."),
+        "wrong method": _("The call did not arrive with the method it was made with: a proxy changes it."),
         "too large": _(
-            "The call arrived larger than it was sent: a proxy changes it. It must pass calls on as they are."
+            "The call arrived larger than it was sent: a proxy changes it. It must pass calls on unchanged."
         ),
-        "busy": _("Switchboard has the call but cannot store it: is its database running?"),
+        "busy": _("Switchboard received the call but cannot store it: is its database running?"),
     }
     return False, sentences.get(outcome, _("Switchboard gave an answer that this test does not know.")) % {
         "host": expected.host
@@ -241,11 +249,11 @@ def judge(expected: Expected, answer: ApiResponse, finding: Finding) -> tuple[bo
 def _kept(expected: Expected, answer: ApiResponse) -> tuple[bool, str]:
     if answer.body != expected.provider.webhook_response(expected.kind).content:
         return False, _(
-            "The call was kept, but our answer came back changed: a proxy rewrites it. %(provider)s needs it as it is."
+            "The call was kept, but our answer came back changed: a proxy rewrites it. %(provider)s needs it unchanged."
         ) % {"provider": expected.provider.name}
     return True, _(
-        "The address works: a call signed with this account's secrets arrived unchanged and was kept. Whether "
-        "%(provider)s has the same address and the same secrets, its first call will show."
+        "The address works: a call signed with this account's secrets arrived unchanged and was kept. The first "
+        "call from %(provider)s will show whether it has the same address and the same secrets."
     ) % {"provider": expected.provider.name}
 
 
@@ -257,12 +265,12 @@ def _refused(expected: Expected, reason: str, fault: str) -> tuple[bool, str]:
         ) % {"provider": expected.provider.name}
     if fault == Fault.CLOCK:
         return False, _(
-            "The call was refused for its time: the clocks of the machines that Switchboard runs on differ. Have all "
-            "of them set by the network (NTP)."
+            "The call was refused because of its time: the clocks of the machines that Switchboard runs on differ. "
+            "Synchronise all of them with NTP."
         )
     if fault == Fault.UNSIGNED:
         return False, _(
-            "The call arrived without its signature: a proxy takes a header away (%(reason)s). It must pass on all "
+            "The call arrived without its signature: a proxy removes a header (%(reason)s). It must pass on all "
             "headers."
         ) % {"reason": reason}
     if fault == Fault.SECRET:
@@ -285,8 +293,8 @@ def _altered(parts: tuple[str, ...]) -> str:
     header = _("the header %(name)s")
     named = ", ".join(words.get(part) or header % {"name": part.removeprefix("header ")} for part in parts)
     return _(
-        "The call reached Switchboard, but not as it was sent. A proxy on the way changes or takes away: %(parts)s. "
-        "It must pass calls on as they are."
+        "The call reached Switchboard, but not as it was sent. A proxy on the way changes or removes: %(parts)s. It "
+        "must pass calls on unchanged."
     ) % {"parts": named}
 
 
@@ -301,9 +309,9 @@ def _clocks(expected: Expected, answer: ApiResponse) -> str:
     seconds = round(abs(apart).total_seconds())
     return ngettext(
         "The clock of the server that answers and the clock here differ by %(count)d second. Most signatures carry "
-        "the time, so that calls are refused: have both clocks set by the network (NTP).",
+        "the time, so calls are refused: synchronise both clocks with NTP.",
         "The clock of the server that answers and the clock here differ by %(count)d seconds. Most signatures carry "
-        "the time, so that calls are refused: have both clocks set by the network (NTP).",
+        "the time, so calls are refused: synchronise both clocks with NTP.",
         seconds,
     ) % {"count": seconds}
 
@@ -314,16 +322,16 @@ def _no_answer(trouble: Trouble, url: str) -> str:
             "The name %(host)s cannot be resolved: PUBLIC_URL has the wrong host, or its DNS entry is missing."
         ),
         Trouble.REFUSED: _(
-            "Nobody listens at %(host)s: PUBLIC_URL has the wrong host or port, the web server or proxy is not "
-            "running, or a firewall refuses."
+            "Nothing is listening at %(host)s: PUBLIC_URL has the wrong host or port, the web server or proxy is "
+            "not running, or a firewall refuses the connection."
         ),
         Trouble.UNREACHABLE: _(
-            "Nobody answers at %(host)s: PUBLIC_URL has the wrong host, or a firewall is in the way. Some networks do "
-            "not let a server reach its own public address; then this test cannot tell."
+            "There is no answer from %(host)s: PUBLIC_URL has the wrong host, or a firewall is in the way. Some "
+            "networks do not let a server reach its own public address; then this test cannot tell."
         ),
         Trouble.NO_TLS: _(
             "Wrong scheme: PUBLIC_URL begins with https://, but %(host)s does not speak TLS. Set up a certificate "
-            "there, at best at a proxy in front of Switchboard."
+            "there, ideally on a proxy in front of Switchboard."
         ),
         Trouble.CERTIFICATE: _(
             "The certificate of %(host)s is not trusted: it may be self-signed, out of date or for another name, or "
@@ -352,8 +360,8 @@ def _stranger(expected: Expected, answer: ApiResponse) -> str:
         return _no_answer(Trouble.NO_HTTP, expected.url)
     if status == 400 and "Bad Request (400)" in page:
         return _(
-            "Switchboard refuses the host name under which the proxy passes the call on: have the proxy keep the Host "
-            "header, or add its host to ALLOWED_HOSTS."
+            "Switchboard refuses the host name under which the proxy passes the call on: have the proxy keep the "
+            "Host header, or add the host to ALLOWED_HOSTS."
         )
     by_status = {
         401: _(
@@ -365,16 +373,16 @@ def _stranger(expected: Expected, answer: ApiResponse) -> str:
             "addresses. Leave /distribution-providers/ open there; Switchboard checks every call itself."
         ),
         404: _(
-            "The path is not known where the call arrived (HTTP %(status)d): a proxy takes away or rewrites part of "
-            "it, or another server answers at %(host)s. All that begins with /distribution-providers/ must be passed "
-            "on unchanged."
+            "The path is not known where the call arrived (HTTP %(status)d): a proxy removes or rewrites part of "
+            "it, or another server answers at %(host)s. Everything that begins with /distribution-providers/ must "
+            "be passed on unchanged."
         ),
         405: _(
             "The call may not use its method there (HTTP %(status)d): another server answers at %(host)s, or a proxy "
             "allows too little. GET and POST are needed."
         ),
-        413: _("A proxy refuses the call as too large (HTTP %(status)d): let it pass bodies of up to 256 KB."),
-        415: _("A proxy refuses the content type of the call (HTTP %(status)d): let it pass calls on as they are."),
+        413: _("A proxy refuses the call as too large (HTTP %(status)d): let it pass bodies of up to 3 MB."),
+        415: _("A proxy refuses the content type of the call (HTTP %(status)d): it must pass calls on unchanged."),
         429: _(
             "A proxy refuses the call because there are too many (HTTP %(status)d): providers call as often as "
             "messages are sent, so take /distribution-providers/ out of the limit."
@@ -388,8 +396,8 @@ def _stranger(expected: Expected, answer: ApiResponse) -> str:
     by_status |= dict.fromkeys((407, 511), by_status[401]) | dict.fromkeys((451,), by_status[403])
     by_status |= dict.fromkeys((410, 421), by_status[404]) | dict.fromkeys((503, 504, 522, 523), by_status[502])
     other = _(
-        "Another server than Switchboard answers at %(host)s (HTTP %(status)d): PUBLIC_URL has the wrong host, or the "
-        "proxy passes this path on to something else."
+        "A server other than Switchboard answers at %(host)s (HTTP %(status)d): PUBLIC_URL has the wrong host, or "
+        "the proxy passes this path on to something else."
     )
     sentence = by_status.get(status, by_status[500] if status > 500 else other)
     return sentence % {"status": status, "host": expected.host}
@@ -410,8 +418,8 @@ def _redirected(url: str, location: str) -> str:
         )
     elif same_path and said.path != here.path:
         sentence = _(
-            "A proxy redirects the call to the same path with or without a slash at its end. A redirect costs a "
-            "callback its content and its signature: the path must be passed on as it is."
+            "A proxy redirects the call to the same path with or without a slash at its end. A redirected callback "
+            "loses its content and its signature: the path must be passed on unchanged."
         )
     else:
         sentence = _(

@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from intake.pasted import plain_letters
+
 Text = str | Promise  # a translatable sentence
 
 
@@ -81,12 +83,12 @@ def _number(value: str, compact: str, rules: Rules) -> tuple[str, SenderKind]:
     if kind is SenderKind.NUMBER and len(digits) not in rules.numbers:
         raise _refusal(rules.length, "length", value=digits[:20], count=len(digits))
     if value != digits and not (rules.plus and kind is SenderKind.NUMBER and value == f"+{digits}"):
-        raise _refusal(rules.format, "format", suggestion=digits)
+        raise _refusal(rules.format, "format", suggestion=digits, certain=True)
     return digits, kind
 
 
 def _alphanumeric(value: str, rules: Rules) -> tuple[str, SenderKind]:
-    kept = re.sub(" +", " ", re.sub(f"[^{rules.allowed}]", "", value))
+    kept = re.sub(" +", " ", re.sub(f"[^{rules.allowed}]", "", plain_letters(value)))
     suggestion = kept[:ALPHANUMERIC_LENGTH].strip()
     if not re.search("[A-Za-z]", suggestion):
         raise _refusal(rules.neither, "neither")
@@ -98,7 +100,7 @@ def _alphanumeric(value: str, rules: Rules) -> tuple[str, SenderKind]:
 def e164(number: str, *, shortest: int = NUMBER_LENGTHS.start) -> str:
     """A number with its plus, whether or not the provider wrote it; short codes and names stay as they are.
 
-    `shortest` is the least number of digits, country code included, that is no short code.
+    `shortest` is the least number of digits, country code included, that is not a short code.
     """
     number = number.strip()
     digits = number.removeprefix("+")

@@ -33,6 +33,7 @@ from extensions.contract import (
 )
 from extensions.models import WORKER_SLOTS, AccountState, ProviderAccount, TestMessage, WorkerSlot
 from extensions.webhook_urls import webhook_url
+from intake import examples
 from intake.masking import mask_number
 from intake.sentences import joined
 from intake.sentences import said as _
@@ -99,7 +100,7 @@ def add_account(
     """
     require_extension(organization, provider)
     if replaces is not None and (replaces.organization_id != organization.pk or replaces.deleted_at is not None):
-        raise PermissionDenied(_("The account to be replaced does not exist any more."))
+        raise PermissionDenied(_("The account to be replaced no longer exists."))
     with transaction.atomic():
         account = create_account(
             organization,
@@ -128,7 +129,7 @@ def add_account(
 def require_extension(organization: Organization, provider: type[Provider]) -> None:
     """Raises PermissionDenied unless licence and vendor allow this organisation to use `provider` (R12, R14)."""
     if not entitlements.has_sms(organization):
-        raise PermissionDenied(_("SMS is an add-on, and your organisation's licence does not have it."))
+        raise PermissionDenied(_("SMS is an add-on, and your organisation's licence does not include it."))
     if provider.key not in entitlements.enabled_keys(organization):
         raise PermissionDenied(_("This extension is not enabled for your organisation."))
 
@@ -387,26 +388,34 @@ def read_number(text: str, organization: Organization) -> str:
         number = None
     possible = phonenumbers.ValidationResult.IS_POSSIBLE  # not IS_POSSIBLE_LOCAL_ONLY: a number without its area code
     if number is None or phonenumbers.is_possible_number_with_reason(number) != possible:
-        example = phonenumbers.example_number_for_type(organization.default_region, phonenumbers.PhoneNumberType.MOBILE)
-        shown = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164) if example else "+447400123456"
         raise ValidationError(
             _("This is not a phone number. Write it with the country code, for example %(example)s."),
-            params={"example": shown},
+            params={"example": examples.number(organization.default_region)},
         )
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def send_test(
-    account: ProviderAccount, user: User | None, to: str, text: str, *, request: HttpRequest | None = None
+    account: ProviderAccount,
+    user: User | None,
+    to: str,
+    text: str,
+    *,
+    request: HttpRequest | None = None,
+    organization: Organization | None = None,
 ) -> TestMessage:
     """Send one message through `account`, whether it is in use or not, and keep what the provider answered.
 
-    `to` is E.164; `user` is None from the command line. Raises PermissionDenied where the licence or the
-    vendor's switch is missing.
+    `to` is E.164; `user` is None from the command line; `organization` is for whom, where the account is the
+    installation's. Raises PermissionDenied where the licence or the vendor's switch is missing, and ValidationError
+    where that number must not be texted.
     """
-    organization = account.organization
+    organization = account.organization or organization
     assert organization is not None
-    require_extension(organization, account.provider_class)
+    if barred := traffic.barred(organization, to):
+        raise ValidationError(barred)
+    if account.organization is not None:
+        require_extension(organization, account.provider_class)
     test = TestMessage(account=account, reference=new_id("t", 15), to=mask_number(to), status=Delivery.UNKNOWN)
     test.save()  # before the call: a report may come before the provider's answer
     sms = OutboundSms(
@@ -421,7 +430,7 @@ def send_test(
         provider = _open(account)
         result = provider.parse_send(client.call(provider, provider.build_send(sms)))
     except (Refused, NotTaken) as problem:
-        status, detail = Delivery.FAILED, problem.detail[:255]
+        status, detail = Delivery.FAILED, problem.detail
     except ProviderError as problem:
         status, detail = Delivery.UNKNOWN, _("The answer was not clear: %(why)s") % {"why": problem}
     else:
@@ -450,33 +459,21 @@ _OPEN = (Delivery.UNKNOWN, Delivery.QUEUED, Delivery.SENT)
 def record_test_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -> list[bool]:
     """Note what became of the test messages that reports of `account` speak of; for each, whether it is about one.
 
-    One look for all of them, and none is found where nobody has tested.
+    They are found by our reference or the provider's id, in one look for all of them. An unknown word or a late one
+    changes nothing.
     """
     references = {report.reference for report in reports if report.reference}
     message_ids = {report.message_id for report in reports if report.message_id}
-    named = Q(reference__in=references) | Q(provider_message_id__in=message_ids)
-    tests = TestMessage.objects.filter(named, account=account)
-    known = {name for pair in tests.values_list("reference", "provider_message_id") for name in pair if name}
-    return [
-        not known.isdisjoint((report.reference, report.message_id))
-        and record_test_report(account, report.reference, report.status, report.error, message_id=report.message_id)
-        for report in reports
-    ]
-
-
-def record_test_report(
-    account: ProviderAccount, reference: str, status: Delivery, detail: str = "", *, message_id: str = ""
-) -> bool:
-    """Note what became of a test message of `account`, found by our reference or the provider's id.
-
-    False if it is none of ours. An unknown word or a late one changes nothing.
-    """
+    if not references and not message_ids:
+        return [False] * len(reports)
     tests = TestMessage.objects.filter(account=account)
-    found = tests.filter(reference=reference).first() if reference else None
-    if found is None and message_id:
-        found = tests.filter(provider_message_id=message_id).first()
-    if found is None:
-        return False
-    if status not in (Delivery.UNKNOWN, Delivery.QUEUED):
-        tests.filter(pk=found.pk, status__in=_OPEN).update(status=status, detail=detail[:255])
-    return True
+    named = Q(reference__in=references) | Q(provider_message_id__in=message_ids)
+    known: dict[str, int] = {}
+    for pk, *names in tests.filter(named).order_by("pk").values_list("pk", "provider_message_id", "reference"):
+        known |= {name: pk for name in names if name}
+    found = [known.get(report.reference) or known.get(report.message_id) for report in reports]
+    for report, test in zip(reports, found, strict=True):
+        if test and report.status not in (Delivery.UNKNOWN, Delivery.QUEUED):
+            open_one = tests.filter(pk=test, status__in=_OPEN)
+            open_one.update(status=report.status, detail=report.error[:255])
+    return [test is not None for test in found]

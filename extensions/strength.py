@@ -55,11 +55,14 @@ def weakness(secret: str) -> str:
     folded = secret.casefold()
     steps = [abs(ord(after) - ord(before)) <= 1 for before, after in pairwise(folded)]
     if len(set(folded)) < FEWEST_DIFFERENT or sum(steps) * 3 > len(steps) * 2:
-        return _("This is easy to guess, as it repeats or counts. Press “Generate”, or use 20 random characters.")
+        return _(
+            "This is easy to guess, because it repeats itself or counts up or down. Press “Generate”, or use 20 "
+            "random characters."
+        )
     if _core(folded) in _common() and sum(map(str.isalpha, folded.translate(_LEET))) * 2 >= len(folded):
-        return _("This is easy to guess, as it is a common word. Press “Generate”, or use 20 random characters.")
+        return _("This is easy to guess, because it is a common word. Press “Generate”, or use 20 random characters.")
     if len(secret) < LONG and (folded.isalpha() or folded.isdigit()):
-        return _("This is easy to guess, as it is short. Press “Generate”, or use 20 random characters.")
+        return _("This is easy to guess, because it is short. Press “Generate”, or use 20 random characters.")
     return ""
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from extensions import client
 from extensions.contract import NotTaken, Unclear
 from extensions.models import AccessToken, ProviderAccount
+from intake.sentences import said as _
 
 MARGIN = 60.0  # seconds before its end a token counts as run out
 LEASE = client.TOTAL_TIMEOUT + 15  # seconds for the worker that fetches; after it, no call of its can be under way
@@ -34,7 +35,7 @@ def token_for(account: ProviderAccount) -> str:
         if _claim(account):
             return _fetch(account)
         if time.monotonic() > deadline:
-            raise NotTaken("another worker is still fetching the access token")
+            raise NotTaken(_("another worker is still fetching the access token"))
         time.sleep(POLL)
 
 
@@ -45,7 +46,7 @@ def forget(account: ProviderAccount) -> None:
 
 def _kept(account: ProviderAccount) -> str:
     row = AccessToken.objects.get(account=account)
-    if row.value is None or row.expires_at is None or row.expires_at <= timezone.now():
+    if not row.value or row.expires_at is None or row.expires_at <= timezone.now():
         return ""
     if row.value["account"] != account.public_id:  # a value copied from another row opens nothing
         return ""

@@ -46,6 +46,24 @@ class Traffic(Protocol):
         """Have another account carry them."""
 
 
+class Country(TypedDict):
+    """What became of the newest texts to one country."""
+
+    country: str  # calling code and region, such as "+44 GB"
+    delivered: int
+    failed: int
+    open: int  # sent, and nothing final is known yet
+
+
+class Countries(TypedDict):
+    """`rows`, the largest first; `is_partial` if there are more texts than were counted, the newest."""
+
+    rows: list[Country]
+    is_partial: bool
+
+
+Barrier = Callable[[Organization, str], str]
+CountrySource = Callable[[ProviderAccount], Countries]
 Source = Callable[[Organization, type[Provider]], list[Refusal]]
 Counter = Callable[[ProviderAccount], int]
 SetAsideSource = Callable[[Organization, type[Provider]], list[SetAside]]
@@ -53,6 +71,8 @@ _sources: list[Source] = []
 _set_aside: list[SetAsideSource] = []
 _counters: list[Counter] = []
 _traffic: list[Traffic] = []
+_countries: list[CountrySource] = []
+_barriers: list[Barrier] = []
 
 
 def register(source: Source) -> None:
@@ -94,6 +114,31 @@ def register_traffic(traffic: Traffic) -> None:
     """Have `traffic` asked about what accounts carry; registering it twice changes nothing."""
     if traffic not in _traffic:
         _traffic.append(traffic)
+
+
+def register_countries(source: CountrySource) -> None:
+    """Have `source` asked to which countries an account delivers; registering it twice changes nothing."""
+    if source not in _countries:
+        _countries.append(source)
+
+
+def countries(account: ProviderAccount) -> Countries:
+    """What became of the account's texts of the last seven days, by country."""
+    return next((source(account) for source in _countries), Countries(rows=[], is_partial=False))
+
+
+def register_barrier(barrier: Barrier) -> None:
+    """Have `barrier` asked before one text goes to a number (E.164); registering it twice changes nothing.
+
+    It answers with a sentence that says why none may, "" if it knows of nothing.
+    """
+    if barrier not in _barriers:
+        _barriers.append(barrier)
+
+
+def barred(organization: Organization, phone: str) -> str:
+    """Why no text of the organisation's may go to this number, not even a test; "" if nothing speaks against it."""
+    return next(filter(None, (barrier(organization, phone) for barrier in _barriers)), "")
 
 
 def waiting(account: ProviderAccount) -> int:

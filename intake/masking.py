@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from intake.sentences import Sentence
+
 # What has as many digits as a phone number and is none stays readable.
 _DATE = r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?"
@@ -59,6 +61,17 @@ def _masked(found: re.Match[str]) -> str:
 
 
 def _shortened(digits: str, ends: bool) -> str:
-    """Of a short number less is left, so that it cannot be guessed; the end only where no digits follow."""
+    """Less is left of a number with few digits, so that it cannot be guessed; the end only where no digits follow."""
     first, last = (2, 4) if len(digits) > ALONE else (0, 3)
     return f"{digits[:first]}•••{digits[-last:] if ends else ''}"
+
+
+def mask_words(words: str) -> str:
+    """What a provider said, without numbers; a sentence of ours, in which it may be quoted, stays one."""
+    if not isinstance(words, Sentence):
+        return mask_numbers(words)
+    values = words.parts.get("values")
+    if values is None:
+        return words
+    shown = {name: mask_numbers(value) if isinstance(value, str) else value for name, value in values.items()}
+    return Sentence.of({**words.parts, "values": shown})

@@ -10,14 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext, ngettext
 
+from intake import figures
+from intake.text import fitted
+
+# What sentences of earlier versions are called today: rows that hold them are read as well. Whoever rewords a sentence
+# that may be stored adds a line here.
+FORMER: dict[str, str] = json.loads(
+    Path(__file__).parents[1].joinpath("locale", "former.json").read_text(encoding="utf-8")
+)
 _MARK = "\N{INFORMATION SEPARATOR ONE}"  # begins what is stored; strangers' words have lost it (intake/text.py)
 
 
@@ -61,6 +70,11 @@ def moment(at: datetime, zone: str = "") -> Sentence:
     return Sentence.of({"at": at.isoformat(), "zone": zone})
 
 
+def amount(value: float | str, unit: str = "") -> Sentence:
+    """Money, or what else a provider counts in, as part of a sentence."""
+    return Sentence.of({"amount": str(value), "unit": unit})
+
+
 def joined(sentences: Iterable[str | Promise]) -> Sentence:
     """Several sentences, one after the other."""
     return Sentence.of({"all": [_kept(one) for one in sentences]})
@@ -74,19 +88,51 @@ def stored(sentence: str | Promise) -> str:
     return sentence.replace(_MARK, "")
 
 
+def stored_within(sentence: str | Promise, length: int) -> str:
+    """As `stored`, in so many characters: of a sentence that is longer its longest words of others' are cut."""
+    sentence = str(sentence)
+    if not isinstance(sentence, Sentence):
+        return fitted(sentence.replace(_MARK, ""), length)
+    kept = stored(sentence)
+    while len(kept) > length:
+        values = sentence.parts.get("values") or {}
+        longest = max((name for name in values if isinstance(values[name], str)), key=lambda name: len(values[name]))
+        if not values[longest]:
+            break
+        shorter = values[longest][: -min(len(kept) - length, len(values[longest]))]
+        sentence = sentence % {**values, longest: shorter}
+        kept = stored(sentence)
+    return kept
+
+
 def worded(kept: str) -> str:
     """What `stored` has kept, in the language of the moment; any other text as it is."""
     if not kept.startswith(_MARK):
         return kept
-    parts = json.loads(kept[len(_MARK) :])
+    parts: Any = None
     try:
+        parts = json.loads(kept[len(_MARK) :])
         return Sentence.of(parts)
-    except (ValueError, TypeError, KeyError):  # a translation that asks for other values than the English
-        return str(parts["say"])
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # a translation that asks for other values, or no sentence
+        return str(parts["say"]) if isinstance(parts, dict) and "say" in parts else ""
+
+
+def in_english(sentence: str | Promise) -> str:
+    """A sentence for machines and their makers, whatever the language of the moment; any other text as it is."""
+    sentence = str(sentence)
+    if not isinstance(sentence, Sentence):
+        return sentence
+    with translation.override("en"):
+        return Sentence.of(sentence.parts)
 
 
 def _kept(value: Any) -> Any:
-    if isinstance(value, Promise):
+    if isinstance(value, Promise | Exception):
         value = str(value)
     if isinstance(value, Sentence):
         return {"sentence": value.parts}
@@ -95,8 +141,17 @@ def _kept(value: Any) -> Any:
     return str(value)
 
 
+class _Whole(int):
+    """A number that a sentence counts by, and shows as the reader's language writes it."""
+
+    def __str__(self) -> str:
+        return figures.whole(self)
+
+
 def _shown(value: Any) -> Any:
-    return _say(value["sentence"]) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return _say(value["sentence"])
+    return _Whole(value) if isinstance(value, int) else value
 
 
 def _say(parts: Mapping[str, Any]) -> str:
@@ -104,7 +159,9 @@ def _say(parts: Mapping[str, Any]) -> str:
         return " ".join(filter(None, (str(_shown(part)) for part in parts["all"])))
     if "at" in parts:
         return _time(datetime.fromisoformat(parts["at"]), parts["zone"])
-    english = parts["say"]
+    if "amount" in parts:
+        return figures.amount(parts["amount"], parts["unit"])
+    english = FORMER.get(parts["say"], parts["say"])
     text = ngettext(english, parts["many"], parts["number"]) if "many" in parts else english and gettext(english)
     values = parts.get("values")
     return text if values is None else text % {name: _shown(value) for name, value in values.items()}

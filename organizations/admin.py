@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, whatever is imported first)
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Count, Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -21,8 +21,19 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from organizations import audit, invitations, permissions, tokens
-from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter, OwnedStackedInline, Role, current_user
-from organizations.forms import LevelForm, LicenceForm, OperatorForm, OrganizationForm, UserForm, is_last_administrator
+from organizations.admin_base import OwnedAdmin, OwnedStackedInline, Role
+from organizations.choices import OccurringFilter, OwnedRelatedFilter
+from organizations.current import current_user
+from organizations.forms import (
+    LAST_ADMINISTRATOR,
+    LevelForm,
+    LicenceForm,
+    OperatorForm,
+    OrganizationForm,
+    UserForm,
+    is_last_administrator,
+    wait_for_colleagues,
+)
 from organizations.models import AuditEvent, Licence, Organization, User, UserGroup, UserType
 from organizations.permissions import Setting
 
@@ -112,8 +123,13 @@ class UserAdmin(OwnedAdmin):
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         if current_user(request).is_operator:
-            return ["role", "is_active", ("organization", OwnedRelatedFilter)]
-        return ["role", "is_active", ("user_type", OwnedRelatedFilter), ("groups", OwnedRelatedFilter)]
+            return [("role", OccurringFilter), "is_active", ("organization", OwnedRelatedFilter)]
+        return [
+            ("role", OccurringFilter),
+            "is_active",
+            ("user_type", OwnedRelatedFilter),
+            ("groups", OwnedRelatedFilter),
+        ]
 
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
@@ -121,13 +137,6 @@ class UserAdmin(OwnedAdmin):
         if current_user(request).is_operator:
             kwargs["form"] = OperatorForm
         return super().get_form(request, obj, change, **kwargs)
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Without the menus beside choices that add and change user types and groups: they have their own pages."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
-            field.widget = field.widget.widget
-        return field
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         who = (_("Who"), {"fields": ("email", "name", "is_active") if obj else ("email", "name")})
@@ -208,6 +217,22 @@ class UserAdmin(OwnedAdmin):
             return False
         return super().has_delete_permission(request, obj)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Of several who are chosen together none may be the last one without the others."""
+        names, counted, lacking, protected = super().get_deleted_objects(objs, request)
+        if _last_of(list(objs)):
+            lacking = {*lacking, User._meta.verbose_name}
+        return names, counted, lacking, protected
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        _keep_the_last([obj])
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        with transaction.atomic():
+            _keep_the_last(list(queryset))
+            super().delete_queryset(request, queryset)
+
     def response_add(self, request: HttpRequest, obj: User, post_url_continue: str | None = None) -> HttpResponse:
         return invitations.offer(request, obj)
 
@@ -259,10 +284,26 @@ class UserAdmin(OwnedAdmin):
             **self.admin_site.each_context(request),
             "title": gettext("A link for %(name)s") % {"name": user},
             "invited": user,
+            "person": f"{user.name} ({user.email})" if user.name else user.email,
             "link": link,
             "days": invitations.days_valid(),
         }
         return TemplateResponse(request, "admin/organizations/invitation.html", context)
+
+
+def _last_of(users: list[User]) -> User | None:
+    """One of these people without whom, were all of them gone, nobody could manage what they manage."""
+    keys = {user.pk for user in users}
+    return next((user for user in users if is_last_administrator(user, without=keys)), None)
+
+
+def _keep_the_last(users: list[User]) -> None:
+    """Raises MissingRight if one of them may not go. What was asked before may have changed: it is asked once more."""
+    for user in sorted(users, key=lambda user: (user.organization_id or 0, user.role)):
+        wait_for_colleagues(user)
+    stored = list(User.objects.filter(pk__in=[user.pk for user in users]))
+    if last := _last_of(stored):
+        raise permissions.MissingRight(str(LAST_ADMINISTRATOR) % {"name": last})
 
 
 class WhatFilter(admin.SimpleListFilter):
@@ -350,6 +391,7 @@ class OrganizationAdmin(OwnedAdmin):
     search_fields = ("name", "public_id")
     list_filter = ("licence__sms", "licence__two_way")
     fieldsets: ClassVar[Any] = [
+        (None, {"fields": ("as_it_is",)}),
         (None, {"fields": ("name", "public_id", "administrator_email")}),
         (_("Where it is"), {"fields": ("language", "time_zone", "default_region", "support_contact")}),
     ]
@@ -359,6 +401,13 @@ class OrganizationAdmin(OwnedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("public_id",) if obj else ()
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The box “Save it as it is” is there only once something is missing."""
+        adminform = context["adminform"]
+        if not getattr(adminform.form, "asks", False):
+            adminform.fieldsets = [each for each in adminform.fieldsets if "as_it_is" not in each[1]["fields"]]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description=_("licence"), ordering="licence__sms")
     def sms(self, organization: Organization) -> SafeString:

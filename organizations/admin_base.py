@@ -6,21 +6,30 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ClassVar
 
-from django.contrib.admin import RelatedFieldListFilter, SimpleListFilter, display
-from django.contrib.admin.options import BaseModelAdmin
+from django.apps import apps
+from django.contrib import messages
+from django.contrib.admin import SimpleListFilter, display
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet, URLField
-from django.forms import ModelChoiceField, ModelForm
+from django.core.exceptions import EmptyResultSet, FieldDoesNotExist, ImproperlyConfigured, ValidationError
+from django.db import IntegrityError
+from django.db.models import Model, QuerySet, URLField
+from django.forms import ModelForm
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.functional import Promise
+from django.utils.text import capfirst, smart_split
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.views import ChangeList
 
 from intake.masking import mask_number
 from organizations import audit, commitments
+from organizations.choices import OwnedRelatedFilter, ScopedChoices
+from organizations.current import current_organization, current_user
+from organizations.meanwhile import Meanwhile
 from organizations.models import Organization, Owned, User
 from organizations.permissions import MissingRight, may_see_recipients, whom_to_ask
 
@@ -29,60 +38,14 @@ Role = User.Role
 RECIPIENT_FIELDS = frozenset(
     {"phone", "sender", "to", "text", "value", "evidence", "fields", "error", "preview", "rows", "problems", "body"}
 )
-# Lookups that read a value whole or compare it; none of them makes the database search by a pattern from outside.
+# Lookups that read a value whole or compare it; none of them makes the database search by a pattern from outside. No
+# range: an address says one value, and a range has two.
 LOOKUPS = frozenset(
-    {"exact", "iexact", "in", "isnull", "gt", "gte", "lt", "lte", "range", "date", "year", "month", "day"}
+    {"exact", "iexact", "in", "isnull", "gt", "gte", "lt", "lte", "date", "year", "month", "day"}
     | {"contains", "icontains", "startswith", "istartswith", "endswith", "iendswith"}
 )
+MOST_WORDS = 20  # of a search: each of them is looked for in every column, and a thousand hold the database for minutes
 View = Callable[..., HttpResponseBase]
-
-
-def current_user(request: HttpRequest) -> User:
-    """The logged-in user; admin pages are not reached by anybody else."""
-    user = request.user
-    assert isinstance(user, User)
-    return user
-
-
-def current_organization(request: HttpRequest) -> Organization | None:
-    """The organisation of the logged-in user, None for a platform operator."""
-    return current_user(request).organization
-
-
-class OwnedRelatedFilter(RelatedFieldListFilter):
-    """A list filter over a relation that offers only the organisation's own rows."""
-
-    def field_choices(self, field: Field, request: HttpRequest, model_admin: DjangoModelAdmin) -> list[tuple[str, Any]]:
-        model: Any = field.related_model
-        owned = scope(model, model._default_manager.all(), current_user(request))
-        return [(str(row.pk), str(row)) for row in owned[:200]]
-
-
-def scope(model: type[Model], rows: QuerySet, user: User) -> QuerySet:
-    """The rows of `model` that this user may see as choices."""
-    if issubclass(model, User):
-        return User.objects.visible_to(user)
-    if issubclass(model, Owned):
-        return rows.filter(organization_id=user.organization_id)
-    if issubclass(model, Organization):
-        return rows if user.is_operator else rows.filter(pk=user.organization_id)
-    return rows
-
-
-class ScopedChoices(BaseModelAdmin):
-    """Offers in every choice only rows of the user's own organisation."""
-
-    def formfield_for_foreignkey(
-        self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
-    ) -> ModelChoiceField | None:
-        model = db_field.remote_field.model
-        kwargs.setdefault("queryset", scope(model, model._default_manager.all(), current_user(request)))
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def formfield_for_manytomany(self, db_field: ManyToManyField, request: HttpRequest, **kwargs: Any) -> Any:
-        model = db_field.remote_field.model
-        kwargs.setdefault("queryset", scope(model, model._default_manager.all(), current_user(request)))
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
 class OwnedInline(ScopedChoices):
@@ -113,7 +76,25 @@ class OwnedStackedInline(OwnedInline, StackedInline):
     pass
 
 
-class OwnedFormMixin(ModelForm):
+class OwnedChangeList(ChangeList):
+    """A list that knows of a filter which cannot be applied before the page is begun."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet:
+        """Raises IncorrectLookupParameters, as for what Django does not understand; it then shows the whole list.
+
+        Some values are read only as the statement is written: a year that no calendar has.
+        """
+        rows = super().get_queryset(request, exclude_parameters)
+        try:
+            rows.query.chain().get_compiler(rows.db).as_sql()
+        except EmptyResultSet:
+            pass
+        except (ValueError, TypeError, OverflowError, ValidationError) as error:
+            raise IncorrectLookupParameters(error) from error
+        return rows
+
+
+class OwnedFormMixin(Meanwhile):
     """Validates with the organisation in place, so that "one name per organisation" is an error, not a crash."""
 
     owner: ClassVar[Organization | None] = None
@@ -149,6 +130,21 @@ def declared(patterns: Iterable[URLPattern]) -> list[URLPattern]:
             raise ImproperlyConfigured(
                 f"The page {str(pattern.pattern)!r} declares no right: register it by OwnedAdmin.page(…, right=…)."
             )
+    return found
+
+
+def _without(tree: list[Any], beginnings: tuple[str, ...]) -> list[Any]:
+    """A nested list as Django's deletion pages have it, without lines that begin so and what hangs on them."""
+    found: list[Any] = []
+    is_left_out = False
+    for each in tree:
+        if isinstance(each, list):
+            if not is_left_out and (inner := _without(each, beginnings)):
+                found.append(inner)
+        else:
+            is_left_out = each.startswith(beginnings)
+            if not is_left_out:
+                found.append(each)
     return found
 
 
@@ -201,7 +197,7 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         """The row with this key. Raises Http404 if there is none that the user may see."""
         found: Model | None = self.visible_rows(request).filter(**key).first()
         if found is None:
-            raise Http404(_("There is no such row, or you may not see it."))
+            raise Http404(_("There is no such entry, or you may not see it."))
         return found
 
     def refusal(self, request: HttpRequest, right: str, row: Model | None = None) -> MissingRight:
@@ -210,7 +206,12 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         if row is not None and (obstacle := commitments.obstacle(row, user)):
             return MissingRight(obstacle)
         sentence = _("Your role is %(role)s, which does not allow this.") % {"role": user.get_role_display()}
-        return MissingRight(f"{sentence} {whom_to_ask(user.organization)}")
+        return MissingRight(f"{sentence} {whom_to_ask(user.organization, user)}")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """A list is called what it lists, in its window's title too: “Contacts”, not “Select contact to change”."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -243,8 +244,10 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> type[ModelForm]:
         form = super().get_form(request, obj, change, **kwargs)
-        if not issubclass(self.model, Owned) or issubclass(form, OwnedFormMixin):
+        if issubclass(form, OwnedFormMixin) or (issubclass(form, Meanwhile) and not issubclass(self.model, Owned)):
             return form
+        if not issubclass(self.model, Owned):
+            return type(form.__name__, (Meanwhile, form), {})
         return type(form.__name__, (OwnedFormMixin, form), {"owner": current_organization(request)})
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
@@ -292,6 +295,15 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
             model = field.related_model
         return True
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What would go, without the rows of ours that have no name: they are a part of what they belong to."""
+        rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        inner = [each._meta for each in apps.get_models() if not isinstance(each._meta.verbose_name, Promise)]
+        plurals = {each.verbose_name_plural for each in inner}
+        beginnings = tuple(f"{capfirst(str(each.verbose_name))}: " for each in inner)
+        counts = {name: number for name, number in counts.items() if name not in plurals}
+        return _without(rows, beginnings), counts, lacking, protected
+
     # --- what is masked -----------------------------------------------------------------------------------------
 
     def sees_recipients(self, request: HttpRequest) -> bool:
@@ -316,12 +328,40 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
     def _is_masked(self, request: HttpRequest, name: str) -> bool:
         return bool(RECIPIENT_FIELDS.intersection(name.lstrip("=^@").split("__"))) and not self.sees_recipients(request)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return OwnedChangeList
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list; what its search looks through is said only where all of it is looked through."""
         found = super().get_changelist_instance(request)
         if len(found.search_fields) < len(tuple(self.search_fields)):
             found.search_help_text = None
+        if len(list(smart_split(found.query))) > MOST_WORDS:
+            sentence = _("A search is for at most %(number)d words: the others were left out.")
+            messages.warning(request, sentence % {"number": MOST_WORDS})
         return found
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """What has each of the words; a list says so where there were too many, a field with suggestions need not."""
+        words = list(smart_split(search_term))
+        return super().get_search_results(request, queryset, " ".join(words[:MOST_WORDS]))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """A form that somebody else was faster with is checked once more, and then says what is wrong with it.
+
+        What is taken by now (a name, a number) or gone (a list) was still in order when it was checked first. Nothing
+        of the first time is left: it was one transaction.
+        """
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            return super().changeform_view(request, object_id, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change and isinstance(obj, Owned):

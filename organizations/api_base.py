@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core import signing
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
@@ -80,14 +81,14 @@ class Utf8JSONParser(JSONParser):
         try:
             body = stream.read(MAX_BODY + 1)
         except UnreadablePostError as error:
-            raise ParseError(_("The body did not arrive whole.")) from error
+            raise ParseError(_("The body did not arrive in full.")) from error
         if len(body) > MAX_BODY:
             raise BodyTooLarge(_("The body is larger than %(limit)s bytes.") % {"limit": MAX_BODY})
         try:
             return read_json(body.decode("utf-8-sig"))
         except NotReadable as error:
             cause = error.__cause__
-            reason = str(cause) if isinstance(cause, json.JSONDecodeError) else _(error.reason)
+            reason = str(cause) if isinstance(cause, json.JSONDecodeError) else error.reason
             raise ParseError(_("The body is not valid JSON: %(reason)s") % {"reason": reason}) from error
         except ValueError as error:
             raise ParseError(_("The body is not valid JSON: %(reason)s") % {"reason": error}) from error
@@ -106,7 +107,7 @@ class BelongsToOrganization(BasePermission):
     """The API is about one organisation: that of the token's user."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        self.message = _("The API is about an organisation, and platform operators belong to none.")
+        self.message = _("The API serves an organisation, and platform operators belong to none.")
         return isinstance(request.user, User) and request.user.organization_id is not None
 
 
@@ -173,8 +174,12 @@ class UnknownAddress(ApiView):
 def answer_error(error: Exception, context: Mapping[str, Any]) -> Response:
     """Any exception as a code for programs and a sentence for people, which names the field and what would be right."""
     response = exception_handler(error, dict(context))
+    request_id = getattr(context["view"], "request_id", "")
+    if isinstance(error, IntegrityError):  # it was there, or free, when it was asked about
+        logger.warning("An API request contradicts what is stored: %s", request_id, exc_info=error)
+        sentence = _("Something that this request is about was changed or deleted in the same moment. Ask once more.")
+        return _error(status.HTTP_409_CONFLICT, sentence)
     if response is None:
-        request_id = getattr(context["view"], "request_id", "")
         logger.error("An API request failed: %s", request_id, exc_info=error)
         sentence = _("Something went wrong on our side. Tell your administrator the requestId; the log has the rest.")
         return _error(status.HTTP_500_INTERNAL_SERVER_ERROR, sentence)
@@ -236,7 +241,7 @@ class Moment(serializers.DateTimeField):
 
     def _refuse(self) -> NoReturn:
         raise ValidationError(
-            _("Give a date and time of ISO 8601 with Z or an offset, for example 2030-05-31T09:30:00Z.")
+            _("Give a date and time in ISO 8601 format with Z or an offset, for example 2030-05-31T09:30:00Z.")
         )
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import date, datetime, time
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Field, Model
+from django.db.models import DateField, DateTimeField, DecimalField, Field, FloatField, Model, TimeField
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime, parse_time
+from django.utils.formats import date_format, time_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 
+from intake import figures
 from intake.sentences import worded
 from organizations.models import AuditEvent, Organization, User
 
@@ -82,19 +88,23 @@ def changes(form: ModelForm) -> dict[str, list[Any]]:
 DETAILS: dict[str, str | Promise] = {
     "added": pgettext_lazy("trail", "added"),
     "by": pgettext_lazy("trail", "by"),
+    "callback": pgettext_lazy("trail", "callback"),
     "changed": pgettext_lazy("trail", "changed"),
     "count": pgettext_lazy("trail", "count"),
     "decision": pgettext_lazy("trail", "decision"),
     "deleted": pgettext_lazy("trail", "deleted"),
     "distributions": pgettext_lazy("trail", "distributions"),
+    "left_out": pgettext_lazy("trail", "left out"),
     "new": pgettext_lazy("trail", "new"),
     "number": pgettext_lazy("trail", "number"),
     "provider": pgettext_lazy("trail", "provider"),
+    "rate": pgettext_lazy("trail", "segments per second"),
     "reason": pgettext_lazy("trail", "reason"),
     "replaces": pgettext_lazy("trail", "replaces"),
     "result": pgettext_lazy("trail", "result"),
     "secrets": pgettext_lazy("trail", "secrets"),
     "sender": pgettext_lazy("trail", "sender"),
+    "skipped": pgettext_lazy("trail", "left as they were"),
     "to": pgettext_lazy("trail", "to"),
     "uncertain": pgettext_lazy("trail", "uncertain"),
     "updated": pgettext_lazy("trail", "updated"),
@@ -123,9 +133,10 @@ CODES: dict[str, dict[str, str | Promise]] = {
         "read": pgettext_lazy("trail", "read"),
         "unknown": pgettext_lazy("trail", "unknown"),
     },
-    "secrets": {"ended at once": pgettext_lazy("trail", "ended at once")},
+    "secrets": {"ended at once": pgettext_lazy("trail", "revoked at once")},
     "why": {"restored from a backup": pgettext_lazy("trail", "restored from a backup")},
 }
+FIGURES, IDS = ("rate",), ("callback",)  # kept as text; and a number that counts nothing
 HIDDEN = "account"  # the throttle's key says nothing to people
 
 
@@ -136,7 +147,9 @@ def sentence(event: AuditEvent) -> str:
         if name == "changes" and isinstance(value, dict):
             parts += [_changed(event.object_type, column, pair) for column, pair in value.items()]
         elif name != HIDDEN:
-            parts.append(f"{DETAILS.get(name, name.replace('_', ' '))}: {_worded(value, CODES.get(name, {}))}")
+            shown = figures.exact(value) if name in FIGURES else _worded(value, CODES.get(name, {}))
+            shown = str(value) if name in IDS else shown
+            parts.append(f"{DETAILS.get(name, name.replace('_', ' '))}: {shown}")
     return "; ".join(parts)
 
 
@@ -144,7 +157,31 @@ def _changed(object_type: str, column: str, pair: list[Any]) -> str:
     field = _field(object_type, column)
     label = field.verbose_name if field else column.replace("_", " ")
     codes = dict(field.flatchoices) if field else {}
-    return f"{label}: {_worded(pair[0], codes)} → {_worded(pair[1], codes)}" if len(pair) == 2 else str(label)
+    if len(pair) != 2:
+        return str(label)
+    before, after = (_worded(_read(field, value), codes) for value in pair)
+    return f"{label}: {before} → {after}"
+
+
+# How a column's value is read back from the text that `_shown` has made of it.
+_READERS: tuple[tuple[type[Field], Callable[[str], Any]], ...] = (
+    (DateTimeField, parse_datetime),
+    (DateField, parse_date),
+    (TimeField, parse_time),
+    (FloatField, float),
+    (DecimalField, Decimal),
+)
+
+
+def _read(field: Field | None, value: Any) -> Any:
+    """A stored value as its column has it: a time is a time again; what cannot be read stays as it was written."""
+    reader = next((reader for kind, reader in _READERS if isinstance(field, kind)), None)
+    if reader is None or not isinstance(value, str):
+        return value
+    try:
+        return reader(value) or value
+    except (ValueError, ArithmeticError):
+        return value
 
 
 @cache
@@ -169,6 +206,14 @@ def _worded(value: Any, codes: Mapping[Any, str | Promise]) -> str:
         return gettext("Yes") if value else gettext("No")
     if isinstance(value, list):
         return ", ".join(_worded(item, codes) for item in value)
+    if isinstance(value, datetime):
+        return date_format(timezone.localtime(value) if timezone.is_aware(value) else value, "SHORT_DATETIME_FORMAT")
+    if isinstance(value, date):
+        return date_format(value, "SHORT_DATE_FORMAT")
+    if isinstance(value, time):
+        return time_format(value, "TIME_FORMAT")
+    if isinstance(value, int | float | Decimal) and value not in codes:
+        return figures.exact(value)
     text = worded(str(value))
     if text in codes or not codes:
         return str(codes.get(text, text))

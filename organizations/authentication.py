@@ -20,7 +20,7 @@ class ApiTokenAuthentication(BaseAuthentication):
             return None
         found = tokens.find(token)
         if found is None:
-            raise AuthenticationFailed(_("The token in X-API-TOKEN is not valid (any more)."))
+            raise AuthenticationFailed(_("The token in X-API-TOKEN is invalid or has been revoked."))
         return found.user, found
 
     def authenticate_header(self, request: Request) -> str:

@@ -6,7 +6,23 @@ from typing import Any
 
 from django.db import models
 
-from intake.sentences import stored, worded
+from intake.sentences import stored, stored_within, worded
+
+
+class ShortSentenceField(models.CharField):
+    """As SentenceField, in a column with an end: of a sentence that is too long the words of others in it are cut."""
+
+    def deconstruct(self) -> Any:
+        """To the schema it is the column that it was, so that an upgrade alters no table."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def from_db_value(self, value: str | None, _expression: Any, _connection: Any) -> str | None:
+        return None if value is None else worded(value)
+
+    def get_prep_value(self, value: Any) -> Any:
+        prepared = super().get_prep_value(value)
+        return stored_within(prepared, self.max_length or 255) if isinstance(prepared, str) else prepared
 
 
 class SentenceField(models.TextField):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from django import forms
 from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -28,15 +30,19 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from intake import examples
+from intake.pasted import seen, typed_as_ascii
 from organizations import throttle
+from organizations.meanwhile import Meanwhile
 from organizations.models import Licence, Organization, User
+from organizations.one_line import keep_to_one_line
 
 
 class LoginForm(AuthenticationForm):
     """E-mail and password. After several failures it asks to wait before it even looks at the password."""
 
     error_messages = {  # noqa: RUF012 (the base class declares it an instance's)
-        "invalid_login": _("That e-mail and password do not belong together. Passwords are case-sensitive."),
+        "invalid_login": _("Wrong e-mail or password. Passwords are case-sensitive."),
         "inactive": _("This account is switched off. Ask an administrator of your organisation."),
     }
 
@@ -71,7 +77,7 @@ class ChosenPasswordForm(SetPasswordForm):
     """Sets a password, by a link or for oneself. Whoever knew the old one may have the API token, too: it can end."""
 
     end_token = forms.BooleanField(
-        label=_("End the API token"),
+        label=_("Revoke the API token"),
         required=False,
         initial=True,
         widget=UnfoldBooleanWidget,
@@ -96,7 +102,7 @@ class OwnPasswordForm(ChosenPasswordForm, PasswordChangeForm):
         self.fields["old_password"].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"})
 
     def clean_old_password(self) -> str:
-        """A session that was left open, or stolen, is no place to guess the password."""
+        """A session that was left open, or stolen, must not be a place to guess the password."""
         try:
             attempt = throttle.reserve_old_password(self.user)
         except throttle.Throttled as throttled:
@@ -115,26 +121,77 @@ class OwnPasswordForm(ChosenPasswordForm, PasswordChangeForm):
         return password
 
 
-class ProfileForm(forms.ModelForm):
+@cache
+def time_zones() -> list[tuple[str, str]]:
+    """Every place that has a time zone, and UTC."""
+    names = (
+        name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV"))
+    )
+    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in sorted(names))]
+
+
+def _own_zones() -> list[tuple[str, Any]]:
+    return [("", _("As the organisation")), *time_zones()]
+
+
+class ProfileForm(Meanwhile):
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=_own_zones,
+        required=False,
+        widget=UnfoldAdminSelect2Widget,
+        help_text=User._meta.get_field("time_zone").help_text,
+    )
+
     class Meta:
         model = User
-        fields = ("name", "language", "phone")
+        fields = ("name", "language", "time_zone", "phone")
         widgets: ClassVar = {
             "name": UnfoldAdminTextInputWidget(attrs={"autocomplete": "name"}),
             "language": UnfoldAdminSelectWidget(),
             "phone": UnfoldAdminTextInputWidget(attrs={"autocomplete": "tel", "inputmode": "tel"}),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keep_to_one_line(self.fields.values())
+        organization = self.instance.organization
+        example = examples.number(organization.default_region if organization else "")
+        self.fields["phone"].help_text = _("Where test messages go, for example %(example)s.") % {"example": example}
+
+    def clean_phone(self) -> str:
+        """In the digits that providers read, whatever the keyboard writes."""
+        return typed_as_ascii(seen(self.cleaned_data["phone"]))
+
 
 # --- users -----------------------------------------------------------------------------------------------------------
 
 
-def is_last_administrator(user: User) -> bool:
-    """Whether nobody else could manage the organisation (or, for an operator, the platform)."""
+LAST_ADMINISTRATOR = _("%(name)s is the last administrator. Make somebody else an administrator first.")
+
+
+def is_last_administrator(user: User, *, without: Collection[int] = ()) -> bool:
+    """Whether nobody else could manage the organisation (or, for an operator, the platform).
+
+    `without` are the keys of those who are about to go together with this user.
+    """
     if user.role == User.Role.MEMBER or not user.is_active:
         return False
-    others = User.objects.filter(organization=user.organization, role=user.role, is_active=True).exclude(pk=user.pk)
-    return not others.exists()
+    return not _colleagues(user).exclude(pk__in={user.pk, *without}).exists()
+
+
+def wait_for_colleagues(user: User) -> None:
+    """Rights end one after the other: until this transaction is over, nobody else ends any of these people's.
+
+    Two administrators who remove each other in the same moment would both be the last but one.
+    """
+    if user.role != User.Role.MEMBER:
+        list(_colleagues(user).select_for_update().order_by("pk").values_list("pk"))
+
+
+def _colleagues(user: User) -> QuerySet[User]:
+    """Everybody who manages what this user manages."""
+    return User.objects.filter(organization=user.organization_id, role=user.role, is_active=True)
 
 
 class PersonForm(forms.ModelForm):
@@ -143,20 +200,17 @@ class PersonForm(forms.ModelForm):
     def clean_email(self) -> str:
         email = str(self.cleaned_data["email"]).lower()
         if User.objects.filter(email__iexact=email).exclude(pk=self.instance.pk).exists():
-            raise ValidationError(_("There is a user with this e-mail already."), code="unique")
+            raise ValidationError(_("There is already a user with this e-mail address."), code="unique")
         return email
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.instance.pk and self._loses_rights(cleaned):
-            if self.instance.organization_id:  # two administrators who demote each other: one after the other
-                Organization.objects.select_for_update().get(pk=self.instance.organization_id)
-            if is_last_administrator(User.objects.get(pk=self.instance.pk)):
-                raise ValidationError(
-                    _("%(name)s is the last administrator. Make somebody else an administrator first."),
-                    params={"name": self.instance},
-                    code="last_administrator",
-                )
+            stored = User.objects.get(pk=self.instance.pk)
+            wait_for_colleagues(stored)
+            stored.refresh_from_db()
+            if is_last_administrator(stored):
+                raise ValidationError(LAST_ADMINISTRATOR, params={"name": stored}, code="last_administrator")
         return cleaned
 
     def _loses_rights(self, cleaned: dict[str, Any]) -> bool:
@@ -206,6 +260,7 @@ class UserForm(LevelForm, PersonForm):
             "use_sms_distributions": UnfoldAdminRadioSelectWidget,
             "see_recipients": UnfoldAdminRadioSelectWidget,
         }
+        help_texts: ClassVar = {"groups": _("Permissions that several people share. Groups are added under “Groups”.")}
 
 
 class OperatorForm(PersonForm):
@@ -217,15 +272,6 @@ class OperatorForm(PersonForm):
 
 
 # --- organisations ---------------------------------------------------------------------------------------------------
-
-
-@cache
-def time_zones() -> list[tuple[str, str]]:
-    """Every place that has a time zone, and UTC."""
-    names = (
-        name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV"))
-    )
-    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in sorted(names))]
 
 
 @cache
@@ -246,7 +292,7 @@ def regions() -> list[tuple[str, str]]:
     return _regions((get_language() or "en")[:2])
 
 
-class PlaceForm(forms.ModelForm):
+class PlaceForm(Meanwhile):
     """What operators and administrators set about an organisation alike."""
 
     time_zone = forms.ChoiceField(
@@ -264,24 +310,62 @@ class PlaceForm(forms.ModelForm):
 
 
 class OrganizationForm(PlaceForm):
-    """For operators."""
+    """For operators. What nobody could work with is saved only once they have said that it is meant."""
 
     administrator_email = forms.EmailField(
         label=_("Add an administrator"),
         required=False,
         widget=UnfoldAdminEmailInputWidget(attrs={"autocomplete": "off"}),
-        help_text=_("E-mail. After saving you get a link to pass on, by which they set their password."),
+        help_text=_("E-mail. After saving you get a link to pass on, with which they set their password."),
+    )
+    as_it_is = forms.BooleanField(
+        label=_("Save it as it is"),
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text=_("Nobody can work with it until the rest is there, too."),
     )
 
     class Meta:
         model = Organization
         fields = ("name", "public_id", "language", "time_zone", "default_region", "support_contact")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:  # the country is asked for: no preset is right for everybody
+            region = self.fields["default_region"]
+            assert isinstance(region, forms.ChoiceField)
+            region.choices = lambda: [("", _("Choose a country")), *regions()]
+            self.initial["default_region"] = ""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        missing = [] if self.errors or cleaned.get("as_it_is") else list(self.missing())
+        if missing:
+            self.asks = True  # the box with which it is saved all the same
+            raise ValidationError([_("Nothing is saved yet: nobody could work with this organisation."), *missing])
+        return cleaned
+
+    asks = False
+
+    def missing(self) -> Iterator[Any]:
+        """What an organisation lacks, as sentences, without which its people can do nothing. What it lacks already,
+        whoever saves it has seen.
+        """
+        had = Licence.objects.filter(organization=self.instance.pk, sms=True).exists()
+        licence = LicenceForm(self.data, prefix=f"{LICENCE_PREFIX}-0")
+        if not licence["sms"].value() and (had or self.instance.pk is None):
+            yield _("The SMS add-on is not ticked: they can neither add an account nor send.")
+        if self.instance.pk is None and not self.cleaned_data.get("administrator_email"):
+            yield _("It has no administrator: nobody can log in. Enter an e-mail under “Add an administrator”.")
+
     def clean_administrator_email(self) -> str:
         email = str(self.cleaned_data["administrator_email"]).lower()
         if email and User.objects.filter(email__iexact=email).exists():
-            raise ValidationError(_("There is a user with this e-mail already."), code="unique")
+            raise ValidationError(_("There is already a user with this e-mail address."), code="unique")
         return email
+
+
+LICENCE_PREFIX = "licence"  # of the licence's fields on the page of its organisation
 
 
 class LicenceForm(forms.ModelForm):
@@ -324,6 +408,10 @@ class OrganizationSettingsForm(PlaceForm):
             ),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keep_to_one_line(self.fields.values())
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
@@ -335,5 +423,5 @@ class OrganizationSettingsForm(PlaceForm):
                 missing, _("Quiet hours need a beginning and an end, for example 21:00 and 08:00; or leave both empty.")
             )
         elif start is not None and start == end:
-            self.add_error("quiet_until", _("The end must differ from the beginning, else no text would ever be sent."))
+            self.add_error("quiet_until", _("The end must differ from the beginning, or no text would ever be sent."))
         return cleaned

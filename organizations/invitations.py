@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -23,19 +25,20 @@ class PasswordLinks(PasswordResetTokenGenerator):
 
 password_links = PasswordLinks()
 SESSION_KEY = "invitation_for"
+SHOWN_FOR = 600  # seconds
 
 
 def offer(request: HttpRequest, user: User) -> HttpResponse:
     """Send the browser to the page that shows a link for `user` once."""
-    request.session[SESSION_KEY] = user.pk  # whom, not the link: nothing secret is kept
+    request.session[SESSION_KEY] = [user.pk, time.time()]  # whom, not the link: nothing secret is kept
     return HttpResponseRedirect(reverse("admin:organizations_user_invitation", args=[user.pk]))
 
 
 def take(request: HttpRequest, user: User) -> str | None:
-    """The link that was offered for `user`, the first time this is asked; None afterwards."""
-    if request.session.get(SESSION_KEY) != user.pk:
+    """The link that was offered for `user`, for as long as the page may be loaded anew; None otherwise."""
+    whom, since = request.session.get(SESSION_KEY) or (None, 0)
+    if whom != user.pk or not 0 <= time.time() - since <= SHOWN_FOR:
         return None
-    del request.session[SESSION_KEY]
     return link_for(user)
 
 

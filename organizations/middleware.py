@@ -26,6 +26,11 @@ class AuditAddressMiddleware:
             audit.client_address.reset(before)
 
 
+def preferred_language(user: User) -> str:
+    """The user's own language, else their organisation's; "" where neither says."""
+    return user.language or (user.organization.language if user.organization else "")
+
+
 class UserPreferencesMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -33,12 +38,13 @@ class UserPreferencesMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith("/admin/") and isinstance(request.user, User):
             organization = request.user.organization
-            language = request.user.language or (organization.language if organization else "")
+            language = preferred_language(request.user)
             if language:
                 translation.activate(language)
                 request.LANGUAGE_CODE = language
-            if organization:
-                timezone.activate(zoneinfo.ZoneInfo(organization.time_zone))
+            zone = request.user.time_zone or (organization.time_zone if organization else "")
+            if zone:
+                timezone.activate(zoneinfo.ZoneInfo(zone))
         try:
             return self.get_response(request)
         finally:

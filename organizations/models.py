@@ -12,9 +12,10 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from organizations import permissions
+from organizations import languages, permissions
 from organizations.ids import new_organization_id, new_user_id, validate_organization_id
 from organizations.permissions import Decision, Setting
 
@@ -39,9 +40,7 @@ class Organization(models.Model):
         help_text=_("Part of every webhook URL; it cannot be changed later."),
     )
     name = models.CharField(_("name"), max_length=100)
-    language = models.CharField(
-        _("language"), max_length=5, default="en", choices=[("en", _("English")), ("de", _("German"))]
-    )
+    language = models.CharField(_("language"), max_length=languages.LONGEST, default="en", choices=languages.offered)
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
     default_region = models.CharField(
         _("default region"),
@@ -54,7 +53,7 @@ class Organization(models.Model):
         _("whom to ask"),
         max_length=200,
         blank=True,
-        help_text=_("Shown to people who lack a right, for example “Ada Lovelace, ada@example.org”."),
+        help_text=_("Shown to people who lack a permission, for example “Ada Lovelace, ada@example.org”."),
     )
     quiet_from = models.TimeField(
         _("quiet from"),
@@ -68,8 +67,8 @@ class Organization(models.Model):
         max_length=300,
         blank=True,
         help_text=_(
-            "Words besides STOP and its counterparts in other languages by which people opt out, separated by commas. "
-            "A reply counts if it is nothing but one of them."
+            "Words with which people can opt out, besides STOP and its counterparts in other languages, separated "
+            "by commas. A reply counts if it is nothing but one of them."
         ),
     )
     help_text = models.CharField(
@@ -150,7 +149,7 @@ class Permissioned(models.Model):
         choices=Setting.choices,
         default=Setting.INHERIT,
         help_text=_(
-            "People's whole numbers and what they answer. As inherited, it follows “Use SMS distributions”, and "
+            "People's full numbers and what they answer. As inherited, it follows “Use SMS distributions”, and "
             "administrators have it."
         ),
     )
@@ -256,7 +255,7 @@ class User(AbstractBaseUser, Permissioned):
 
     public_id = models.CharField(_("ID"), max_length=24, unique=True, default=new_user_id, editable=False)
     email = models.EmailField(
-        _("e-mail"), unique=True, error_messages={"unique": _("There is a user with this e-mail already.")}
+        _("e-mail"), unique=True, error_messages={"unique": _("There is already a user with this e-mail address.")}
     )
     name = models.CharField(_("name"), max_length=100, blank=True)
     organization = models.ForeignKey(
@@ -272,10 +271,16 @@ class User(AbstractBaseUser, Permissioned):
     user_type = models.ForeignKey(UserType, models.SET_NULL, null=True, blank=True, verbose_name=_("user type"))
     groups = models.ManyToManyField(UserGroup, blank=True, related_name="users", verbose_name=_("groups"))
     language = models.CharField(
-        _("language"),
-        max_length=5,
+        _("language"), max_length=languages.LONGEST, blank=True, choices=languages.offered_or_inherited
+    )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
         blank=True,
-        choices=[("", _("As the organisation")), ("en", _("English")), ("de", _("German"))],
+        db_default="",
+        default="",
+        validators=[validate_time_zone],
+        help_text=_("In which you read times. Planned times and quiet hours stay those of the organisation."),
     )
     phone = models.CharField(
         _("mobile number"),
@@ -284,8 +289,10 @@ class User(AbstractBaseUser, Permissioned):
         validators=[
             RegexValidator(r"\A\+[1-9]\d{6,14}\Z", _("Use the international form, for example +4915112345678."))
         ],
-        help_text=_("Where test messages go, for example +4915112345678."),
+        help_text=_("Where test messages go."),
     )
+    confirmed_phone = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
+    guide_dismissed_at = models.DateTimeField(null=True, editable=False)
     is_active = models.BooleanField(_("active"), default=True)
     # Part of what sessions and password links prove, so that those of before do not come to life again.
     times_switched_off = models.PositiveIntegerField(default=0, editable=False)
@@ -333,6 +340,11 @@ class User(AbstractBaseUser, Permissioned):
     @property
     def is_administrator(self) -> bool:
         return self.role == self.Role.ADMINISTRATOR
+
+    @property
+    def has_confirmed_phone(self) -> bool:
+        """Whether a code that was sent to the number of the profile has come back: it is the user's own."""
+        return bool(self.phone) and self.confirmed_phone == self.phone
 
     @property
     def is_staff(self) -> bool:
@@ -387,6 +399,19 @@ class ApiToken(models.Model):
         return f"{self.prefix}…"
 
 
+class PhoneCode(models.Model):
+    """The code that was texted to a number of a user's, until it comes back."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="phone_code")
+    phone = models.CharField(max_length=16)
+    digest = models.CharField(max_length=64)  # keyed: of so short a code any other could be guessed
+    expires_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)  # wrong ones
+
+    def __str__(self) -> str:
+        return str(self.user_id)
+
+
 class Attempts(models.Model):
     """How often somebody has tried a secret lately (organizations/attempts.py); of nobody's data, only of counters."""
 
@@ -431,7 +456,7 @@ class AuditEvent(models.Model):
         indexes: ClassVar = [models.Index(fields=["organization", "-at", "-id"], name="audit_by_organization")]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.object_name}".strip()
+        return f"{gettext(self.action) if self.action else ''} {self.object_name}".strip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.pk is not None:

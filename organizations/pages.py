@@ -11,12 +11,13 @@ from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse, reverse_lazy
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
-from organizations import audit, commitments, permissions, throttle, tokens
-from organizations.admin_base import current_user
+from organizations import audit, commitments, permissions, sealing, throttle, tokens
+from organizations.current import current_user
 from organizations.forms import OrganizationSettingsForm, OwnPasswordForm, ProfileForm
 from organizations.models import User
 from organizations.views import PASSWORD_SET, TOKEN_ENDED, end_token_if_asked
@@ -41,6 +42,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         "decision": None if user.is_operator else user.sms_permission(),
         "sight": None if user.is_operator else user.recipients_permission(),
         "token": user.api_tokens.filter(revoked_at=None).first(),
+        "is_told": user.role != User.Role.MEMBER,  # who is told what, and how: watching/pages.py
     }
     return _page(request, "admin/organizations/profile.html", context)
 
@@ -75,25 +77,44 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
     return _page(request, "admin/organizations/organization.html", context)
 
 
-@require_POST
+SHOWN = "new_api_token"  # in the session, sealed
+
+
+@require_http_methods(["GET", "POST"])
 def renew_token(request: HttpRequest) -> HttpResponse:
-    """Make a new API token for oneself, show it this once, and end the old one."""
+    """Make a new API token for oneself and end the old one. Its page can be loaded anew for some minutes."""
     user = current_user(request)
     if user.is_operator:
-        raise permissions.MissingRight(_("Platform operators have no API token: the API is about an organisation."))
-    token = tokens.regenerate(user)
-    audit.record(TOKEN_MADE, organization=user.organization, request=request, target=user)
-    return _page(request, "admin/organizations/token.html", {"title": _("API token"), "new_token": token})
+        raise permissions.MissingRight(_("Platform operators have no API token: the API serves an organisation."))
+    if request.method == "POST":
+        sealing.keep(request.session, SHOWN, user, tokens.regenerate(user))
+        audit.record(TOKEN_MADE, organization=user.organization, request=request, target=user)
+        return HttpResponseRedirect(reverse("admin:renew_token"))
+    token = sealing.see(request.session, SHOWN, user)
+    if token is None or tokens.find(token) is None:  # ended meanwhile
+        return HttpResponseRedirect(reverse("admin:profile"))
+    context = {"title": _("API token"), "new_token": token, "minutes": sealing.LIFE // 60}
+    return _page(request, "admin/organizations/token.html", context)
 
 
 @require_POST
 def end_token(request: HttpRequest) -> HttpResponse:
     """End one's own API token."""
     user = current_user(request)
+    request.session.pop(SHOWN, None)
     if tokens.end(user):
         audit.record(TOKEN_ENDED, organization=user.organization, request=request, target=user)
-        messages.success(request, _("The API token has ended."))
+        messages.success(request, _("The API token has been revoked."))
     return HttpResponseRedirect(reverse("admin:profile"))
+
+
+@require_POST
+def show_guide(request: HttpRequest) -> HttpResponse:
+    """Whether the reader wants to see the guide on the home page."""
+    user = current_user(request)
+    user.guide_dismissed_at = None if request.POST.get("show") == "1" else timezone.now()
+    user.save(update_fields=["guide_dismissed_at"])
+    return HttpResponseRedirect(reverse("admin:index"))
 
 
 class ChangePasswordView(PasswordChangeView):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,11 +79,23 @@ class MissingRight(PermissionDenied):
     """Somebody may not do what they asked for. Its text is what they are shown: what is missing, and whom to ask."""
 
 
-def whom_to_ask(organization: Organization | None) -> str:
-    """A sentence that ends every refusal."""
-    if organization is not None and organization.support_contact:
-        return _("Please ask %(contact)s.") % {"contact": organization.support_contact}
-    return _("Please ask an administrator of your organisation.")
+def whom_to_ask(organization: Organization | None, reader: User | None = None) -> str:
+    """A sentence that ends every refusal. It never sends `reader` to themselves."""
+    contact = organization.support_contact if organization is not None else ""
+    if contact and not (reader is not None and is_named(reader, contact)):
+        return _("Please ask %(contact)s.") % {"contact": contact}
+    if organization is None or reader is None or not reader.is_administrator:
+        return _("Please ask an administrator of your organisation.")
+    others = organization.users.filter(role=reader.role, is_active=True).exclude(pk=reader.pk)
+    if others.exists():
+        return _("Please ask another administrator of your organisation.")
+    return _("Please ask whoever runs this installation.")
+
+
+def is_named(reader: User, contact: str) -> bool:
+    """Whether a text such as “Ada Lovelace, ada@example.org” names this person."""
+    names = (re.escape(name.casefold()) for name in (reader.email, reader.name) if name)
+    return any(re.search(rf"(?<![\w.+-]){name}(?![\w-])", contact.casefold()) for name in names)
 
 
 def missing_sms(user: User) -> str:
@@ -92,12 +105,19 @@ def missing_sms(user: User) -> str:
         return _("Platform operators do not send texts: that is done by the people of an organisation.")
     if not organization.has_sms:
         missing = _("The licence of %(organization)s does not include SMS.") % {"organization": organization}
-        return joined((missing, whom_to_ask(organization)))
+        return joined((missing, whom_to_ask(organization, user)))
     decision = user.sms_permission()
     if not decision.allowed:
         missing = _("You need the permission “Use SMS distributions”.")
-        return joined((missing, decision.explanation, whom_to_ask(organization)))
+        return joined((missing, decision.explanation, _whom_to_ask_for_a_right(user)))
     return ""
+
+
+def _whom_to_ask_for_a_right(user: User) -> str:
+    """As `whom_to_ask`, about what administrators can give: to themselves, too."""
+    if user.is_administrator:
+        return _("As an administrator you can give it to yourself, under Users.")
+    return whom_to_ask(user.organization, user)
 
 
 def require_sms(user: User) -> None:
@@ -116,9 +136,9 @@ def missing_sight(user: User) -> str:
     if may_see_recipients(user):
         return ""
     if user.organization is None:
-        return _("Platform operators see nobody whom an organisation texts.")
+        return _("Platform operators do not see the people an organisation texts.")
     missing = _("You need the permission “See recipients”.")
-    return joined((missing, user.recipients_permission().explanation, whom_to_ask(user.organization)))
+    return joined((missing, user.recipients_permission().explanation, _whom_to_ask_for_a_right(user)))
 
 
 def require_sight(user: User) -> None:
@@ -135,4 +155,4 @@ def require_role(user: User, *roles: str) -> None:
             "role": names,
             "own": user.get_role_display(),
         }
-        raise MissingRight(f"{missing} {whom_to_ask(user.organization)}")
+        raise MissingRight(f"{missing} {whom_to_ask(user.organization, user)}")

@@ -15,7 +15,7 @@ from django.utils.translation import check_for_language, gettext_noop
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from organizations import audit, invitations, tokens
+from organizations import audit, invitations, languages, throttle, tokens
 from organizations.forms import ChosenPasswordForm
 from organizations.models import User
 
@@ -31,7 +31,7 @@ def set_language(request: HttpRequest) -> HttpResponse:
         target = reverse("admin:index")
     response = HttpResponseRedirect(target)
     language = request.POST.get("language", "")
-    if language in dict(settings.LANGUAGES) and check_for_language(language):
+    if languages.is_spoken(language) and check_for_language(language):
         if isinstance(request.user, User):
             request.user.language = language
             request.user.save(update_fields=["language"])
@@ -52,7 +52,9 @@ class SetPasswordView(PasswordResetConfirmView):
     template_name = "admin/organizations/set_password.html"
     form_class = ChosenPasswordForm
     token_generator = invitations.password_links
-    success_url = reverse_lazy("admin:login")
+    success_url = reverse_lazy("admin:index")
+    post_reset_login = True  # the link has proved who it is as well as the password would
+    post_reset_login_backend = settings.AUTHENTICATION_BACKENDS[0]
 
     def get_user(self, uidb64: str) -> User | None:
         user = super().get_user(uidb64)
@@ -63,8 +65,11 @@ class SetPasswordView(PasswordResetConfirmView):
         assert isinstance(user, User)
         audit.record(PASSWORD_SET, organization=user.organization, actor=user, request=self.request, target=user)
         end_token_if_asked(self.request, form, user)
-        messages.success(self.request, _("Your password is set. Please log in."))
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        messages.success(self.request, _("Your password is set, and you are logged in."))
+        user.refresh_from_db()
+        throttle.remember_device(response, user)
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {**admin.site.each_context(self.request), **super().get_context_data(**kwargs)}

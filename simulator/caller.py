@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from simulator.wire import Outgoing
 
-BODY_LIMIT = 1024 * 1024  # bytes of an answer; what is longer is no answer to a callback
+BODY_LIMIT = 1024 * 1024  # bytes of an answer; what is longer is not an answer to a callback
 
 
 class NotConnected(Exception):
@@ -125,7 +125,7 @@ class Caller:
             try:
                 response = await connection.exchange(request)
             except NoAnswer:
-                if was_used:  # the server had closed an idle connection: that is no answer, and no attempt either
+                if was_used:  # the server had closed an idle connection: that is neither an answer nor an attempt
                     continue
                 raise
             except asyncio.CancelledError:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from simulator import phones
 from simulator.faults import Fault, Kind
 from simulator.numbers import ENDINGS
 from simulator.providers.base import Provider, plus
@@ -33,6 +34,7 @@ class Controls:
             ("GET", "accounts"): self.list_accounts,
             ("POST", "accounts"): self.save_account,
             ("GET", "ledger"): self.ledger,
+            ("GET", "phones"): self.phones,
             ("GET", "stats"): self.stats,
             ("DELETE", "stats"): self.reset_stats,
             ("GET", "faults"): self.list_faults,
@@ -82,6 +84,15 @@ class Controls:
         since = int(call.query.get("since", 0))
         entries = b",".join(self.world.ledger.since(since).splitlines())
         return Answer(200, b'{"entries":[' + entries + b'],"last":%d}' % len(self.world.ledger))
+
+    async def phones(self, call: Call) -> Answer:
+        """The phones of those whom `?owner=` has texted: what has arrived there, and what was written."""
+        owner = call.query.get("owner", "")
+        if not owner:
+            raise Refusal('Name the customer in "owner": the last part of the address of its callbacks.')
+        most = min(max(int(call.query.get("most", phones.MOST_PHONES)), 1), phones.MOST_PHONES)
+        found = phones.phones(self.world, owner, most=most, search=call.query.get("search", ""))
+        return Answer.json(200, {"phones": found})
 
     async def stats(self, call: Call) -> Answer:
         accounts: dict[str, dict[str, Any]] = {}

@@ -14,7 +14,7 @@ class Kind(enum.StrEnum):
     ACCEPT_CUT = "accept_cut"  # accepted, then the connection is reset in the middle of the answer
     ACCEPT_HANG = "accept_hang"  # accepted, then no answer until the caller gives up
     ACCEPT_500 = "accept_500"
-    ACCEPT_GARBAGE = "accept_garbage"  # the right status with bytes that are no JSON
+    ACCEPT_GARBAGE = "accept_garbage"  # the right status with bytes that are not JSON
     ACCEPT_HTML = "accept_html"
     ACCEPT_EMPTY = "accept_empty"
     ACCEPT_CUT_JSON = "accept_cut_json"  # the right answer's first half, properly framed

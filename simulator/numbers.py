@@ -40,7 +40,7 @@ class Ending:
     reversed: bool = False  # the final report comes first
     reply: str = ""
     answers: bool = False  # replies to every question (simulator/people.py)
-    hesitates: bool = False  # the first reply is no answer
+    hesitates: bool = False  # the first reply is not an answer
     slow: bool = False
     fault: str = ""  # a kind of simulator.faults, on every attempt
 
@@ -74,7 +74,7 @@ ENDINGS = {
         Ending("9922", "accepted, then an unreadable answer", fault="accept_garbage"),
         Ending("9923", "accepted, then no answer at all", fault="accept_hang"),
         Ending("9930", "delivered; the person answers every question", answers=True),
-        Ending("9931", "delivered; the first reply is no answer, then as 9930", answers=True, hesitates=True),
+        Ending("9931", "delivered; the first reply is not an answer, then as 9930", answers=True, hesitates=True),
     )
 }
 

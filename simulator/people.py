@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _CHOICE = re.compile(r"^\s*(\d{1,3}) - \S", re.MULTILINE)
-_SCALE = re.compile(r"\b0\s*(?:to|bis|-|–)\s*10\b")
+_SCALE = re.compile(r"\b0\s*(?:to|bis|-|–)\s*10\b|\b0 = [^\n]*\b10 = ")
 
 WORDS = "More seats in the waiting room."
 NO_ANSWER = "maybe"

@@ -81,6 +81,19 @@ class Message:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A text that a person has written to a number of ours; `time` is Unix time."""
+
+    number: str
+    ours: str
+    text: str
+    time: float
+
+
+MOST_HEARD = 5_000  # of one account: what people have written is told on their phones and nowhere else
+
+
 @dataclass(slots=True)
 class Account:
     """A customer's account at a provider. `credentials` hold whatever that provider asks for."""
@@ -100,6 +113,7 @@ class Account:
     opted_out: set[str] = field(default_factory=set)  # by the provider's own stop-word handling
     messages: list[Message] = field(default_factory=list)
     sent_to: dict[str, list[Message]] = field(default_factory=dict)
+    heard: deque[Heard] = field(default_factory=lambda: deque(maxlen=MOST_HEARD))
     stats: Stats = field(default_factory=lambda: Stats())
     _tokens: float = 0.0
     _filled_at: float = 0.0
@@ -344,6 +358,7 @@ class World:
     def inbound(self, provider: Provider, account: Account, sender: str, recipient: str, text: str) -> list[str]:
         """A person writes to the account; the ids of the texts, [] where no URL is known to tell the product."""
         provider.hear(account, sender, text)
+        account.heard.append(Heard(sender, recipient, text, time.time()))
         outgoing = provider.inbound(account, sender, recipient, text)
         if not outgoing:
             account.stats.counts["inbound_without_url"] += 1

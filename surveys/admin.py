@@ -8,29 +8,36 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms.formsets import DELETION_FIELD_NAME
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.text import capfirst
-from django.utils.translation import gettext, gettext_noop, override
+from django.utils.translation import get_language, gettext, gettext_noop, override
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
-from organizations import commitments
-from organizations.admin_base import OwnedAdmin, OwnedStackedInline, Role, current_user
-from surveys import conversation, services
+from organizations import commitments, languages
+from organizations.admin_base import OwnedAdmin, OwnedStackedInline, Role
+from organizations.current import current_user
+from organizations.models import Organization
+from organizations.permissions import missing_sms
+from surveys import conversation, services, trying
 from surveys.models import Question, Survey
-from surveys.question_types import TYPES
+from surveys.question_types import TYPES, own_words, word_problems
 
 COPIED = gettext_noop("copied")
-TEXTED = ("url", "reference_parameter", "thank_you", "retries", "wait_hours")  # of a survey: what people get, and where
+SPOKEN = ("language", "yes_word", "no_word", "scale_text", "unreadable_text", "over_text")  # locked like the questions
+# Of a survey: what people get, and where.
+TEXTED = ("url", "reference_parameter", "thank_you", "retries", "wait_hours", *SPOKEN)
 QUESTIONS_CHANGED = gettext_noop("changed the questions")
 ANSWERED = ("required", "error_text")  # fields of every question that waits for an answer
 
@@ -153,7 +160,7 @@ class LockedQuestionInline(QuestionInline):
             row.get_kind_display(),
             "" if row.minimum is None else gettext("at least %(number)s") % {"number": row.minimum},
             "" if row.maximum is None else gettext("at most %(number)s") % {"number": row.maximum},
-            "" if row.required else gettext("may be passed over"),
+            "" if row.required else gettext("optional"),
         ]
         return ", ".join(filter(None, parts))
 
@@ -162,7 +169,7 @@ class LockedQuestionInline(QuestionInline):
         with override(row.survey.organization.language):
             return bubble(conversation.ask(row.spoken()))
 
-    @admin.display(description=_("text if the reply is no answer"))
+    @admin.display(description=_("text after an invalid reply"))
     def texted_again(self, row: Question) -> str:
         return bubble(row.error_text) if row.error_text else "–"
 
@@ -190,8 +197,42 @@ def bubble(text: str) -> str:
 
 
 class SurveyForm(forms.ModelForm):
+    owner: ClassVar[Organization | None] = None
+
     class Meta:
-        widgets: ClassVar = {"thank_you": TextArea()}
+        widgets: ClassVar = {"thank_you": TextArea(), "unreadable_text": TextArea(), "over_text": TextArea()}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "language" not in self.fields:
+            return
+        chosen = self.fields["language"]
+        assert isinstance(chosen, forms.ChoiceField)
+        if not self.instance.pk:
+            self.initial["language"] = self.owner.language if self.owner else settings.LANGUAGE_CODE
+        if not self.instance.pk or self.instance.language:  # who has a language does not go back to none
+            chosen.choices, chosen.required = languages.offered(), False
+        shown = self["language"].value() or ""
+        ours = self.owner.language if self.owner else settings.LANGUAGE_CODE
+        with override(shown if languages.is_spoken(shown) else ours):
+            for name, sentence in standard_sentences().items():
+                self.fields[name].widget.attrs["placeholder"] = sentence
+
+    def clean_language(self) -> str:
+        """Whoever leaves it out means the organisation's."""
+        chosen: str = self.cleaned_data["language"]
+        if chosen or (self.instance.pk and not self.instance.language):
+            return chosen
+        return self.instance.language or (self.owner.language if self.owner else settings.LANGUAGE_CODE)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "yes_word" in self.fields:
+            stop_words = self.instance.organization.stop_words
+            words = (cleaned.get("yes_word", ""), cleaned.get("no_word", ""))
+            for field, sentence in word_problems(*words, stop_words):
+                self.add_error(f"{field}_word", sentence)
+        return cleaned
 
     def clean_url(self) -> str:
         """https only, and nothing that only works in a message: what is in braces is never filled in here (R53)."""
@@ -216,6 +257,16 @@ class SurveyForm(forms.ModelForm):
         return url
 
 
+def standard_sentences() -> dict[str, str]:
+    """What we say ourselves where a survey has nothing of its own, in the language of the moment."""
+    empty = conversation.Script(())
+    return {
+        **own_words(get_language() or settings.LANGUAGE_CODE),
+        "unreadable_text": conversation.broken_off(empty),
+        "over_text": conversation.over(empty),
+    }
+
+
 @admin.register(Survey)
 class SurveyAdmin(OwnedAdmin):
     form = SurveyForm
@@ -227,7 +278,15 @@ class SurveyAdmin(OwnedAdmin):
     fieldsets = (
         (None, {"fields": ("name",)}),
         (_("By link"), {"fields": ("url", "reference_parameter", "example")}),
-        (_("By text"), {"fields": ("thank_you", "retries", "wait_hours", "first_text")}),
+        (_("By text"), {"fields": ("language", "thank_you", "retries", "wait_hours", "first_text")}),
+        (
+            _("Automatic texts"),
+            {
+                "classes": ("collapse",),
+                "fields": (("yes_word", "no_word"), "scale_text", "unreadable_text", "over_text"),
+                "description": _("Leave a field empty for the sentence that it shows, in the survey's language."),
+            },
+        ),
     )
     readonly_fields = ("example", "first_text")
     empty_text = _(
@@ -242,7 +301,9 @@ class SurveyAdmin(OwnedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         shown = super().get_readonly_fields(request, obj)
-        return shown if self.is_free(request, obj) else (*shown, *TEXTED)
+        if not self.is_free(request, obj):
+            return (*shown, *TEXTED)
+        return (*shown, *SPOKEN) if is_locked(obj) else shown
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Where what is texted is locked, it says why."""
@@ -297,7 +358,8 @@ class SurveyAdmin(OwnedAdmin):
             if request.method == "POST" and object_id and object_id.isdecimal():
                 rows = Survey.objects.visible_to(current_user(request)).filter(pk=object_id)
                 rows.select_for_update().order_by().values_list("pk").first()
-            return super().changeform_view(request, object_id, form_url, extra_context)
+            context = {"may_send": not missing_sms(current_user(request)), "source": f"survey:{object_id}"}
+            return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
@@ -317,8 +379,8 @@ class SurveyAdmin(OwnedAdmin):
             messages.warning(
                 request,
                 _(
-                    "The questions stay as they were: meanwhile the survey has been sent by text. Copy it to change "
-                    "them."
+                    "The questions stay as they were: in the meantime, the survey has been sent by text. Copy it to "
+                    "change them."
                 ),
             )
 
@@ -326,7 +388,59 @@ class SurveyAdmin(OwnedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         copy = self.page("<int:pk>/copy/", require_POST(self.copy_view), "surveys_survey_copy", right="add")
-        return [copy, *super().get_urls()]
+        new = self.page("try/", require_POST(self.try_new), "surveys_survey_try_new", right="add")
+        kept = self.page("<int:pk>/try/", self.try_kept, "surveys_survey_try", right="view")
+        return [copy, new, kept, *super().get_urls()]
+
+    # --- trying the conversation --------------------------------------------------------------------------------------
+
+    def try_new(self, request: HttpRequest) -> HttpResponse:
+        return self._try(request, Survey(organization=current_user(request).organization))
+
+    def try_kept(self, request: HttpRequest, pk: int) -> HttpResponse:
+        survey = self.get_object(request, str(pk))
+        if not isinstance(survey, Survey):
+            raise Http404
+        return self._try(request, survey)
+
+    def _try(self, request: HttpRequest, survey: Survey) -> HttpResponse:
+        """The conversation as far as it has come, with what is written in the form now, saved or not."""
+        script, problems = self._as_written(request, survey)
+        stop_words = survey.organization.stop_words
+        problems = problems or [flaw.sentence for flaw in conversation.flaws(script, stop_words=stop_words)]
+        replies = [] if "again" in request.POST else request.POST.getlist("said")
+        if reply := request.POST.get("my_reply", "").strip():
+            replies.append(reply)
+        replies = [reply[: trying.LONGEST] for reply in replies[: trying.MOST]]
+        with conversation.spoken_in("" if survey.language else survey.organization.language):
+            played = None if problems else trying.play(script, replies, stop_words=stop_words)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Try the conversation"),
+            "survey": survey,
+            "played": played,
+            "problems": problems,
+            "replies": replies,
+        }
+        template = "_try" if request.headers.get("HX-Request") else "try"
+        return TemplateResponse(request, f"admin/surveys/survey/{template}.html", context)
+
+    def _as_written(self, request: HttpRequest, survey: Survey) -> tuple[conversation.Script, list[str]]:
+        """The script, and what is wrong with its form. Without a form, or once it is locked, it is what is stored."""
+        if "questions-TOTAL_FORMS" not in request.POST or is_locked(survey) or not self.is_free(request, survey):
+            return survey.script(), []
+        form = self.get_form(request, survey if survey.pk else None, change=bool(survey.pk))(
+            request.POST, instance=survey
+        )
+        form.is_valid()  # what is wrong is left out: nothing is saved
+        inline = QuestionInline(Survey, self.admin_site)  # type: ignore[call-arg]  # mypy sees the mixin's
+        formset = inline.get_formset(request, survey)(request.POST, instance=survey, prefix="questions")
+        if not formset.is_valid():
+            found = [error for each in formset.forms for errors in each.errors.values() for error in errors]
+            return survey.script_of(()), [*map(str, formset.non_form_errors()), *map(str, found)]
+        kept = sorted((each for each in formset.forms if formset._is_kept(each)), key=_place)
+        questions = tuple(each.instance.spoken() for each in kept)
+        return survey.script_of(questions), []
 
     def copy_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         survey = self.get_object(request, str(pk))

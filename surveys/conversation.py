@@ -6,8 +6,11 @@ Values in, values out: no database, no clock, no provider. A conversation can be
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from django.utils import translation
 
 from intake.sentences import said as _
 from surveys import reading
@@ -16,7 +19,7 @@ from surveys.question_types import NotUnderstood as NotUnderstood
 from surveys.question_types import Question as Question
 from surveys.question_types import beginning
 
-RETRIES = 2  # how often a reply that is no answer is asked about again
+RETRIES = 2  # how often a reply that is not an answer is asked about again
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Script:
     questions: tuple[Question, ...]
     thank_you: str = ""
     retries: int = RETRIES
+    language: str = ""  # in which we speak; "": that of the moment
+    unreadable: str = ""  # in place of our own sentence at an end without an answer, like the next
+    over: str = ""  # to a reply that comes too late
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,8 @@ def opening(script: Script) -> Turn:
 def step(script: Script, position: int, text: str, *, misses: int = 0) -> Step:
     """Read a reply to the question at `position`. Stop words never come here: they were acted on before.
 
-    A reply that is no answer is met with what would be one and the question again, `script.retries` times; then an
-    optional question is passed over, and a required one ends the conversation unfinished.
+    A reply that is not an answer is met with a hint and the question again, `script.retries` times; then an
+    optional question is skipped, and a required one ends the conversation unfinished.
     """
     question = script.questions[position]
     try:
@@ -70,7 +76,7 @@ def step(script: Script, position: int, text: str, *, misses: int = 0) -> Step:
         if misses < script.retries:
             return Step(f"{problem}\n\n{ask(question)}", position, misses=misses + 1)
         if question.required:
-            return Step(_("We could not read your answer. The survey ends here; thank you for your time."), None)
+            return Step(broken_off(script), None)
         answer = None
     turn = _ask_from(script, position + 1)
     if turn.position is not None:
@@ -90,8 +96,39 @@ def _ask_from(script: Script, position: int) -> Turn:
 
 def ask(question: Question) -> str:
     """The question as it is texted: its text, an empty line, and a line for each choice."""
-    lines = [f"{code} - {label}" for code, label in enumerate(question.kind.labels(question), 1)]
+    with spoken_in(question.language):
+        lines = question.kind.lines(question)
     return "\n".join((question.text, "", *lines)) if lines else question.text
+
+
+# --- what we say by ourselves -----------------------------------------------------------------------------------------
+
+
+def spoken_in(language: str) -> AbstractContextManager[None]:
+    """In this language; in that of the moment where it is ""."""
+    return translation.override(language) if language else nullcontext()
+
+
+def hint(question: Question) -> str:
+    """What a reply that is not an answer is met with, before the question is asked again; "" where nothing is asked."""
+    if not question.kind.is_asked:
+        return ""
+    with spoken_in(question.language):
+        return question.error_text or question.kind.hint(question)
+
+
+def broken_off(script: Script) -> str:
+    """The last text where no answer could be read."""
+    with spoken_in(script.language):
+        return script.unreadable or str(
+            _("We could not read your answer. The survey ends here; thank you for your time.")
+        )
+
+
+def over(script: Script) -> str:
+    """What somebody is told who replies when it has ended."""
+    with spoken_in(script.language):
+        return script.over or str(_("This survey has ended. Thank you for your reply."))
 
 
 # --- reading a reply --------------------------------------------------------------------------------------------------
@@ -102,7 +139,8 @@ def read(question: Question, text: str) -> str:
 
     NPS and numbers as digits, choices as their codes ("2"; "1,3" for several), yes and no as "1" and "2".
     """
-    return question.kind.read(question, text)
+    with spoken_in(question.language):
+        return question.kind.read(question, text)
 
 
 def is_answer(question: Question, text: str) -> bool:
@@ -116,7 +154,9 @@ def is_answer(question: Question, text: str) -> bool:
 
 def is_exactly_an_answer(question: Question, text: str) -> bool:
     """Whether a text is one of the question's labels and nothing else, whatever words the label is made of."""
-    return reading.Labels(question.kind.labels(question)).exact(beginning(text)) is not None
+    with spoken_in(question.language):
+        labels = question.kind.labels(question)
+    return reading.Labels(labels).exact(beginning(text)) is not None
 
 
 # --- before it is launched --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from organizations import languages
 from organizations.ids import new_id
 from organizations.models import Owned, User
 from surveys import conversation, question_types
@@ -27,6 +28,16 @@ def new_response_id() -> str:
     return new_id("R_")
 
 
+def offered_languages() -> list[tuple[str, Any]]:
+    """None at all is of surveys from before there was a choice: each person's own language, as far as we speak it."""
+    return [("", _("Each person's own, else the organisation's")), *languages.offered()]
+
+
+def _own_words(label: Any, longest: int) -> models.CharField:
+    """A column for what a survey says in place of a sentence of ours; empty for ours."""
+    return models.CharField(label, max_length=longest, blank=True, default="", db_default="")
+
+
 class Survey(Owned):
     """What is asked: at an address to which people get a personal link, by text with questions of its own, or both."""
 
@@ -37,7 +48,8 @@ class Survey(Owned):
         max_length=500,
         blank=True,
         help_text=_(
-            "Where the survey is, for example https://forms.example.org/s/42. Each person's reference is added to it."
+            "The address of the survey, for example https://forms.example.org/s/42. Each person's reference is "
+            "added to it."
         ),
     )
     reference_parameter = models.SlugField(
@@ -47,13 +59,30 @@ class Survey(Owned):
         help_text=_("The name under which the survey receives the person's reference: …?ref=Ab3dE."),
     )
     thank_you = models.CharField(
-        _("thank-you text"), max_length=600, blank=True, help_text=_("Sent after the last answer. Empty: nothing is.")
+        _("thank-you text"),
+        max_length=600,
+        blank=True,
+        help_text=_("Sent after the last answer. Leave empty to send nothing."),
     )
+    language = models.CharField(
+        _("language"),
+        max_length=languages.LONGEST,
+        blank=True,
+        default="",
+        db_default="",
+        choices=offered_languages,
+        help_text=_("The language the questions are written in. Automatic texts follow it."),
+    )
+    yes_word = _own_words(_("“Yes”"), 40)
+    no_word = _own_words(_("“No”"), 40)
+    scale_text = _own_words(_("scale of a recommendation"), 160)
+    unreadable_text = _own_words(_("end without an answer"), 300)
+    over_text = _own_words(_("answer to a late reply"), 300)
     retries = models.PositiveSmallIntegerField(
         _("repetitions"),
         default=conversation.RETRIES,
         validators=[MaxValueValidator(5)],
-        help_text=_("How often a question is asked again if the reply is no answer to it."),
+        help_text=_("How often a question is asked again after an invalid reply."),
     )
     wait_hours = models.PositiveSmallIntegerField(
         _("hours to wait for a reply"),
@@ -84,8 +113,14 @@ class Survey(Owned):
 
     def script(self) -> conversation.Script:
         """The survey as it is asked by text: what the pure engine works on."""
-        questions = tuple(question.spoken() for question in self.questions.all())
-        return conversation.Script(questions, self.thank_you, self.retries)
+        asked = self.questions.all() if self.pk else ()  # none yet
+        return self.script_of(tuple(question.spoken() for question in asked))
+
+    def script_of(self, questions: tuple[conversation.Question, ...]) -> conversation.Script:
+        """The survey with these questions in place of those that are stored."""
+        return conversation.Script(
+            questions, self.thank_you, self.retries, self.language, self.unreadable_text, self.over_text
+        )
 
 
 class Question(models.Model):
@@ -99,20 +134,20 @@ class Question(models.Model):
         _("choices"),
         max_length=1_000,
         blank=True,
-        help_text=_("One on each line. People reply with its number; the first is 1."),
+        help_text=_("One on each line. People reply with the number of their choice; the first is 1."),
     )
     required = models.BooleanField(
         _("must be answered"),
         default=True,
-        help_text=_("Otherwise it is passed over once its repetitions are used up."),
+        help_text=_("Otherwise it is skipped once its repetitions are used up."),
     )
     minimum = models.IntegerField(_("smallest number"), null=True, blank=True)
     maximum = models.IntegerField(_("largest number"), null=True, blank=True)
     error_text = models.CharField(
-        _("text if the reply is no answer"),
+        _("text after an invalid reply"),
         max_length=300,
         blank=True,
-        help_text=_("Empty: a sentence that says what would be one."),
+        help_text=_("Leave empty for a standard hint."),
     )
 
     class Meta:
@@ -138,6 +173,10 @@ class Question(models.Model):
             minimum=self.minimum,
             maximum=self.maximum,
             error_text=self.error_text,
+            language=self.survey.language,
+            yes=self.survey.yes_word,
+            no=self.survey.no_word,
+            scale=self.survey.scale_text,
         )
 
 

@@ -6,6 +6,7 @@ answer, what is wrong with a question of it and how an answer is shown. CONTRIBU
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,6 +35,10 @@ class Question:
     minimum: int | None = None
     maximum: int | None = None
     error_text: str = ""
+    language: str = ""  # in which we speak; "": that of the moment
+    yes: str = ""  # in place of our own word, like the next
+    no: str = ""
+    scale: str = ""  # what the ends of a recommendation's scale mean, in place of our own sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Sample:
 
 
 class NotUnderstood(Exception):
-    """The reply is no answer to the question; the exception's text says what would be."""
+    """The reply does not answer the question; the exception's text says what would."""
 
 
 class QuestionType(str):
@@ -68,6 +73,10 @@ class QuestionType(str):
     def labels(self, question: Question) -> tuple[str, ...]:
         """What a person chooses from; empty if they write something of their own."""
         return question.choices if "choices" in self.fields else ()
+
+    def lines(self, question: Question) -> tuple[str, ...]:
+        """What is texted below the question: its choices with their codes."""
+        return tuple(f"{code} - {label}" for code, label in enumerate(self.labels(question), 1))
 
     def read(self, question: Question, text: str) -> str:
         """The answer in a reply, in the form that is stored. Raises NotUnderstood."""
@@ -115,13 +124,19 @@ def _problems_of_labels(question: Question, labels: Sequence[str], stop_words: s
         if is_taken(label, stop_words):
             yield (
                 "choices",
-                _("“%(choice)s” can be no choice: who replies with it opts out, opts in or asks for help. Reword it.")
+                _(
+                    "“%(choice)s” cannot be a choice: whoever replies with it opts out, opts in or asks for help. "
+                    "Reword it."
+                )
                 % {"choice": label},
             )
         elif number != code and number in range(1, len(question.choices) + 1):
             yield (
                 "choices",
-                _("“%(choice)s” is choice %(code)s: who replies %(choice)s would get another one. Add a word to it.")
+                _(
+                    "“%(choice)s” is choice %(code)s: whoever replies %(choice)s would get a different one. Add a "
+                    "word to it."
+                )
                 % {"choice": label, "code": code},
             )
 
@@ -134,6 +149,25 @@ def _numbers(labels: Sequence[str]) -> list[int | None]:
     return [number if any(map(str.isdecimal, label)) else None for label, number in zip(labels, found, strict=True)]
 
 
+def word_problems(yes: str, no: str, stop_words: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with a survey's own words for yes and no: the field ("yes" or "no"), and a sentence."""
+    for field, word, opposite in (("yes", yes, False), ("no", no, True)):
+        if not word:
+            continue
+        if is_taken(word, stop_words):
+            yield (
+                field,
+                _("“%(word)s” cannot be used: who replies with it opts out, opts in or asks for help.")
+                % {"word": word},
+            )
+        elif reading.whole(word) is not None or not reading.name(reading.tidy(word)):
+            yield field, _("Use a word with letters: people reply with it, or with 1 or 2.")
+        elif reading.yes_or_no(reading.tidy(word)) is opposite:
+            yield field, _("“%(word)s” means the opposite to most people.") % {"word": word}
+    if yes and no and reading.name(reading.tidy(yes)) == reading.name(reading.tidy(no)):
+        yield "no", _("Both words are the same: nobody could tell them apart.")
+
+
 # --- the types --------------------------------------------------------------------------------------------------------
 
 
@@ -142,6 +176,13 @@ class Nps(QuestionType):
 
     label = gettext_lazy("recommendation, 0 to 10 (NPS)")
     sample = Sample("How likely are you to recommend us, from 0 to 10?", "9")
+
+    def lines(self, question: Question) -> tuple[str, ...]:
+        """What the ends of the scale mean, unless the question says it itself, or was written before we said it."""
+        says_it = {"0", str(MOST_RECOMMENDED)} <= set(re.findall(r"\d+", question.text))
+        if question.scale:
+            return (question.scale,)
+        return () if says_it or not question.language else (_("0 = not at all likely, 10 = extremely likely"),)
 
     def answer(self, question: Question, text: str) -> str | None:
         number = reading.number(text, most=MOST_RECOMMENDED) or ""
@@ -202,18 +243,23 @@ class YesNo(QuestionType):
     sample = Sample("Would you come again?", "Yes, gladly")
 
     def labels(self, question: Question) -> tuple[str, ...]:
-        return (_("Yes"), _("No"))
+        return (question.yes or _("Yes"), question.no or _("No"))
 
     def answer(self, question: Question, text: str) -> str | None:
         verdict = reading.yes_or_no(text)
         labels = reading.Labels(self.labels(question))
+        if (question.yes or question.no) and (own := labels.exact(text)):
+            return str(own)
         code = (1 if verdict else 2) if verdict is not None else labels.numbered(text)
         if code is None and not reading.has_signs(text):
             code = labels.code(text)  # "1 - Yes"
         return None if code is None else str(code)
 
     def hint(self, question: Question) -> str:
-        return _("Please reply with 1 for yes or 2 for no.")
+        if not question.yes and not question.no:
+            return _("Please reply with 1 for yes or 2 for no.")
+        yes, no = self.labels(question)
+        return _("Please reply with 1 for “%(yes)s” or 2 for “%(no)s”.") % {"yes": yes, "no": no}
 
 
 class Number(QuestionType):
@@ -287,3 +333,10 @@ TYPES: dict[str, QuestionType] = {str(row): row for row in vars(Kind).values() i
 def offered() -> list[tuple[str, str | Promise]]:
     """The types with their labels, as a field's choices."""
     return [(code, kind.label) for code, kind in TYPES.items()]
+
+
+def own_words(language: str) -> dict[str, str]:
+    """What a survey may say in words of its own, by its fields, as we say it in this language."""
+    asked = Question(Kind.NPS, "", language=language)
+    yes, no = Kind.YES_NO.labels(asked)
+    return {"yes_word": yes, "no_word": no, "scale_text": Kind.NPS.lines(asked)[0]}

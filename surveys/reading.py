@@ -1,6 +1,6 @@
 """Reading what a person wrote: a number, a yes or a no, one of several labels. Pure, and the same in every language.
 
-Whoever is not understood is asked again, which costs a text; whoever is misunderstood is counted wrongly for ever. So
+Whoever is not understood is asked again, which costs a text; whoever is misunderstood is counted wrongly for good. So
 what could mean two things means nothing here.
 """
 
@@ -436,7 +436,7 @@ def several(labels: Labels, text: str) -> list[int] | None:
     """The codes in a tidied reply that names several labels; None if one part of it names none.
 
     Numbers with nothing but signs or "and" between them; or numbers and labels, separated the same way. A part is
-    divided further only if it names nothing: "Tea and cake, toys & books". More parts than labels are no answer.
+    divided further only if it names nothing: "Tea and cake, toys & books". More parts than labels are not an answer.
     """
     codes = [int(digits) for digits in re.findall(r"[0-9]+", text)] if _CODES.fullmatch(text) else []
     if codes and all(1 <= code <= labels.number for code in codes):

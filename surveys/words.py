@@ -93,7 +93,7 @@ UNSURE: dict[str, tuple[str, ...]] = {
     "ar": _split("ربما, لا أعرف, لا أدري, لا أعلم, غير متأكد, لست متأكدا"),
 }
 
-# Begins a reason: what comes behind is no part of the answer.
+# Begins a reason: what comes behind is not part of the answer.
 REASON: dict[str, tuple[str, ...]] = {
     "en": _split("because, cause, cuz, coz, since, as, but, although, though, for, due"),
     "de": _split("weil, da, denn, wegen, aber, obwohl, weils"),

@@ -21,6 +21,7 @@ from extensions import registry
 from extensions.models import ProviderAccount
 from organizations.models import User
 from tests.tenants import Tenant
+from webhooks.models import Callback
 
 
 def path_of(link: str) -> str:
@@ -30,7 +31,7 @@ def path_of(link: str) -> str:
 
 
 # What a parameter means that is not the row to whose model the address belongs.
-PARAMETERS: dict[str, type[Model]] = {"message_pk": Message, "import_id": ContactImport}
+PARAMETERS: dict[str, type[Model]] = {"message_pk": Message, "import_id": ContactImport, "call_id": Callback}
 PLACES: dict[str, type[Model]] = {  # addresses that are not at /admin/<app>/<model>/
     "admin/extensions/account/": ProviderAccount,
     "API/v3/distributions/": Distribution,

@@ -16,14 +16,15 @@ from django.conf import settings as django_settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connection
 from django.utils import translation
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+from config import wakes
 from config.celery import app
 from extensions.models import ProviderAccount
 from organizations.models import Organization, User
 from simulator import process as simulator_process
 from simulator.process import SimulatorProcess
-from tests import factories, secrets
+from tests import factories, secrets, simulated
 from tests.processes import PGBOUNCER, Beat, PgBouncer, Process, Web, Worker
 
 CHROMIUM = shutil.which("chromium")
@@ -38,7 +39,8 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-settings.register_profile("patient", deadline=None)  # a busy machine makes no test wrong
+# A busy machine makes no test wrong.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 # Hashing a password takes a quarter of a second where people log in; tests make thousands of users. The processes they
 # start keep the real cost: it stands in the hash.
@@ -173,6 +175,25 @@ def _english() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that does at once what it can in a few seconds does all of it, however busy the machine is."""
+    for place in ("keeping.api", "keeping.pages", "distributions.planning.taking_back"):
+        monkeypatch.setattr(f"{place}.AT_ONCE", 120.0)
+
+
+# --- Wake-ups ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nothing_waits(request: pytest.FixtureRequest) -> None:
+    """Wake-ups of an earlier test leave out none of this one's: rows of both may have the same keys."""
+    if {"db", "transactional_db"}.intersection(request.fixturenames):
+        client = app.client()
+        if keys := [*client.keys(f"{wakes.PREFIX}*"), *client.keys(f"{wakes.COUNTED}*")]:
+            client.delete(*keys)
+
+
 # --- The database ----------------------------------------------------------------------------------------------------
 
 
@@ -226,7 +247,7 @@ def starting(node: pytest.Item | pytest.Collector, folder: Path) -> Iterator[Cal
 
     def start_one(kind: type[Process], *arguments: Any, **options: Any) -> Process:
         log = folder / f"{kind.__name__.lower()}-{len(running)}.log"
-        if kind is Worker:
+        if issubclass(kind, Worker):
             process = kind(*(arguments or (f"worker{len(running)}",)), log, **options)
         else:
             process = kind(log, *arguments, **options)
@@ -263,6 +284,18 @@ def simulator(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> 
     with simulator_process.start(**options) as running:
         settings.PROVIDER_BASE_URLS = running.base_urls()
         yield running
+
+
+@pytest.fixture(scope="session")
+def sink_process() -> Iterator[SimulatorProcess]:
+    with simulator_process.start(reports=False, latency_ms=0) as running:
+        yield running
+
+
+@pytest.fixture
+def sink(sink_process: SimulatorProcess, settings: Any) -> Iterator[simulated.Simulator]:
+    """A simulator that takes texts and reports nothing, as one test sees it: one process serves all of them."""
+    yield from simulated.connected(sink_process, settings)
 
 
 @pytest.fixture

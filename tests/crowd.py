@@ -140,8 +140,6 @@ class Crowd:
                 opted_out=0,
                 problem_count=0,
                 doubt_count=0,
-                problems=b"",
-                rows=b"",
                 imported_at=timezone.now(),
             )
             for index in new
@@ -166,7 +164,7 @@ class Crowd:
                 launched_at=timezone.now(),
                 launched_by=self.member if index % 3 else people[index % len(people)],
                 planned_people=10**6,
-                problem="Somebody has to take it over." if index % 3 else "",
+                problem="Somebody must take it over." if index % 3 else "",
             )
             for index in new
         )

@@ -14,6 +14,7 @@ import argparse
 import ast
 import gc
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -44,7 +45,6 @@ ELSEWHERE = {
     "worker",
     "beat",
     "web",
-    "page",
     "browser",
     "pgbouncer",
 }  # fixtures whose code runs in other processes
@@ -178,7 +178,11 @@ class Trial:
         }
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        with_database = next(item for item in self.items.values() if item.get_closest_marker("django_db"))
+        with_database = next(
+            item
+            for item in self.items.values()
+            if item.get_closest_marker("django_db") or "db" in getattr(item, "fixturenames", ())
+        )
         runtestprotocol(with_database, log=False, nextitem=session.items[-1])  # makes the database for all that follow
         connection.close()
         for path in sorted({item.path for item in self.items.values()}):
@@ -214,6 +218,7 @@ class Trial:
 
     def try_module(self, module: Path) -> None:
         name, source = str(module.relative_to(ROOT)), module.read_text()
+        importlib.import_module(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))  # pages come late
         functions = [thing for thing in gc.get_objects() if comes_from(module, thing)]
         made = sum(1 for _mutant in mutants(source))
         chosen = set(random.Random(self.seed).sample(range(made), min(self.number, made)))
@@ -242,7 +247,18 @@ class Trial:
 
 
 def product() -> bytes:
-    apps = ("intake", "config", "organizations", "extensions", "contacts", "surveys", "distributions", "webhooks")
+    apps = (
+        "intake",
+        "config",
+        "organizations",
+        "extensions",
+        "contacts",
+        "surveys",
+        "distributions",
+        "webhooks",
+        "watching",
+        "keeping",
+    )
     return b"".join(path.read_bytes() for app in apps for path in sorted((ROOT / app).rglob("*.py")))
 
 

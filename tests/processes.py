@@ -125,12 +125,22 @@ class Process:
 
 
 class Worker(Process):
-    """A Celery worker with two processes, as in production."""
+    """A Celery worker with two processes, as in production; of these queues, or of all."""
 
-    def __init__(self, name: str, log: Path, *, concurrency: int = 2, **variables: str) -> None:
-        self.host = f"{name}@tests"
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        *,
+        concurrency: int = 2,
+        host: str = "tests",
+        queues: str = "",
+        **variables: str,
+    ) -> None:
+        self.host = f"{name}@{host}"
         command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-c", str(concurrency)]
         command += ["-n", self.host, "--without-gossip", "--without-mingle", "-l", "INFO"]
+        command += ["-Q", queues] if queues else []
         super().__init__(name, command, log, **variables)
         self.wait_until(self.answers)
 
@@ -149,11 +159,14 @@ class Beat(Process):
 class Web(Process):
     """The web server on a free port of the loopback interface."""
 
+    THREADS = 8
+
     def __init__(self, log: Path, *, port: int | None = None, **variables: str) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "8", "config.wsgi:application"]
+        command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", str(self.THREADS)]
+        command += ["config.wsgi:application"]
         super().__init__("web", command, log, **{"PUBLIC_URL": self.url, **variables})
         self.wait_until(self.answers)
 

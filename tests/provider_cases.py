@@ -14,6 +14,8 @@ are:
     [[batch]]                   sms (a list), request, response, results | error
     [[token]]                   request, response, result | error
     [[check]]                   request, response, ok, detail, warning
+    [[numbers]] [[balance]]     request, response, result (one table for each number) | error
+    [[webhooks]]                request, response, changes (the calls that would be made) | error
     [[lookup]]                  sms, attempted_at, request, response, result | error
     [[report]] [[inbound]]      method, url | query, headers, body, credentials, verified, result | unreadable
     [[opt_out]]                 a report, an inbound or a send that tells of an opt-out
@@ -64,6 +66,9 @@ HEADINGS = (
     "batch",
     "token",
     "check",
+    "numbers",
+    "balance",
+    "webhooks",
     "lookup",
     "report",
     "inbound",
@@ -368,6 +373,39 @@ def _lookup(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
         assert_outcome(case, lambda: provider.parse_lookup(answer_of(case), sms))
 
 
+def _numbers(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
+    provider = provider_of(data, case)
+    assert_request(case.get("request", {}), provider.build_numbers())
+    if "error" in case:
+        assert_outcome(case, lambda: provider.parse_numbers(answer_of(case)))
+    elif "response" in case:
+        found = provider.parse_numbers(answer_of(case))
+        assert len(found) == len(case["result"]), found
+        for expected, actual in zip(case["result"], found, strict=True):
+            assert_fields(expected, actual)
+
+
+def _balance(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
+    provider = provider_of(data, case)
+    assert_request(case.get("request", {}), provider.build_balance())
+    if "response" in case:
+        assert_outcome(case, lambda: provider.parse_balance(answer_of(case)))
+
+
+def _webhooks(data: Mapping[str, Any], case: Mapping[str, Any]) -> None:
+    provider = provider_of(data, case)
+    urls = [callback_url(type(provider), kind) for kind in ("status", "message")]
+    assert_request(case.get("request", {}), provider.build_webhooks())
+    if "error" in case:
+        assert_outcome(case, lambda: provider.webhook_changes(answer_of(case), *urls))
+    elif "response" in case:
+        found = provider.webhook_changes(answer_of(case), *urls)
+        assert len(found) == len(case["changes"]), found
+        for expected, change in zip(case["changes"], found, strict=True):
+            assert_request(expected, change.request)
+            assert any(url in str(change.what) for url in urls)
+
+
 def _callback(data: Mapping[str, Any], case: Mapping[str, Any], kind: str) -> None:
     provider = provider_of(data, case)
     request = callback_of(data, case, kind)
@@ -430,6 +468,9 @@ _RUNNERS = {
     "batch": _batch,
     "token": _token,
     "check": _check,
+    "numbers": _numbers,
+    "balance": _balance,
+    "webhooks": _webhooks,
     "lookup": _lookup,
     "report": _report,
     "inbound": _inbound,

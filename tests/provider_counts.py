@@ -13,6 +13,7 @@ COLUMNS = {
     "token": ("token",),
     "check": ("check",),
     "look-up": ("lookup",),
+    "account": ("numbers", "balance", "webhooks"),
     "status": ("report",),
     "inbound": ("inbound",),
     "opt-out": ("opt_out",),
@@ -28,7 +29,9 @@ def table() -> list[str]:
             data = tomllib.load(file)
         counts = [sum(len(data.get(heading, [])) for heading in headings) for headings in COLUMNS.values()]
         errors = sum(
-            "error" in case for heading in ("send", "batch", "token", "lookup") for case in data.get(heading, [])
+            "error" in case
+            for heading in ("send", "batch", "token", "lookup", "numbers", "balance", "webhooks")
+            for case in data.get(heading, [])
         )
         cells = "".join(f"{count:>10}" for count in counts)
         lines.append(f"{data['key']:<16}{cells}{errors:>10}{sum(counts):>8}")

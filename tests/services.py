@@ -93,6 +93,7 @@ class Services:
         if os.geteuid() == 0:
             who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             os.chown(folder, NOBODY, NOBODY)
+            folder.chmod(0o711)  # its socket is for programs without root's rights too (tests/test_deploy.py)
         bin_folder = self._postgresql_binaries(who)
         data, log = folder / "data", folder / "log"
         made = subprocess.run(

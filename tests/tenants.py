@@ -13,7 +13,7 @@ from extensions.fields import EncryptedJSONField
 from organizations.models import Organization, User
 from tests import factories
 
-APPS = ("organizations", "extensions", "contacts", "surveys", "distributions", "webhooks")
+APPS = ("organizations", "extensions", "contacts", "surveys", "distributions", "webhooks", "watching", "keeping")
 MARKER = "Zyxwv"  # stands in every text of the rows; whoever reads it has read a row
 NAMES = "Qponm"  # stands in what platform operators may read: the organisation, its people, its user types and groups
 WITHOUT_TEXT = ("provider", "slug", "state", "status", "kind", "time_zone", "language", "default_region")
@@ -77,6 +77,8 @@ class Tenant:
             return f"{MARKER.lower()}@example.net"
         if isinstance(field, models.URLField):
             return f"https://{MARKER.lower()}.example.org/"
+        if isinstance(field, EncryptedJSONField):
+            return {"key": "00" * 32, "phone": "+46700000199", "text": MARKER}
         if isinstance(field, models.CharField | models.TextField):
             name = NAMES if model._meta.app_label == "organizations" else MARKER
             return "twilio" if field.name in WITHOUT_TEXT else name[: field.max_length]
@@ -98,7 +100,6 @@ def _plain(field: Any) -> Any:
         (models.TimeField, time(12)),
         (models.BooleanField, False),
         (models.BinaryField, MARKER.encode()),
-        (EncryptedJSONField, {}),
         (models.JSONField, {}),
         (models.IntegerField, 1),
         (models.FloatField, 1.0),

@@ -65,7 +65,7 @@ def test_withdrawing_puts_the_next_in_use_at_once_and_is_audited(clinic, adminis
     """R22, R23, R34."""
     first, second = line(clinic, "First", 1), line(clinic, "Second", 2, "infobip")
     asked = text_of(site.get(page("withdraw", first)))
-    assert "“Second” at Infobip is next in the list and will be in use at once" in asked
+    assert "“Second” (Infobip) is next in the list and will be in use at once" in asked
 
     for _twice in range(2):
         site.post(page("withdraw", first))
@@ -94,7 +94,7 @@ def test_withdrawing_asks_while_texts_wait_and_does_nothing_without_an_answer(cl
     refused = site.post(page("withdraw", account))
 
     assert refused.status_code == 422
-    assert "Choose what becomes of the texts" in text_of(refused)
+    assert "Choose what should happen to the waiting texts" in text_of(refused)
     account.refresh_from_db()
     assert account.granted_at is not None
 
@@ -105,7 +105,7 @@ def test_withdrawing_offers_no_finishing(clinic, site):
     under_way(clinic, account)
 
     assert site.post(page("withdraw", account), {"rest": "finish"}).status_code == 422
-    assert "Let it finish" not in text_of(site.get(page("withdraw", account)))
+    assert "Let this account finish" not in text_of(site.get(page("withdraw", account)))
 
 
 def test_what_waits_for_the_grant_goes_on_with_it(clinic, administrator, site):
@@ -150,7 +150,7 @@ def test_an_account_that_may_not_send_is_offered_no_finishing(clinic, site, end)
     else:
         EnabledExtension.objects.filter(organization=clinic).delete()
 
-    assert "Let it finish" not in text_of(site.get(page("delete", account)))
+    assert "Let this account finish" not in text_of(site.get(page("delete", account)))
     assert site.post(page("delete", account), {"rest": "finish"}).status_code == 422
 
 
@@ -532,7 +532,7 @@ def test_from_another_number_the_texts_that_wait_are_asked_about(acme, site, cli
     new = replacement(site, former, sender="13530000001")
     asked = text_of(site.get(page("take_over", new)))
     assert "New distributions are sent from 13530000001 instead of 447700900001" in asked
-    assert "7 texts are waiting on “Old”" in asked
+    assert "7 texts are waiting for “Old”" in asked
 
     assert site.post(page("take_over", new), {"rest": word}).status_code == 422
 

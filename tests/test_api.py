@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import Contact
-from distributions.models import Distribution, Message, Tally
+from distributions.models import Chunk, Distribution, Message, Tally
 from distributions.planning import starting
 from distributions.states import Status
 from extensions.models import ProviderAccount
@@ -35,6 +35,10 @@ State = Distribution.State
 API = "/API/v3"
 SMS = f"{API}/distributions/sms"
 TEXT = "Hello ${m://FirstName}: ${l://SurveyURL} Reply STOP to opt out"
+
+
+# A program compares recipients["contactId"] with the contact it looks for, in each element of the list.
+UNUSED_RECIPIENTS = ("contactId", "libraryId", "sampleId", "transactionId", "transactionBatchId")
 
 
 class Api:
@@ -325,11 +329,11 @@ def test_the_same_key_at_the_same_time_launches_once(clinic, account, sender, bo
         ({"surveyId": None}, "surveyId", "SV_"),
         ({"surveyId": 42}, "surveyId", "SV_"),
         ({"surveyId": "CG_abc"}, "surveyId", "GET /API/v3/surveys"),
-        ({"name": ""}, "name", "blank"),
+        ({"name": ""}, "name", "not empty"),
         ({"name": "x" * 101}, "name", "100"),
         ({"name": "two\nlines"}, "name", "one line"),
-        ({"name": "nul\0"}, "name", "Null"),
-        ({"name": "\ud800"}, "name", "Surrogate"),
+        ({"name": "nul\0"}, "name", "U+0000"),
+        ({"name": "\ud800"}, "name", "half of a character"),
         ({"sendDate": None}, "sendDate", "null"),
         ({"sendDate": "tomorrow"}, "sendDate", "2030-05-31T09:30:00Z"),
         ({"sendDate": 1893456000}, "sendDate", "2030-05-31T09:30:00Z"),
@@ -746,8 +750,8 @@ def test_a_distribution_looks_as_the_commercial_products_scripts_expect(api, cli
         "sendDate": "2030-05-31T09:30:00Z",
         "surveyId": survey.public_id,
         "surveyLinkExpirationDate": None,
-        "recipients": {"mailingListId": patients.public_id},
-        "message": {"messageText": TEXT},
+        "recipients": {"mailingListId": patients.public_id, **dict.fromkeys(UNUSED_RECIPIENTS)},
+        "message": {"messageText": TEXT, "libraryId": None, "messageId": None},
         "stats": {"sent": 9, "failed": 18, "started": 9, "finished": 0, "credits": 0, "segments": 46},
         "state": "sending",
         "isPaused": False,
@@ -791,7 +795,7 @@ def test_a_draft_without_figures_and_a_deleted_list_are_shown(api, clinic, patie
 
     element = result(api.get(f"distributions/sms/{distribution.public_id}"))
 
-    assert element["recipients"] == {"mailingListId": None}
+    assert element["recipients"] == dict.fromkeys(("mailingListId", *UNUSED_RECIPIENTS))
     assert (element["sendDate"], element["tally"]["total"]) == (None, 0)
 
 
@@ -916,6 +920,8 @@ def test_history_comes_in_pages_and_is_written_down_once_as_an_export(api, sende
 @pytest.mark.parametrize("state", [State.DRAFT, State.SCHEDULED, State.LAUNCHING, State.SENDING])
 def test_what_has_not_left_is_taken_back(api, clinic, account, state):
     distribution = factories.distribution(clinic, recipients=3, state=state, account=account)
+    first, *_others, last = distribution.messages.order_by("pk")
+    Chunk.objects.create(distribution=distribution, account=account, first_id=first.pk, last_id=last.pk)
 
     answer = result(api.delete(distribution, surveyId=distribution.survey.public_id))
 
@@ -1012,7 +1018,7 @@ def test_the_page_of_the_description_has_no_inline_script_or_style(client):
     assert f'"{API}/schema"' in script.content.decode().replace("\\u002D", "-")
 
 
-def test_answers_are_as_they_are_described(api, body, account, sent):
+def test_answers_are_as_they_are_described(api, body, account, sent, administrator):
     """Every answer is checked against the description of its address."""
     schema = as_json_schema(SchemaGenerator().get_schema(public=True))
     calls = {
@@ -1026,6 +1032,10 @@ def test_answers_are_as_they_are_described(api, body, account, sent):
             f"distributions/sms/{sent.public_id}/history"
         ),
         ("delete", "/API/v3/distributions/sms/{public_id}"): lambda: api.delete(sent),
+        ("get", "/API/v3/forgettings"): lambda: Api(administrator).get("forgettings"),
+        ("post", "/API/v3/forgettings"): lambda: Api(administrator).post(
+            {"phone": "+447400123456", "searchOnly": True}, path=f"{API}/forgettings"
+        ),
     }
     described = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert described == set(calls)

@@ -70,14 +70,14 @@ def test_a_survey_by_text_is_launched(api, body, account, survey):
     starting.expand(made.pk)
     assert set(made.messages.values_list("text", flat=True)) == {"How likely are you to recommend us, 0 to 10?"}
     element = result(api.get(f"distributions/sms/{made_id}"))
-    assert (element["requestType"], element["message"]) == ("Interactive", {"messageText": ""})
+    assert (element["requestType"], element["message"]["messageText"]) == ("Interactive", "")
 
 
 @pytest.mark.parametrize(
     ("change", "field", "hint"),
     [
         ({"message": {"messageText": TEXT}}, "message", "Leave it out"),
-        ({"message": {"messageText": ""}}, "message.messageText", "blank"),
+        ({"message": {"messageText": ""}}, "message.messageText", "not empty"),
         ({"surveyLinkExpirationDate": "2035-01-01T00:00:00Z"}, "surveyLinkExpirationDate", "there is no link"),
         ({"method": "Invite"}, "message", "messageText"),
         ({"method": "Invite", "message": {"messageText": TEXT}}, "surveyId", "has no address"),
@@ -130,7 +130,7 @@ def no_account(clinic):
 
 @pytest.mark.parametrize(
     ("arrange", "hint"),
-    [(name_as_sender, "answer a name"), (no_two_way, "two-way"), (no_account, "No SMS account")],
+    [(name_as_sender, "reply to a name"), (no_two_way, "two-way"), (no_account, "No SMS account")],
 )
 def test_where_nobody_can_answer_it_is_a_conflict(api, clinic, body, arrange, hint):
     """(R69)"""

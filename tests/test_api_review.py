@@ -88,7 +88,7 @@ def test_what_has_changed_since_is_not_launched(api, clinic, body, account, chan
     [
         ({"message": {"messageText": "Other ${l://SurveyURL}"}}, "Text"),
         ({"sendDate": (timezone.now() + timedelta(days=3)).isoformat()}, "at once →"),
-        ({"surveyLinkExpirationDate": "2035-01-01T00:00:00Z"}, "for ever →"),
+        ({"surveyLinkExpirationDate": "2035-01-01T00:00:00Z"}, "no end date →"),
     ],
 )
 def test_a_request_that_differs_from_the_reviewed_one_is_not_launched(api, body, account, changes, words):

@@ -18,6 +18,7 @@ from contacts.models import Contact, OptOut
 from distributions.engine.references import reference
 from distributions.models import Distribution, InboundMessage, Message
 from distributions.states import Status
+from keeping import retention
 from tests import factories
 from webhooks import applying
 from webhooks.models import Callback
@@ -278,11 +279,60 @@ def test_a_slow_account_has_its_turn_and_no_more(account, other):
     assert read.index("quick") < 8, "it waits for one turn and not for the whole heap"
 
 
+@pytest.fixture
+def slow_replies():
+    """Keeping a reply takes a tenth of a second."""
+
+    def slowly(execute, statement, params, many, context):
+        if "INSERT INTO" in statement and "inboundmessage" in statement:
+            time.sleep(0.1)
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(slowly):
+        yield
+
+
+def test_one_callback_with_very_many_replies_has_its_turn_and_no_more(account, other, slow_replies):
+    """Infobip hands over up to 2,000 in one call."""
+    phones = list(sent(account, 20).messages.order_by("to").values_list("to", flat=True))
+    many = [reply_from(phone, f"no {n}", message_id=f"in-{n}")["results"][0] for n, phone in enumerate(phones)]
+    kept(account, {"results": many}, kind="message")
+    kept(account, reply_from(phones[-1], "afterwards", message_id="later"), kind="message")
+    kept(other, reply_from("+447700900002", "quick", message_id="quick-1"), kind="message")
+
+    apply_all()
+
+    read = list(InboundMessage.objects.order_by("pk").values_list("text", flat=True))
+    assert read.index("quick") < 8, "it waits for one turn and not for the whole callback"
+    assert [text for text in read if text != "quick"] == [*(f"no {number}" for number in range(20)), "afterwards"]
+    assert states() == {State.APPLIED: 3}
+
+
+def test_what_was_applied_of_a_callback_is_not_applied_again_when_the_rest_is(account, slow_replies):
+    phones = [f"+4477009000{number:02d}" for number in range(12)]
+    factories.contact_list(account.organization, phones=phones)
+    many = [reply_from(phone, "STOP", message_id=f"in-{n}")["results"][0] for n, phone in enumerate(phones)]
+    callback = kept(account, {"results": many}, kind="message")
+    applying._turn_of(account.pk, applying.REPLIES, kind="message")
+
+    callback.refresh_from_db()
+    done = set(InboundMessage.objects.values_list("sender", flat=True))
+    assert callback.state == State.NEW
+    assert [phones[position] for position in callback.pending] == [phone for phone in phones if phone not in done]
+    OptOut.objects.all().delete()
+    apply_all()
+
+    assert set(OptOut.objects.active().values_list("phone", flat=True)) == set(phones) - done
+    assert InboundMessage.objects.count() == len(phones)
+    assert states() == {State.APPLIED: 1}
+
+
 def test_callbacks_that_were_never_applied_are_not_forgotten(account, settings):
     kept(account, reply_from("+447700900001", "STOP", message_id="in-1"), kind="message")
     Callback.objects.update(received_at=timezone.now() - timezone.timedelta(days=settings.CALLBACK_RETENTION_DAYS + 1))
 
-    assert applying.purge() == 0
+    assert retention.run(rest=lambda _seconds: None)["callbacks"] == 0
+    assert Callback.objects.count() == 1
 
 
 @pytest.mark.postgresql

@@ -20,10 +20,8 @@ from extensions.contract import LONGEST_WAIT, ApiResponse
 from extensions.models import AccountState
 from tests import factories, pumping
 from tests.provider_cases import FOLDER, all_data, answer_of, cases, each, load, provider_of, sms_of
-from tests.test_sending import running, simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
-__all__ = ["running", "simulator"]  # fixtures
 
 RECIPIENTS = 300
 INVALID = "9904"  # the last digits of a number that the simulator refuses
@@ -57,7 +55,7 @@ def launched(provider, bad, digits=INVALID):
     return made
 
 
-def test_a_bad_number_holds_up_no_other_message_of_its_request(simulator):
+def test_a_bad_number_holds_up_no_other_message_of_its_request(sink):
     """The whole request is refused, with the bad message named: the others go again at once, and once only."""
     made = launched("messagemedia", bad={5, 17, 130, 299})
 
@@ -67,27 +65,27 @@ def test_a_bad_number_holds_up_no_other_message_of_its_request(simulator):
 
     found = Counter(made.messages.values_list("status", "reason"))
     assert found == {(Status.ACCEPTED, ""): 296, (Status.FAILED, "invalid_recipient"): 4}
-    assert len(simulator.ledger) == 296
+    assert len(sink.ledger) == 296
     assert runs == 2
     state = AccountState.objects.get(pk=made.account_id)
     assert (state.failures, state.open_until, state.stopped_at) == (0, None, None)
 
 
-def test_a_request_in_which_nothing_is_wrong_is_sent_once(simulator):
+def test_a_request_in_which_nothing_is_wrong_is_sent_once(sink):
     made = launched("link_mobility", bad=set())
 
     pumping.run(made.account_id)
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.ACCEPTED}
-    assert sorted(entry["reference"] for entry in simulator.ledger) == sorted(
+    assert sorted(entry["reference"] for entry in sink.ledger) == sorted(
         reference(pk) for pk in made.messages.values_list("pk", flat=True)
     )
 
 
 @pytest.mark.parametrize("provider", BATCHED)
-def test_a_refusal_that_names_no_message_fails_only_the_one_at_fault(simulator, provider):
+def test_a_refusal_that_names_no_message_fails_only_the_one_at_fault(sink, provider):
     """The request goes again in halves until the bad message is alone; each text leaves once, with no pause."""
-    simulator.fail("400", provider, to=ODD)
+    sink.fail("400", provider, to=ODD)
     made = launched(provider, bad={5, 130}, digits=ODD)
 
     runs = 1
@@ -98,8 +96,8 @@ def test_a_refusal_that_names_no_message_fails_only_the_one_at_fault(simulator, 
     found = Counter(made.messages.values_list("status", flat=True))
     assert found == {Status.ACCEPTED: 298, Status.FAILED: 2}
     assert {message.to[-4:] for message in made.messages.filter(status=Status.FAILED)} == {ODD}
-    assert set(Counter(entry["to"] for entry in simulator.ledger).values()) == {1}
-    assert len(simulator.ledger) == 298
+    assert set(Counter(entry["to"] for entry in sink.ledger).values()) == {1}
+    assert len(sink.ledger) == 298
     assert max(made.messages.values_list("attempt", flat=True)) <= 9  # 200, 100, 50, 25, 13, 7, 4, 2, 1
     state = AccountState.objects.get(pk=made.account_id)
     assert (state.failures, state.open_until, state.stopped_at) == (0, None, None)
@@ -107,20 +105,20 @@ def test_a_refusal_that_names_no_message_fails_only_the_one_at_fault(simulator, 
 
 @pytest.mark.parametrize("provider", BATCHED)
 @pytest.mark.parametrize("kind", ["accept_500", "accept_garbage", "accept_drop"])
-def test_what_may_have_been_taken_is_never_halved(simulator, provider, kind):
-    simulator.fail(kind, provider)
+def test_what_may_have_been_taken_is_never_halved(sink, provider, kind):
+    sink.fail(kind, provider)
     made = launched(provider, bad=set())
 
     while pumping.run(made.account_id):
         pass
 
     assert set(made.messages.values_list("status", flat=True)) == {Status.UNCERTAIN}
-    assert set(Counter(entry["reference"] for entry in simulator.ledger).values()) == {1}
+    assert set(Counter(entry["reference"] for entry in sink.ledger).values()) == {1}
 
 
 @pytest.mark.parametrize("provider", BATCHED)
-def test_bad_credentials_stop_the_account_and_halve_nothing(simulator, provider):
-    simulator.fail("401", provider)
+def test_bad_credentials_stop_the_account_and_halve_nothing(sink, provider):
+    sink.fail("401", provider)
     made = launched(provider, bad=set())
 
     pumping.run(made.account_id)
@@ -131,9 +129,9 @@ def test_bad_credentials_stop_the_account_and_halve_nothing(simulator, provider)
 
 
 @pytest.mark.parametrize("provider", BATCHED)
-def test_too_many_requests_are_a_pause_even_if_the_provider_names_no_time_to_wait(simulator, provider):
+def test_too_many_requests_are_a_pause_even_if_the_provider_names_no_time_to_wait(sink, provider):
     """Retry-After: 0 was taken for "only a neighbour is at fault", so that the next request followed at once."""
-    simulator.fail("429", provider, retry_after=0)
+    sink.fail("429", provider, retry_after=0)
     made = launched(provider, bad=set())
 
     assert pumping.run(made.account_id) is False

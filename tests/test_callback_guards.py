@@ -17,6 +17,7 @@ from distributions.states import Status
 from extensions import registry
 from extensions.contract import SELF_TEST, InboundSms, WebhookRequest
 from extensions.models import AccountState
+from keeping import retention
 from tests import factories
 from webhooks import applying, inbox, quarantine
 from webhooks.models import Callback, RefusedCallback
@@ -233,7 +234,10 @@ def test_replies_without_an_id_of_the_provider_are_told_apart_by_their_place(acc
     callback = kept(account, [], kind="message", dedupe_key="k" * 64)
     said = [InboundSms(number, "+447700900000", "+447491163443", text) for number, text in SAID]
 
-    applying._apply_inbound(account, applying.Parsed(callback, inbound=said))
+    one = applying.Parsed(callback, inbound=said)
+    one.begin()
+
+    applying._apply_inbound(account, one, time.monotonic() + 60)
 
     ids = dict(InboundMessage.objects.values_list("text", "provider_message_id"))
     assert ids == {"One": "k" * 64, "Two": f"{'k' * 64}/1", "Three": "in-3"}
@@ -328,7 +332,7 @@ def test_what_is_old_and_dealt_with_is_forgotten(account, settings, state, days,
     settings.CALLBACK_RETENTION_DAYS = 30
     kept(account, [], state=state, received_at=ago(days=days))
 
-    applying.purge()
+    retention.run(rest=lambda _seconds: None)
 
     assert Callback.objects.exists() is not goes
 

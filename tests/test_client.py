@@ -133,7 +133,7 @@ def answer_with(status, body=b"", headers=()):
     ],
 )
 def test_only_https_to_the_providers_own_host_is_called(url):
-    with pytest.raises(ValueError, match="acme"):
+    with pytest.raises(ValueError, match=r"443|not a host"):
         client.target_of("acme", Acme.host_patterns, ApiRequest("GET", url))
     with pytest.raises(NotTaken):
         client.call(ACME, ApiRequest("GET", url))
@@ -376,7 +376,7 @@ def test_an_oversized_answer_is_cut_off(serve, how):
 
     serve(flood)
 
-    with pytest.raises(Unclear, match="more than 1048576 bytes"):
+    with pytest.raises(Unclear, match="more than 1,048,576 bytes"):
         client.call(ACME, GET)
     assert sum(sent) < 20_000_000
 

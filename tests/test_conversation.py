@@ -540,10 +540,10 @@ def test_a_flaw_names_the_question_it_is_in():
         (Question(Kind.CHOICE, "?", ("Good", "ＧＯＯＤ")), "choices", "the same"),
         (Question(Kind.CHOICE, "?", ("Good", "?")), "choices", "a letter or a digit"),
         (Question(Kind.NPS, "?", ("A", "B")), "choices", "Only questions with choices"),
-        (Question(Kind.CHOICE, "?", ("Go on", "Stop")), "choices", "“Stop” can be no choice"),
-        (Question(Kind.CHOICES, "?", ("Go on", "STOPP!")), "choices", "“STOPP!” can be no choice"),
-        (Question(Kind.CHOICE, "?", ("Start", "Later")), "choices", "“Start” can be no choice"),
-        (Question(Kind.CHOICE, "?", ("Staff", "Info")), "choices", "“Info” can be no choice"),
+        (Question(Kind.CHOICE, "?", ("Go on", "Stop")), "choices", "“Stop” cannot be a choice"),
+        (Question(Kind.CHOICES, "?", ("Go on", "STOPP!")), "choices", "“STOPP!” cannot be a choice"),
+        (Question(Kind.CHOICE, "?", ("Start", "Later")), "choices", "“Start” cannot be a choice"),
+        (Question(Kind.CHOICE, "?", ("Staff", "Info")), "choices", "“Info” cannot be a choice"),
         (Question(Kind.CHOICE, "?", ("2", "1")), "choices", "“2” is choice 1"),
         (Question(Kind.CHOICE, "?", ("Five", "4", "3", "2")), "choices", "“4” is choice 2"),
         (Question(Kind.NUMBER, "?", minimum=2, maximum=1), "maximum", "larger than the largest"),
@@ -561,9 +561,9 @@ def test_a_choice_must_not_be_a_stop_word_of_the_organization():
     question = Question(Kind.CHOICE, "Go on?", ("Weiter", "Basta"))
 
     assert question_flaws(question) == []
-    assert "“Basta” can be no choice" in question_flaws(question, stop_words="Basta, Hör auf")[0]
+    assert "“Basta” cannot be a choice" in question_flaws(question, stop_words="Basta, Hör auf")[0]
     assert [flaw.position for flaw in flaws(Script((question,)), stop_words="weiter")] == [0]
-    assert "“No” can be no choice" in question_flaws(AGAIN, stop_words="no")[0]
+    assert "“No” cannot be a choice" in question_flaws(AGAIN, stop_words="no")[0]
 
 
 @pytest.mark.parametrize("choices", [("Yes", "No", "Maybe"), ("5", "10"), ("1", "2", "3"), ("Stop by", "Call")])

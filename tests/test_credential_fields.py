@@ -81,7 +81,7 @@ def test_a_field_takes_a_value_or_says_what_is_wrong_with_it(field, value, outco
 
 @pytest.mark.parametrize("field", [NUMBERED, NAME, HOST, SECRET])
 def test_a_value_that_is_missing_is_said_to_be_required(field):
-    assert told(field, "") == ("This field is required.", "")
+    assert told(field, "") == ("This is required: fill it in.", "")
 
 
 @pytest.mark.parametrize("field", [NUMBERED, NAME, BOUNDED, HOST, LENIENT])

@@ -221,7 +221,11 @@ def extensions_deleted(house: House) -> Any:
 
 
 def licence_ends(house: House) -> Any:
-    return save_organization(house, **{"licence-0-sms": None})
+    """The form asks first whether that is meant."""
+    without = {"licence-0-sms": None}
+    assert "Nothing is saved yet" in save_organization(house, **without).content.decode()
+    assert Licence.objects.get(organization=house.clinic).sms
+    return save_organization(house, **without, as_it_is="on")
 
 
 def delete_the_planner(house: House) -> Any:
@@ -609,7 +613,7 @@ def test_many_alarms_are_counted_and_their_list_is_one_click_away(house: House) 
     page = home(house.administrator).partition("Recent distributions")[0]
 
     assert page.count("planned for") == 5
-    assert "3 more distributions wait or cannot begin." in page
+    assert "3 more distributions are waiting or cannot begin." in page
     listed = house.client.get("/admin/distributions/distribution/?needs=somebody").content.decode()
     assert listed.count("needs attention</span>") == 8
     assert "draft at Riverside" not in listed
@@ -661,7 +665,7 @@ def asked(house: House, model: str, rows: Any, user: User | None = None) -> list
     single = client.get(f"/admin/{model}/{keys[0]}/delete/")
     many = client.post(f"/admin/{model}/", {"action": "delete_selected", "_selected_action": keys})
     assert (single.status_code, many.status_code) == (200, 200)
-    assert "Are you sure" in many.content.decode()
+    assert 'name="post" value="yes"' in many.content.decode()  # the question before
     pages = [unescape(answer.content.decode()) for answer in (single, many)]
     return [page.partition('id="depending"')[2].partition("</section>")[0] for page in pages]
 
@@ -854,9 +858,9 @@ def test_the_survey_of_the_plan_is_named_when_another_has_been_chosen_since(hous
 
     for remark in asked(house, "surveys/survey", Survey.objects.filter(pk=house.survey.pk)):
         assert "Only one with this survey (" in remark
-        assert "It cannot be kept as it was planned any more." in remark
+        assert "It can no longer be kept as it was planned." in remark
     said = said_after(house, delete(house, "surveys/survey", house.survey.pk))
-    assert "The survey of the plan has been deleted since." in said
+    assert "The planned survey has since been deleted." in said
 
 
 def test_the_pages_of_an_account_and_of_an_extension_name_what_is_being_changed(house: House) -> None:

@@ -178,7 +178,7 @@ def no_two_way(clinic):
 
 
 @pytest.mark.parametrize(
-    ("arrange", "words"), [(name_as_sender, "nobody can answer a name"), (no_two_way, "licence does not have it")]
+    ("arrange", "words"), [(name_as_sender, "nobody can reply to a name"), (no_two_way, "licence does not include it")]
 )
 def test_where_nobody_can_answer_the_second_method_says_so_and_stays(site, clinic, patients, survey, arrange, words):
     """(R69)"""
@@ -266,13 +266,13 @@ def test_the_review_shows_the_whole_conversation_in_order(site, clinic, account)
     assert "Goodbye!" in page.text
     assert "72 hours" in page.text
     assert "Link works until" not in page.text
-    assert "questions are many" not in page.text
+    assert "questions are a lot" not in page.text
 
 
 def test_the_review_warns_of_more_than_three_questions(site, clinic, account):
     draft = draft_of(clinic, EVERY_KIND)
 
-    assert "5 questions are many for a survey by text" in site.get(f"{BASE}/{draft.pk}/review/").text
+    assert "5 questions are a lot for a survey by text" in site.get(f"{BASE}/{draft.pk}/review/").text
 
 
 def test_the_review_of_a_link_has_no_conversation(site, clinic, account, patients):
@@ -439,7 +439,7 @@ def test_what_has_not_left_comes_last_and_says_why(site, talk):
     page = page_of(site, talk)
 
     assert page.context["transcript"][-1].text == "Never asked"
-    assert "Taken back before it was sent." in page.text
+    assert "Cancelled before it was sent." in page.text
 
 
 def test_the_page_shows_answers_in_words_and_escapes_what_was_written(site, talk):

@@ -138,19 +138,19 @@ def test_a_distribution_can_be_scheduled_in_the_organisations_time_zone(site, pa
         ({"name": ""}, "name", "required"),
         ({"name": "x" * 101}, "name", "at most 100"),
         ({"contact_list": ""}, "contact_list", "required"),
-        ({"contact_list": "999999"}, "contact_list", "valid choice"),
-        ({"survey": "no"}, "survey", "valid choice"),
+        ({"contact_list": "999999"}, "contact_list", "one of the choices"),
+        ({"survey": "no"}, "survey", "one of the choices"),
         ({"message_text": ""}, "message_text", "Write the text that people get"),
         ({"method": ""}, "method", "Choose one of the two"),
         ({"method": "reminder"}, "method", "Choose one of the two"),
         ({"message_text": "Hello ${FirstName}"}, "message_text", "“${FirstName}” is not a placeholder"),
         ({"message_text": "x" * 10_001}, "message_text", "at most 10000"),
-        ({"message_text": "a\0b"}, "message_text", "Null characters"),
+        ({"message_text": "a\0b"}, "message_text", "U+0000"),
         ({"when": "later"}, "send_at", "Choose when"),
         ({"when": "later", "send_at": "2020-01-01T10:00"}, "send_at", "has passed"),
         ({"when": "later", "send_at": "tomorrow"}, "send_at", "Write a date and a time"),
         ({"when": "later", "send_at": "2027-03-28T02:30"}, "send_at", "it comes twice or not at all"),
-        ({"when": "sometime"}, "when", "valid choice"),
+        ({"when": "sometime"}, "when", "one of the choices"),
         ({"link_expires_at": "2020-01-01T10:00"}, "link_expires_at", "would have expired"),
     ],
 )
@@ -491,6 +491,7 @@ def test_the_history_counts_no_rows(site, long):
 def test_the_history_is_filtered_by_state_and_number(site, long):
     one = long.messages.all()[70]
     Message.objects.filter(pk=one.pk).update(status=Status.FAILED, reason="rejected_content", error="30007: filtered")
+    Tally.objects.filter(pk=long.pk).update(failed=1)
 
     by_state = site.get(f"{BASE}/{long.pk}/messages/?state=failed")
     by_number = site.get(f"{BASE}/{long.pk}/messages/", {"number": one.to})
@@ -648,10 +649,11 @@ def test_a_file_with_mistakes_shows_them_and_offers_no_import(site, patients):
 
     assert page.text.count("is not a phone number") == 200
     assert "The first 200 of 300 are shown." in page.text
-    assert "Nothing has been imported." in page.text
-    assert "Import 300" not in page.text
+    assert "300 rows cannot be imported as they are." in page.text
+    assert "Correct these rows in the file and upload it again." in page.text
+    assert 'value="import"' not in page.text
     assert len(rows_of(site.get(f"{checked.url}problems.csv"))) == 301
-    assert "has errors" in site.post(checked.url, follow=True).text
+    assert "No row of this file can be imported." in site.post(checked.url, follow=True).text
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"Phone", "Name\nJörg".encode("cp1252")])
@@ -706,7 +708,7 @@ def test_a_contact_is_added_with_a_number_as_people_write_it(site, clinic, patie
     contact = Contact.objects.get(phone="+4915112345678")
     assert contact.fields == {"City": "Köln"}
     assert contact.organization == clinic
-    assert "Somebody on this list has this number already." in again.text
+    assert "Somebody on this list already has this number." in again.text
     assert "is not a phone number" in wrong.text
     assert "Write an object" in wrong.text
 
@@ -730,7 +732,7 @@ def test_an_administrator_adds_an_opt_out_and_lets_the_person_back_in(client, cl
     assert (row.phone, row.source, row.evidence) == (contact.phone, "administrator", "asked on the phone")
     contact.refresh_from_db()
     assert contact.opted_out_at is not None
-    assert "has opted out already" in again.text
+    assert "has already opted out" in again.text
     assert rows_of(client.get("/admin/contacts/optout/export/"))[1][0] == f"'{contact.phone}"
 
     done = client.post("/admin/contacts/optout/", {"action": "let_back_in", "_selected_action": [row.pk]}, follow=True)
@@ -773,7 +775,7 @@ def test_no_number_is_written_into_the_audit_trail(client, clinic, patients):
     [
         ("http://forms.example.org/s/42", "must begin with https://, for example https://forms.example.org/s/42"),
         ("ftp://forms.example.org/", "must begin with https://"),
-        ("forms", "valid URL"),
+        ("forms", "full address"),
         ("https://user:pw@forms.example.org/", "must not contain a user name"),
         ("https://forms.example.org/?o=${l://OptOutLink}", "work in messages only"),  # (R53)
     ],

@@ -36,9 +36,8 @@ def test_the_readme_lists_no_provider_that_is_not_offered_and_favours_none():
 def test_what_is_promised_names_files_that_exist(page):
     text = (ROOT / page).read_text()
 
-    folders = (
-        "config|contacts|deploy|distributions|docs|extensions|intake|organizations|static|templates|tests|webhooks"
-    )
+    folders = "config|contacts|deploy|distributions|docs|extensions|intake|organizations|static|surveys|templates|tests"
+    folders += "|keeping|watching|webhooks"
     named = re.findall(rf"`((?:{folders})/[^`*]*)`", text)
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
@@ -51,6 +50,22 @@ def test_the_checklist_says_yes_no_or_not_applicable_and_where():
     assert len(rows) > 170
     assert {answer for _requirement, answer, *_rest in rows} == {"yes", "no", "n/a"}
     assert [requirement for requirement, answer, _what, where in rows if answer != "n/a" and not where] == []
+
+
+# --- for whoever watches ----------------------------------------------------------------------------------------------
+
+
+def test_every_alarm_has_its_rule_its_figure_and_what_to_do():
+    rules = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text())["groups"][0]["rules"]
+    told = (ROOT / "docs/watching.md").read_text()
+    headings = set(re.findall(r"^### (\w+)$", told, re.MULTILINE))
+    figures = set(re.findall(r"`(switchboard_\w+)`", told))
+
+    assert len(rules) > 5
+    assert {rule["alert"] for rule in rules} <= headings
+    named = {name for rule in rules for name in re.findall(r"switchboard_\w+", rule["expr"])}
+    assert named <= figures
+    assert {"database", "clock", "restored", "broker", "periodic_check", "queue", "sending", "callbacks"} <= headings
 
 
 # --- for whoever joins ------------------------------------------------------------------------------------------------

@@ -241,7 +241,8 @@ def test_a_report_of_another_account_moves_nothing(clinic, other):
 def test_a_later_word_never_takes_back_an_earlier_final_one(clinic, was, said, becomes):
     test = a_test(factories.account(clinic), status=was)
 
-    assert services.record_test_report(test.account, "t_ours", said, "why " + "x" * 300) is True
+    report = DeliveryReport("", "t_ours", said, error="why " + "x" * 300)
+    assert services.record_test_reports(test.account, [report]) == [True]
 
     found = TestMessage.objects.get()
     assert found.status == becomes

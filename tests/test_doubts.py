@@ -101,6 +101,17 @@ def test_the_conversation_waits_and_what_is_written_meanwhile_joins(account, ask
     ]
 
 
+def test_what_waits_about_no_survey_makes_no_other_text_doubtful(account):
+    phone = "+447700900123"
+    kept, _said = write(account, phone, "please stop that noise")
+    assert kept.meaning == Meaning.DOUBT
+
+    kept, said = write(account, phone, "Thank you")
+
+    assert (kept.meaning, said) == (Meaning.REPLY, None)
+    assert the_doubt().texts.count() == 1
+
+
 def test_a_long_text_to_a_free_question_is_an_answer_with_a_mark(account, asked):
     text = "Everything was fine but please stop the music in the waiting room"
     kept, said = write(account, phone_of(asked), text)

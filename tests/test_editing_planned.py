@@ -86,6 +86,20 @@ def begin(site, row):
     return answer
 
 
+def test_changing_one_plan_leaves_every_other_as_it_is(planned, member):
+    others = [
+        factories.distribution(of, account=factories.account(of), state=State.SCHEDULED, send_at=planned.send_at)
+        for of in (planned.organization, factories.organization())
+    ]
+
+    editing.begin(planned, member)
+
+    assert Distribution.objects.get(pk=planned.pk).state == State.DRAFT
+    for other in others:
+        other.refresh_from_db()
+        assert (other.state, other.edited_at) == (State.SCHEDULED, None)
+
+
 def come(row):
     """Its time comes, and the periodic check with it."""
     Distribution.objects.filter(pk=row.pk).update(send_at=timezone.now() - timedelta(seconds=1))
@@ -108,7 +122,7 @@ def test_it_is_changed_reviewed_and_planned_again(site, planned):
     saved = site.post(answer.url, fields(planned, name="Summer", message_text="Hi ${l://SurveyURL}"))
     assert saved.url == f"{BASE}/{planned.pk}/review/"
     reviewed = site.get(saved.url)
-    assert "Its clock stands" in reviewed.text
+    assert "Its plan is suspended" in reviewed.text
     assert "Schedule 4 texts" in reviewed.text
     press(site, planned.pk, form_of(reviewed))
     planned.refresh_from_db()
@@ -150,7 +164,7 @@ def test_everybody_sees_that_its_clock_stands(site, clinic, planned):
         site.get(f"{BASE}/{planned.pk}/change/", follow=True).text,
         site.get(f"{BASE}/{planned.pk}/review/").text,
     ):
-        assert "Its clock stands" in page
+        assert "Its plan is suspended" in page
         assert "Grace began to change it" in page
         assert "planned for 1 Jul 2035, 09:30" in page
         assert f'action="{BASE}/{planned.pk}/keep/"' in page
@@ -160,7 +174,7 @@ def test_everybody_sees_that_its_clock_stands(site, clinic, planned):
     looking = Client()
     looking.force_login(factories.user(clinic))
     page = looking.get(f"{BASE}/{planned.pk}/change/", follow=True).text
-    assert "Its clock stands" in page
+    assert "Its plan is suspended" in page
     assert "/keep/" not in page
 
 
@@ -452,7 +466,7 @@ def test_it_goes_back_to_the_plan_or_is_cancelled_and_is_never_deleted_as_a_draf
         page = site.get(f"{BASE}/{planned.pk}/{name}/").text
         assert "Back to the plan as it was" in page
         assert f'action="{BASE}/{planned.pk}/cancel/"' in page
-        assert "Nothing of it is sent then, neither as it was planned nor as it stands now." in page
+        assert "Then nothing is sent, neither as planned nor as it is now." in page
         assert "Delete this draft" not in page
         assert f"{BASE}/{planned.pk}/delete/" not in page
     assert site.post(f"{BASE}/{planned.pk}/delete/", {"post": "yes"}).status_code == 403

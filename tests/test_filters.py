@@ -50,3 +50,18 @@ def test_filters_of_our_own_are_among_them() -> None:
 
     assert {"opted_out", "number", "active", "needs", "action"} <= filters
     assert User in admin.site._registry
+
+
+@pytest.mark.parametrize(("role", "nobody"), [("administrator", "operator"), ("operator", "member")])
+def test_the_roles_that_nobody_in_sight_has_are_not_offered(role: str, nobody: str) -> None:
+    clinic = factories.organization()
+    factories.user(clinic), factories.operator()
+    user = factories.operator() if role == "operator" else factories.administrator(clinic)
+    client = Client()
+    client.force_login(user)
+
+    page = client.get("/admin/organizations/user/").content.decode()
+
+    assert "?role__exact=administrator" in page or role == "operator"
+    assert f"?role__exact={role}" in page
+    assert f"?role__exact={nobody}" not in page

@@ -389,7 +389,7 @@ def test_without_a_review_there_is_nothing_to_send(site, clinic, account, posted
 
     shown = press(site, draft.pk, posted, follow=True)
 
-    assert "Look at it first" in shown.text
+    assert "Review it first" in shown.text
     assert form_of(shown)
     draft.refresh_from_db()
     assert draft.state == State.DRAFT
@@ -419,7 +419,7 @@ def test_a_forged_fingerprint_is_none(site, clinic, account):
     signed = seen["fingerprint"]
     seen["fingerprint"] = signed[:-1] + ("A" if signed[-1] != "A" else "B")
 
-    assert "Look at it first" in press(site, draft.pk, seen, follow=True).text
+    assert "Review it first" in press(site, draft.pk, seen, follow=True).text
     draft.refresh_from_db()
     assert draft.state == State.DRAFT
 
@@ -500,7 +500,7 @@ def test_a_list_that_grows_between_the_launch_and_the_first_text_is_held(site, c
 
     draft.refresh_from_db()
     assert draft.standing == "held"
-    assert "from 4 people to 10004" in draft.problem
+    assert "from 4 people to 10,004" in draft.problem
     assert not Message.objects.exists()
     services.take_over(draft, member)
     while starting.expand(draft.pk):

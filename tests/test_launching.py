@@ -217,7 +217,7 @@ def test_deleting_the_account_hands_the_rest_to_the_next_in_the_list(draft, acco
     second = factories.account(clinic)
 
     ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
-    leaving.reroute()
+    leaving.follow()
 
     assert set(Chunk.objects.values_list("account", flat=True)) == {second.pk}
 
@@ -227,7 +227,7 @@ def test_deleting_the_only_account_stops_the_rest_and_says_so(draft, account, se
     expand_all(draft)
 
     ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
-    leaving.reroute()
+    leaving.follow()
 
     assert Distribution.objects.get().problem
     assert due.accounts_due() == []

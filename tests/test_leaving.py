@@ -166,13 +166,13 @@ def test_what_waits_for_a_right_says_so_and_goes_on_by_itself(clinic, account, s
 @pytest.mark.parametrize("is_deleted", [False, True])
 def test_what_is_paused_keeps_what_it_says_until_it_is_resumed(clinic, account, sending, administrator, is_deleted):
     """After a restore, for example, it says what to look at first (distributions/restoring.py)."""
-    Distribution.objects.filter(pk=sending.pk).update(paused_at=timezone.now(), problem="Look at it first.")
+    Distribution.objects.filter(pk=sending.pk).update(paused_at=timezone.now(), problem="Review it first.")
     if is_deleted:
         delete_account(account, administrator)
 
     leaving.follow()
     sending.refresh_from_db()
-    assert sending.problem == "Look at it first."
+    assert sending.problem == "Review it first."
 
     services.resume(sending, administrator)
     leaving.follow()
@@ -224,13 +224,13 @@ def test_deleting_asks_while_texts_wait_and_does_nothing_without_an_answer(clini
     factories.account(clinic, sender="447700900777")
     site = client_of(administrator)
     shown = site.get(page("delete", account)).content.decode()
-    assert "7 texts are waiting on this account" in shown
+    assert "7 texts are waiting for this account" in shown
     assert "Send the rest as 447700900777" in shown
 
     refused = site.post(page("delete", account))
 
     assert refused.status_code == 422
-    assert "Choose what becomes of the texts" in refused.content.decode()
+    assert "Choose what should happen to the waiting texts" in refused.content.decode()
     account.refresh_from_db()
     assert account.deleted_at is None
 
@@ -317,7 +317,7 @@ def test_an_account_that_finishes_can_be_ended_at_once(clinic, account, sending,
     site.post(page("delete", account), {"rest": "finish"})
     extension = reverse("admin:extensions_extension", args=[account.provider])
     assert "sends the 7 texts that it had begun" in site.get(extension).content.decode()
-    assert "Let it finish" not in site.get(page("delete", account)).content.decode()
+    assert "Let this account finish" not in site.get(page("delete", account)).content.decode()
 
     site.post(page("delete", account), {"rest": "stop"})
 

@@ -111,7 +111,7 @@ def test_an_account_is_added_verified_granted_and_tested(
     refused = site.post(adding, form)
     if "message" not in provider.calls():  # nobody is taken by surprise: no reply will come
         assert refused.status_code == 422
-        assert "No answer to this sender reaches us." in text_of(refused)
+        assert "Replies to this sender do not reach us." in text_of(refused)
         assert site.post(adding, form | {"confirm_one_way": "on"}).status_code == 302
     account = ProviderAccount.objects.get()
 
@@ -127,8 +127,8 @@ def test_an_account_is_added_verified_granted_and_tested(
     found = steps_of(account)
     if not provider.calls():
         assert {step.mark for step in found.values()} == {Mark.DONE, Mark.NOT_NEEDED}
-        assert "Only Sends calls no address here: it tells neither of delivery nor of replies." in shown
-        assert "tells no more of it: look whether it has arrived." in shown
+        assert "Only Sends calls no address here: it reports neither deliveries nor replies." in shown
+        assert "reports nothing more: check whether it has arrived." in shown
         assert "Test the webhooks" not in shown
         assert "data-polls" not in shown, "nothing is waited for"
     else:
@@ -174,8 +174,8 @@ def test_a_survey_by_text_is_offered_where_replies_come(
     refused = f"{account.provider_name} is one-way. A survey by text needs an account at a provider with two-way SMS"
     assert (refused in shown) is (interactive and not two_way)
     if not interactive:
-        assert ("people can answer" in shown) is two_way
-        assert ("no more will be known" in shown) is ("status" not in calls)
+        assert ("people can reply" in shown) is two_way
+        assert ("nothing more will be known" in shown) is ("status" not in calls)
 
 
 @pytest.fixture

@@ -484,7 +484,7 @@ def test_a_sender_that_is_no_number_is_nobody(clinic, stranger, default, phone, 
     assert_learns_nothing(stranger)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(phone=st.text(max_size=60) | st.from_regex(r"\A\+?[0-9]{0,20}\Z"), text=st.sampled_from(["STOP", "Yes", "9"]))
 def test_whatever_a_text_comes_from_it_is_kept_and_stops_its_sender_alone(clinic, phone, text):
     Contact.objects.all().delete()
@@ -617,3 +617,16 @@ def test_a_message_is_updated_in_place_all_its_life(clinic):
         updated, in_place = cursor.fetchone()
     assert updated >= 30
     assert in_place == updated
+
+
+def test_a_mexican_number_is_the_same_with_the_1_that_carriers_used_to_write(clinic, stranger):
+    """“STOP” from +52 1 55 … is of the person who was texted at +52 55 …; no list has the former spelling."""
+    account = factories.account(clinic)
+    texted(clinic, account, "+525512345678")
+
+    write(account, clinic, account.sender, "STOP", phone="5215512345678")
+
+    assert OptOut.objects.get().phone == "+525512345678"
+    assert not Contact.objects.filter(phone="+525512345678", opted_out_at=None).exists()
+    assert InboundMessage.objects.get().message is not None
+    assert_learns_nothing(stranger)

@@ -8,19 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.signals import pre_save
+from django.test import Client
 from django.utils import timezone
 
-from contacts.models import OptOut
+from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_out
 from distributions import services
 from distributions.engine import outbox
 from distributions.engine.outbox import Change
+from distributions.engine.references import reference
 from distributions.models import Chunk, Conversation, Distribution, InboundMessage, InboundPart, Message, Tally
 from distributions.replies import inbound
 from distributions.states import Status
 from extensions.contract import InboundSms
+from organizations import forms as admin_forms
 from organizations import tokens
-from organizations.models import ApiToken, AuditEvent
+from organizations.models import ApiToken, AuditEvent, User, UserGroup, UserType
 from surveys.models import Answer, Survey
 from tests import factories
 from tests.talks import arrive
@@ -313,7 +317,7 @@ def test_two_workers_apply_a_callback_once(account, sending):
     outbox.apply([Change(pk, Status.ACCEPTED, attempt=1, message_id="SM1")])
     body = b"MessageSid=SM1&MessageStatus=delivered&AccountSid=AC1"
     callback = Callback.objects.create(
-        account=account, kind="status", method="POST", url="https://surveys.example.com/x", body=body,
+        account=account, kind="status", method="POST", body=body, url=f"https://surveys.example.com/x?mid={reference(pk)}",
         content_type="application/x-www-form-urlencoded", dedupe_key="k", received_at=timezone.now(),
     )  # fmt: skip
     Distribution.objects.update(launched_at=timezone.now())
@@ -326,3 +330,174 @@ def test_two_workers_apply_a_callback_once(account, sending):
     assert meanwhile(apply, apply) == ((1, None), (0, None))
     assert apply() == (0, None), "it was read before it was applied"
     assert Message.objects.get(pk=pk).events.count() == 1
+
+
+# --- one tenant's locks ----------------------------------------------------------------------------------------------
+
+
+def test_texts_that_somebody_holds_are_passed_over_and_come_when_they_are_free(sending):
+    """A cancel of very many holds them for seconds: nobody stands behind it."""
+    keys = sorted(sending.messages.values_list("pk", flat=True))
+
+    _held, marked = meanwhile(
+        lambda: list(Message.objects.select_for_update().filter(pk__in=keys[:2])),
+        lambda: outbox.mark(keys, sending.account_id),
+    )
+
+    assert [one.id for one in marked] == keys[2:]
+    assert [one.id for one in outbox.mark(keys, sending.account_id)] == keys[:2]
+    assert_tally_is_exact(sending)
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def press(user, path, **fields):
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return lambda: client.post(path, fields).status_code
+
+
+def switch_off(user):
+    return {"email": user.email, "name": "", "role": user.role, "use_sms_distributions": "inherit"}
+
+
+@pytest.mark.parametrize("role", ["administrator", "operator"])
+@pytest.mark.parametrize("ways", [("delete", "delete"), ("change", "delete"), ("change", "change"), ("many", "delete")])
+def test_two_who_remove_each_other_at_once_leave_one_of_them(role, ways, monkeypatch):
+    clinic = None if role == "operator" else factories.organization()
+    first, second = (factories.user(clinic, role) for _number in range(2))
+    forms = {
+        "delete": lambda other: (f"/admin/organizations/user/{other.pk}/delete/", {"post": "yes"}),
+        "change": lambda other: (f"/admin/organizations/user/{other.pk}/change/", switch_off(other)),
+        "many": lambda other: (
+            "/admin/organizations/user/",
+            {"action": "delete_selected", "_selected_action": other.pk, "post": "yes"},
+        ),
+    }
+    (path, fields), (other_path, other_fields) = forms[ways[0]](second), forms[ways[1]](first)
+    one, other = press(first, path, **fields), Second(press(second, other_path, **other_fields))
+    ask = admin_forms.wait_for_colleagues
+
+    def meanwhile(user):
+        """The other one has asked what may be asked before the first has done anything."""
+        ask(user)
+        if threading.current_thread() is threading.main_thread():
+            other.start()
+
+    monkeypatch.setattr(admin_forms, "wait_for_colleagues", meanwhile)
+    monkeypatch.setattr("organizations.admin.wait_for_colleagues", meanwhile)
+    one()
+    other.end()
+
+    assert User.objects.filter(role=role, is_active=True).count() == 1
+
+
+@pytest.mark.parametrize("kind", ["usergroup", "usertype", "user", "contact", "contactlist gone"])
+def test_who_is_slower_by_a_moment_reads_what_is_taken_or_gone(kind):
+    """What was in order when the form was checked is so no more when it is saved."""
+    clinic = factories.organization(default_region="GB")
+    patients = factories.contact_list(clinic, 1)
+    user = factories.administrator(clinic)
+    contact = {"contact_list": patients.pk, "phone": "+447700900123", "fields": "{}"}
+    person = {"email": "new@example.org", "role": "member", "use_sms_distributions": "inherit"}
+    model, fields, path = {
+        "usergroup": (UserGroup, {"name": "Night", "use_sms_distributions": "inherit"}, "organizations/usergroup"),
+        "usertype": (UserType, {"name": "Night", "use_sms_distributions": "inherit"}, "organizations/usertype"),
+        "user": (User, person, "organizations/user"),
+        "contact": (Contact, contact, "contacts/contact"),
+        "contactlist gone": (Contact, contact, "contacts/contact"),
+    }[kind]
+    faster = {
+        "user": lambda: User.objects.create_user("new@example.org", organization=clinic),
+        "contact": lambda: patients.contacts.create(organization=clinic, phone="+447700900123"),
+        "contactlist gone": patients.delete,
+    }.get(kind, lambda: model.objects.create(organization=clinic, name="Night"))
+    work = [Second(faster)]
+
+    def just_before(**_options):
+        if work and threading.current_thread() is threading.main_thread():
+            second = work.pop()
+            second.start()
+            second.end()
+            assert not isinstance(second.result, Exception), second.result
+
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    pre_save.connect(just_before, sender=model)
+    try:
+        answer = client.post(f"/admin/{path}/add/", fields)
+    finally:
+        pre_save.disconnect(just_before, sender=model)
+
+    assert not work
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors
+
+
+def meanwhile_deleted(row, work):
+    """Runs `work` while `row` is deleted by another connection, after it was looked at and before it is relied on."""
+    waiting = [Second(row.delete)]
+
+    def just_before(**_options):
+        if waiting and threading.current_thread() is threading.main_thread():
+            second = waiting.pop()
+            second.start()
+            second.end()
+
+    pre_save.connect(just_before, sender=Distribution)
+    try:
+        return work()
+    finally:
+        pre_save.disconnect(just_before, sender=Distribution)
+
+
+@pytest.mark.parametrize(
+    ("gone", "status", "named"), [("survey", 404, "surveyId"), ("user", 409, "in the same moment")]
+)
+def test_what_is_deleted_while_a_program_launches_it_is_told(clinic, account, gone, status, named):
+    user, survey, patients = (
+        factories.administrator(clinic),
+        factories.survey(clinic),
+        factories.contact_list(clinic, 2),
+    )
+    client = Client(raise_request_exception=False, headers={"x-api-token": tokens.regenerate(user)})
+    body = {
+        "surveyId": survey.public_id,
+        "name": "Spring",
+        "sendDate": timezone.now().isoformat(),
+        "method": "Invite",
+        "recipients": {"mailingListId": patients.public_id},
+        "message": {"messageText": "Hello ${l://SurveyURL}"},
+    }
+    User.objects.update(use_sms_distributions="enabled")
+
+    def launch():
+        return client.post("/API/v3/distributions/sms", body, content_type="application/json")
+
+    answer = meanwhile_deleted({"survey": survey, "user": user}[gone], launch)
+
+    assert answer.status_code == status
+    assert named in answer.json()["meta"]["error"]["errorMessage"]
+    assert not Distribution.objects.exists()
+
+
+def test_what_is_deleted_while_a_person_writes_about_it_is_a_page_that_says_so(clinic, account, member):
+    survey, patients = factories.survey(clinic), factories.contact_list(clinic, 2)
+    client = Client(raise_request_exception=False)
+    client.force_login(member)
+    written = {
+        "name": "Spring",
+        "method": "invite",
+        "survey": survey.pk,
+        "contact_list": patients.pk,
+        "message_text": "Hello ${l://SurveyURL}",
+        "when": "now",
+    }
+
+    answer = meanwhile_deleted(survey, lambda: client.post("/admin/distributions/distribution/add/", written))
+
+    assert not Survey.objects.filter(pk=survey.pk).exists()
+    assert answer.status_code == 409
+    assert "in the same moment" in answer.content.decode()
+    assert not Distribution.objects.exists()

@@ -8,7 +8,6 @@ import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,25 +145,29 @@ def output_of(*command):
 
 
 def test_the_console_masks(settings):
-    assert settings.LOGGING["handlers"]["console"]["formatter"] == "line"
-    assert settings.LOGGING["formatters"]["line"]["()"] == "config.ops.logs.MaskingFormatter"
+    assert settings.LOGGING["handlers"]["console"]["formatter"] == "masked"
+    assert settings.LOGGING["formatters"]["masked"]["()"] == "config.ops.logs.formatter"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        RAISES,
-        f"import threading\ndef run(): {RAISES}\nthread = threading.Thread(target=run)\nthread.start()\nthread.join()",
-        "import warnings; warnings.warn('sent to +447700900123.')",
-        f"import logging\ntry: {RAISES}\nexcept ValueError: logging.getLogger('a.b').exception('broken')",
-    ],
-    ids=["uncaught", "in a thread", "warning", "logged"],
-)
-def test_a_command_masks(db, code):
-    output = output_of(sys.executable, "-c", f"import django\ndjango.setup()\n{code}")
+def test_a_command_masks_what_is_logged_warned_of_and_raised(db):
+    code = (
+        "import django, logging, threading, warnings\n"
+        "django.setup()\n"
+        f"def run(): {RAISES}\n"
+        "try: run()\n"
+        "except ValueError: logging.getLogger('a.b').exception('logged')\n"
+        "warnings.warn('warned of +447700900123.')\n"
+        "thread = threading.Thread(target=run, name='in a thread')\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "print('and at last uncaught:')\n"
+        f"{RAISES}\n"
+    )
+    output = output_of(sys.executable, "-c", code)
 
     assert "447700900123" not in output
-    assert "+44•••0123" in output
+    assert "warned of +44•••0123." in output
+    assert output.count("Key (phone)=(+44•••0123) already exists.") == 3  # logged, in a thread, uncaught
 
 
 def test_celery_leaves_no_handler_of_its_own(db):

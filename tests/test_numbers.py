@@ -166,6 +166,8 @@ def test_digits_with_a_country_code_are_read_so_where_somebody_said_so(region):
         ("\u202a+49 151 12345678\u202c", "DE", "+4915112345678"),
         ("0491 1234567", "DE", "+494911234567"),
         ("800 555 1234", "CA", "+18005551234"),
+        ("20 11 20 26", "DK", "+4520112026"),  # not a date: as numbers are grouped there
+        ("20112026", "DK", "+4520112026"),
     ],
 )
 def test_these_are_numbers(text, region, e164):
@@ -184,6 +186,11 @@ def test_these_are_numbers(text, region, e164):
         ("4.47700900123E+11", "GB", "shortened by a spreadsheet"),
         ("4,47700900123E+11", "GB", "shortened by a spreadsheet"),
         ("4E11", "GB", "shortened by a spreadsheet"),
+        ("2026-11-27", "DK", "is a date"),  # read as a number, it is somebody's mobile phone
+        (" 27.11.2026", "LV", "is a date"),
+        ("'11/27/2026", "DE", "is a date"),
+        ("1984/3/05", "KH", "is a date"),
+        ("1-1-1950", "PM", "is a date"),
         ("+4949 151 12345678", "US", "country code twice; is it +4915112345678?"),
         ("+15112345678", "DE", "a plus but no country code; is it +4915112345678?"),
         ("+0151 12345678", "DE", "not a phone number"),
@@ -201,6 +208,17 @@ def test_these_are_refused_with_what_would_be_right(text, region, words):
         numbers.read(text, region)
 
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("region", COUNTRIES)
+def test_no_date_is_a_number_and_no_number_of_a_country_looks_like_one(region):
+    """Somebody chose the wrong column, or a spreadsheet has taken what was typed for a day."""
+    for date in ("2026-11-27", "1984-03-05", "27.11.2026", "05/03/1984", "11/27/2026", "27-11-2026", "1.1.1950"):
+        assert read(date, region) is None, date
+    for kind in (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE):
+        example = phonenumbers.example_number_for_type(region, kind)
+        for form in (PhoneNumberFormat.NATIONAL, PhoneNumberFormat.INTERNATIONAL):
+            assert not numbers._DATE.fullmatch(phonenumbers.format_number(example, form))
 
 
 def test_a_landline_is_a_number_that_is_pointed_out():

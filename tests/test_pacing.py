@@ -225,7 +225,7 @@ def test_two_pumps_reserve_one_after_the_other():
     account = factories.account(factories.organization())
     other = factories.account(factories.organization())
 
-    begins = [reserve(account.pk, 50, 100.0) for _pump in range(4)]
+    begins = [reserve(account.pk, 50, 100.0).begins_in for _pump in range(4)]
 
     assert begins[0] == pytest.approx(0.0, abs=0.05)
     for number, begin in enumerate(begins):
@@ -238,7 +238,7 @@ def test_places_that_went_by_unused_are_gone():
     account = factories.account(factories.organization())
     AccountState.objects.update(next_slot_at=timezone.now() - timedelta(hours=1))
 
-    first, second = reserve(account.pk, 10, 10.0), reserve(account.pk, 10, 10.0)
+    first, second = [reserve(account.pk, 10, 10.0).begins_in for _pump in range(2)]
 
     assert first == pytest.approx(0.0, abs=0.05)
     assert second == pytest.approx(1.0, abs=0.3)
@@ -249,4 +249,39 @@ def test_what_is_reserved_far_ahead_is_waited_for():
     account = factories.account(factories.organization())
     AccountState.objects.update(next_slot_at=timezone.now() + timedelta(seconds=30))
 
-    assert reserve(account.pk, 1, 10.0) == pytest.approx(30.0, abs=0.5)
+    assert reserve(account.pk, 1, 10.0).begins_in == pytest.approx(30.0, abs=0.5)
+
+
+@pytest.mark.django_db
+def test_what_begins_too_late_is_not_taken_and_stays_for_whoever_can_wait_for_it():
+    account = factories.account(factories.organization())
+    reserve(account.pk, 30, 1.0, within=5.0)
+
+    asked = [reserve(account.pk, 1, 1.0, within=5.0, learned=0.5) for _pump in range(3)]
+
+    assert {one.made for one in asked} == {False}
+    assert all(one.begins_in == pytest.approx(30.0, abs=0.5) for one in asked)
+    assert AccountState.objects.get(pk=account.pk).throttled_rate is None
+    assert reserve(account.pk, 1, 1.0, within=31.0) == (pytest.approx(30.0, abs=0.5), None, True)
+
+
+@pytest.mark.django_db
+def test_two_pumps_agree_on_what_the_first_of_them_has_learned():
+    """Each knows the 5 a second that the row says; the one that comes first says what holds from then on."""
+    account = factories.account(factories.organization())
+    AccountState.objects.update(throttled_rate=5.0)
+
+    first = reserve(account.pk, 1, 7.5, known=5.0, learned=7.5)
+    second = reserve(account.pk, 1, 5.0, known=5.0, learned=5.5)
+    third = reserve(account.pk, 1, 7.5, known=7.5, learned=None)
+
+    assert (first.learned, second.learned, third.learned) == (7.5, 7.5, None)
+    assert AccountState.objects.get(pk=account.pk).throttled_rate is None
+
+
+@pytest.mark.django_db
+def test_what_nobody_has_learned_is_not_written():
+    account = factories.account(factories.organization())
+
+    assert reserve(account.pk, 1, 10.0).learned is None
+    assert AccountState.objects.get(pk=account.pk).throttled_rate is None

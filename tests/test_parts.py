@@ -72,6 +72,21 @@ def test_parts_of_several_texts_are_not_mixed(account, other):
     assert not InboundPart.objects.exists()
 
 
+def test_parts_of_texts_of_different_lengths_are_not_mixed(account):
+    """The provider's number is the same again after 255 texts of all its customers."""
+    part(account, 1, "a ", total=3)
+    part(account, 2, "lost ", total=3)
+    part(account, 2, "b", total=2)
+    assert texts() == []
+    part(account, 1, "a", total=2)
+    assert texts() == [(account.organization_id, PHONE, "ab")]
+
+    InboundPart.objects.update(received_at=timezone.now() - inbound.PARTS_WAIT - timedelta(seconds=5))
+    part(account, 1, "late", total=2, received_at=timezone.now() - inbound.PARTS_WAIT - timedelta(seconds=5))
+    inbound.join_forgotten_parts()
+    assert texts() == sorted((account.organization_id, PHONE, text) for text in ("ab", "a lost ", "late"))
+
+
 def test_parts_are_joined_in_their_order_and_arrive_with_the_last(account):
     first, last = timezone.now() - timedelta(minutes=3), timezone.now() - timedelta(minutes=1)
     part(account, 3, "c", total=3, received_at=first)

@@ -11,12 +11,13 @@ from surveys.conversation import Kind, Question
     "question",
     [
         Question(Kind.NPS, "How likely are you to recommend us, from 0 to 10?"),
+        Question(Kind.NPS, "How likely are you to recommend us?", language="de"),
         Question(Kind.CHOICE, "How was the wait?", ("Short", "Fine", "Too long")),
         Question(Kind.CHOICES, "What was good?", ("Seats", "Tea")),
         Question(Kind.YES_NO, "Would you come again?"),
         Question(Kind.TEXT, "What should we do better?"),
     ],
-    ids=lambda question: question.kind,
+    ids=lambda question: f"{question.kind}{question.language}",
 )
 def test_they_answer_every_kind_of_question(question):
     assert conversation.read(question, people.answer(conversation.ask(question)))

@@ -17,6 +17,7 @@ from distributions.engine import closing, due
 from distributions.models import Chunk, Distribution, Message
 from distributions.planning import starting
 from extensions.models import ProviderAccount
+from organizations import steps
 from organizations.models import AuditEvent, UserGroup, UserType
 from surveys.models import Survey
 from tests import factories
@@ -336,7 +337,11 @@ def test_one_that_cannot_be_looked_at_does_not_hold_up_the_others(planned, plann
 
     monkeypatch.setattr(starting, "ready", broken)
 
-    assert come(other).state == State.SENDING
+    with pytest.raises(steps.SomeFailed):
+        come(other)
+
+    other.refresh_from_db()
+    assert other.state == State.LAUNCHING
     assert planned.public_id in caplog.text
 
 
@@ -354,7 +359,7 @@ def test_the_problem_is_said_in_the_language_of_whoever_reads_it(planned):
     deleted(planned)
 
     held = come(planned)
-    assert "has to take it over" in held.problem
+    assert "must take it over" in held.problem
     with translation.override("de"):
         held.refresh_from_db()
         assert "übernehmen" in held.problem

@@ -22,22 +22,10 @@ from distributions.states import REPEATED, Status
 from extensions import health
 from extensions.contract import Category
 from extensions.models import AccessToken, AccountState, EnabledExtension, ProviderAccount, WorkerSlot
-from simulator import process
 from tests import factories, pumping
-from tests.simulated import connected, launched, statuses
+from tests.simulated import launched, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def running():
-    with process.start(reports=False, latency_ms=0) as started:
-        yield started
-
-
-@pytest.fixture
-def simulator(running, settings):
-    yield from connected(running, settings)
 
 
 def state_of(distribution):
@@ -62,14 +50,14 @@ CLOSED = {
 
 
 @pytest.mark.parametrize("why", CLOSED)
-def test_a_pump_that_is_rung_for_an_account_that_may_not_send_does_nothing(simulator, why):
+def test_a_pump_that_is_rung_for_an_account_that_may_not_send_does_nothing(sink, why):
     made = launched(recipients=3)
     CLOSED[why](made)
     before = state_of(made)
 
     assert pumping.run(made.account_id) is False
 
-    assert simulator.ledger == []
+    assert sink.ledger == []
     assert statuses(made) == {Status.QUEUED: 3}
     assert not WorkerSlot.objects.exclude(holder="").exists(), "it takes no slot"
     after = state_of(made)
@@ -84,18 +72,18 @@ def test_a_pump_of_an_account_that_never_was_ends():
     assert pumping.run(999_999) is False
 
 
-def test_a_worker_that_is_asked_to_stop_begins_nothing(simulator, monkeypatch):
+def test_a_worker_that_is_asked_to_stop_begins_nothing(sink, monkeypatch):
     made = launched(recipients=3)
     monkeypatch.setattr(worker_process.stopping, "value", True)
 
     assert pumping.run(made.account_id) is False
 
-    assert simulator.ledger == []
+    assert sink.ledger == []
     assert statuses(made) == {Status.QUEUED: 3}
     assert not WorkerSlot.objects.exclude(holder="").exists()
 
 
-def test_a_pump_that_is_rung_at_night_sends_nothing_before_the_morning(simulator):
+def test_a_pump_that_is_rung_at_night_sends_nothing_before_the_morning(sink):
     made = launched(recipients=3)
     made.organization.quiet_from, made.organization.quiet_until = clock(20), clock(8)
     made.organization.save()
@@ -105,12 +93,12 @@ def test_a_pump_that_is_rung_at_night_sends_nothing_before_the_morning(simulator
     with time_machine.travel(at_night, tick=True):
         assert pumping.run(made.account_id) is False
 
-    assert simulator.ledger == []
+    assert sink.ledger == []
     assert statuses(made) == {Status.QUEUED: 3}
     assert Chunk.objects.get().not_before > at_night + timedelta(hours=8)
 
 
-def test_a_pump_leaves_its_slot_to_the_next(simulator):
+def test_a_pump_leaves_its_slot_to_the_next(sink):
     made = launched(recipients=3)
 
     pumping.run(made.account_id)
@@ -119,10 +107,10 @@ def test_a_pump_leaves_its_slot_to_the_next(simulator):
     assert set(WorkerSlot.objects.values_list("holder", "lease_until")) == {("", None)}
 
 
-def test_a_pump_whose_credentials_cannot_be_opened_stops_the_account_and_leaves_its_seat(simulator):
+def test_a_pump_whose_credentials_cannot_be_opened_stops_the_account_and_leaves_its_seat(sink):
     """The token is refused: Sinch is asked for one before anything else."""
     made = launched("sinch", recipients=3)
-    simulator.fail("401", "sinch", scope="all")
+    sink.fail("401", "sinch", scope="all")
 
     assert pumping.run(made.account_id) is False
 
@@ -131,7 +119,7 @@ def test_a_pump_whose_credentials_cannot_be_opened_stops_the_account_and_leaves_
     assert not WorkerSlot.objects.exclude(holder="").exists()
 
 
-def test_a_pump_that_gets_no_token_now_pauses_the_account_and_leaves_its_seat(simulator, settings):
+def test_a_pump_that_gets_no_token_now_pauses_the_account_and_leaves_its_seat(sink, settings):
     made = launched("sinch", recipients=3)
     settings.PROVIDER_BASE_URLS = {"sinch": "http://127.0.0.1:9"}  # nobody listens there
 
@@ -146,7 +134,7 @@ def test_a_pump_that_gets_no_token_now_pauses_the_account_and_leaves_its_seat(si
 # --- what ends a text's turn -----------------------------------------------------------------------------------------
 
 
-def test_a_pause_that_comes_while_one_group_is_the_whole_chunk_gives_the_chunk_back(simulator):
+def test_a_pause_that_comes_while_one_group_is_the_whole_chunk_gives_the_chunk_back(sink):
     """It is claimed, then paused: nothing of it can be marked, and nothing of it may be forgotten."""
     made = launched(recipients=2)
 
@@ -162,11 +150,11 @@ def test_a_pause_that_comes_while_one_group_is_the_whole_chunk_gives_the_chunk_b
     chunk = Chunk.objects.get()
     assert (chunk.state, chunk.lease_until, chunk.holder, chunk.tries) == (Chunk.State.OPEN, None, "", 0)
     assert statuses(made) == {Status.QUEUED: 2}
-    assert simulator.ledger == []
+    assert sink.ledger == []
     assert state_of(made).stopped_at is None
 
 
-def test_who_opts_out_after_the_chunk_was_claimed_is_skipped_and_the_chunk_is_finished(simulator):
+def test_who_opts_out_after_the_chunk_was_claimed_is_skipped_and_the_chunk_is_finished(sink):
     made = launched(recipients=3)
     stopped = made.messages.order_by("pk")[1]
     opt_out(made.organization, stopped.to, "link")
@@ -329,7 +317,7 @@ def sinch(failures):
 
 
 @pytest.mark.parametrize(("failures", "renews"), [(0, True), (1, False)])
-def test_a_token_that_is_refused_is_renewed_once(simulator, failures, renews):
+def test_a_token_that_is_refused_is_renewed_once(sink, failures, renews):
     """It may have been withdrawn early; if a new one is refused, too, it is the account."""
     pump = sinch(failures)
 
@@ -342,7 +330,7 @@ def test_a_token_that_is_refused_is_renewed_once(simulator, failures, renews):
     assert state.failures == 1, "which tells the next pump that it was tried"
 
 
-def test_an_empty_purse_is_no_matter_of_the_token(simulator):
+def test_an_empty_purse_is_no_matter_of_the_token(sink):
     pump = sinch(0)
 
     hear(pump, Outcome(Kind.ACCOUNT, category=Category.INSUFFICIENT_BALANCE, error="402"))
@@ -430,3 +418,21 @@ def test_a_chunk_of_which_nobody_knows_whether_it_was_marked_keeps_its_lease(pum
     chunk = pump.made.chunks.get()
     assert chunk.lease_until is not None
     assert chunk.holder == pump.holder
+
+
+# --- a rate so slow that a text waits for longer than a pump runs -----------------------------------------------------
+
+
+def test_long_texts_of_a_slow_account_leave_one_after_the_other(sink, settings, monkeypatch):
+    """Ten segments at 0.1 a second take a hundred seconds; a place that a pump cannot wait for is not taken."""
+    settings.SEND_LEASE, settings.SEND_TIMEOUT, settings.SEND_SLICE = 4, 1, 0.2
+    monkeypatch.setattr("distributions.engine.crew.LONGEST", 2.0)
+    made = launched(recipients=3)
+    made.messages.update(segments=6)
+    AccountState.objects.filter(pk=made.account_id).update(messages_per_second=1.0)
+
+    began = time.monotonic()
+    pumping.to_the_end(made.account_id, within=25.0)
+
+    assert statuses(made) == {Status.ACCEPTED: 3}
+    assert time.monotonic() - began > 11.5, "no faster than the account's rate"

@@ -68,7 +68,7 @@ def test_an_operator_has_it_tried_again_and_the_organization_can_read_that(accou
         "/admin/webhooks/callback/", {"action": "try_again", "_selected_action": aside.pk}, follow=True
     )
 
-    assert "1 callback is tried again." in answer.content.decode()
+    assert "1 callback is being tried again." in answer.content.decode()
     aside.refresh_from_db()
     assert (aside.state, aside.tries, aside.error) == (Callback.State.NEW, 0, "")
     event = AuditEvent.objects.get(action=quarantine.TRIED_AGAIN)
@@ -81,7 +81,7 @@ def test_what_is_not_set_aside_is_neither_listed_nor_touched(account, aside):
     Callback.objects.update(state=Callback.State.APPLIED, error="")
 
     page = portal(factories.operator()).get("/admin/webhooks/callback/").content.decode()
-    assert "No callback is set aside" in page
+    assert "No callbacks are set aside" in page
     assert quarantine.try_again(Callback.objects.all()) == 0
     assert Callback.objects.get().state == Callback.State.APPLIED
 
@@ -96,5 +96,5 @@ def test_the_command_lists_them_and_has_them_tried_again(aside):
         call_command("retry_callbacks", organization="NOBODY")
 
     call_command("retry_callbacks", organization="ORG42", again=True, stdout=again)
-    assert "1 callbacks are tried again." in again.getvalue()
+    assert "1 callbacks are being tried again." in again.getvalue()
     assert Callback.objects.get().state == Callback.State.NEW

@@ -156,9 +156,9 @@ def test_it_rests_at_night(clinic, sending, site):
 
     morning = quiet_until.replace(second=0, microsecond=0)
     assert (found.begins_at, found.ends_at) == (morning, morning + timedelta(minutes=15))
-    assert said(site, sending).startswith("Nothing leaves before")
+    assert said(site, sending).startswith("Nothing is sent before")
     assert "about 15 min at 10/s" in said(site, sending)
-    assert "It ends about" in said(site, sending)
+    assert "Expected to end at about" in said(site, sending)
 
 
 def test_a_pause_that_the_provider_asked_for(sending, account, site):
@@ -166,7 +166,7 @@ def test_a_pause_that_the_provider_asked_for(sending, account, site):
     AccountState.objects.filter(account=account).update(open_until=until)
 
     assert left(sending).begins_at == until
-    assert said(site, sending).startswith("Nothing leaves before")
+    assert said(site, sending).startswith("Nothing is sent before")
 
 
 @pytest.mark.parametrize("obstacle", ["stopped", "grant", "licence"])
@@ -178,7 +178,7 @@ def test_while_the_account_cannot_send_it_waits(clinic, sending, account, site, 
     else:
         Licence.objects.filter(organization=clinic).update(sms=False)
 
-    assert said(site, sending) == "The texts that are left wait: “Main line” cannot send at present."
+    assert said(site, sending) == "The remaining texts are waiting: “Main line” cannot send at present."
 
 
 def test_without_a_limit_nothing_is_promised(sending, account, site):
@@ -204,6 +204,7 @@ def test_texts_are_told_apart_by_account_and_sender(clinic, account, site):
 
     spare = factories.account(clinic, name="Spare line", sender="447700900777")
     Chunk.objects.all().delete()
+    Distribution.objects.filter(pk=sending.pk).update(had_other_accounts=True)
     for first, last, carrier in ((0, 4, account), (5, 9, spare)):
         Chunk.objects.create(distribution=sending, account=carrier, first_id=ids[first], last_id=ids[last])
     assert carriers(site, sending) == [("447700900000", 3, 2), ("447700900777", 0, 5)]

@@ -78,13 +78,6 @@ def test_a_report_finds_its_message_by_our_reference_before_the_send_call_has_re
     assert (message.status, message.provider_message_id) == (Status.DELIVERED, "SM1")
 
 
-def test_a_report_without_our_reference_is_found_by_the_providers_id(account, message):
-    assert reports.apply_reports(account, [DeliveryReport("SM1", status=Delivery.DELIVERED)]) == [True]
-
-    message.refresh_from_db()
-    assert message.status == Status.DELIVERED
-
-
 def test_a_report_settles_an_uncertain_message(account, message):
     Message.objects.update(status=Status.UNCERTAIN)
 

@@ -22,10 +22,9 @@ from distributions.planning import starting
 from distributions.states import Status
 from organizations.models import AuditEvent
 from tests import backups, factories, pumping
-from tests.test_sending import launched, running, simulator, statuses
+from tests.simulated import launched, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
-__all__ = ["running", "simulator"]  # fixtures
 
 PEOPLE = 50
 
@@ -80,7 +79,7 @@ def again(clinic_account, phone="+4477019{:05d}"):
     return made
 
 
-def test_after_a_restore_nobody_is_texted_again_and_no_key_is_given_out_again(simulator, backup):
+def test_after_a_restore_nobody_is_texted_again_and_no_key_is_given_out_again(sink, backup):
     """Once 50 of 50 were texted twice, and links in phones belonged to other people."""
     made = launched(recipients=PEOPLE)
     backup()
@@ -93,7 +92,7 @@ def test_after_a_restore_nobody_is_texted_again_and_no_key_is_given_out_again(si
     backup.put_back()
 
     send_all(made)
-    assert len(simulator.ledger) == 2 * PEOPLE, "while nobody has said what to do, nothing leaves"
+    assert len(sink.ledger) == 2 * PEOPLE, "while nobody has said what to do, nothing leaves"
     said = after_restore()
     send_all(made)
     newest = again(made.account, "+4477029{:05d}")
@@ -104,8 +103,8 @@ def test_after_a_restore_nobody_is_texted_again_and_no_key_is_given_out_again(si
     assert statuses(made) == {Status.UNCERTAIN: PEOPLE}
     assert Distribution.objects.get(pk=made.pk).paused_at is not None
     assert statuses(newest) == {Status.ACCEPTED: PEOPLE}
-    assert set(Counter(entry["reference"] for entry in simulator.ledger).values()) == {1}
-    assert set(Counter(entry["to"] for entry in simulator.ledger).values()) == {1}
+    assert set(Counter(entry["reference"] for entry in sink.ledger).values()) == {1}
+    assert set(Counter(entry["to"] for entry in sink.ledger).values()) == {1}
     assert not set(theirs) & set(newest.messages.values_list("pk", flat=True))
     ours = {token for pk in newest.messages.values_list("pk", flat=True) for token in (reference(pk), link_token(pk))}
     assert not ours & {token for tokens in theirs.values() for token in tokens}
@@ -129,7 +128,7 @@ def test_what_was_made_before_a_restore_proves_nothing_for_keys_given_out_since(
         assert (len(reference(number)), len(link_token(number))) == (len(ours), len(link))
 
 
-def test_links_in_phones_go_on_working_after_a_restore(simulator, backup):
+def test_links_in_phones_go_on_working_after_a_restore(sink, backup):
     made = launched(recipients=3)
     send_all(made)
     link = link_token(made.messages.first().pk)
@@ -160,7 +159,7 @@ def test_looking_after_a_database_is_no_restore(harmless):
         cursor.execute("ALTER TABLE distributions_message DROP COLUMN IF EXISTS odd")
 
 
-def test_a_first_start_holds_nobody(simulator):
+def test_a_first_start_holds_nobody(sink):
     """Also that of an installation which did not remember anything before its upgrade."""
     made = launched(recipients=3)
     KnownDatabase.objects.all().delete()
@@ -174,7 +173,7 @@ def test_a_first_start_holds_nobody(simulator):
     assert statuses(made) == {Status.ACCEPTED: 3}
 
 
-def test_what_lost_nothing_goes_on_as_it_is(simulator, backup):
+def test_what_lost_nothing_goes_on_as_it_is(sink, backup):
     """A failover, an upgrade, a move to another server."""
     made = launched(recipients=5)
     backup()
@@ -190,7 +189,7 @@ def test_what_lost_nothing_goes_on_as_it_is(simulator, backup):
     assert not Epoch.objects.exists()
 
 
-def test_a_second_run_and_one_without_a_restore_do_nothing(simulator):
+def test_a_second_run_and_one_without_a_restore_do_nothing(sink):
     made = launched(recipients=5)
 
     assert "nothing to do" in after_restore()
@@ -218,7 +217,7 @@ def test_a_dry_run_says_what_would_be_paused_and_changes_nothing():
     assert statuses(made) == {Status.QUEUED: 5}
 
 
-def test_while_held_nothing_is_claimed_marked_written_started_settled_or_applied(simulator):
+def test_while_held_nothing_is_claimed_marked_written_started_settled_or_applied(sink):
     made = launched(recipients=5)
     half = launched(recipients=0)
     Distribution.objects.filter(pk=half.pk).update(state=Distribution.State.LAUNCHING)
@@ -238,7 +237,7 @@ def test_while_held_nothing_is_claimed_marked_written_started_settled_or_applied
     assert statuses(made) == {Status.QUEUED: 5}
 
 
-def test_a_restore_under_running_workers_is_noticed_before_anything_is_marked(simulator, backup):
+def test_a_restore_under_running_workers_is_noticed_before_anything_is_marked(sink, backup):
     """The pump has claimed its chunk; then the database is another one."""
     made = launched(recipients=PEOPLE)
     backup()
@@ -251,7 +250,7 @@ def test_a_restore_under_running_workers_is_noticed_before_anything_is_marked(si
     assert outbox.mark(ids[:10], made.account_id) == []
 
 
-def test_a_launch_of_which_half_was_written_texts_nobody_a_second_time(simulator, backup, monkeypatch):
+def test_a_launch_of_which_half_was_written_texts_nobody_a_second_time(sink, backup, monkeypatch):
     """The keys of those whose messages were written after the backup are lost: all of them are uncertain."""
     monkeypatch.setattr(expansion, "STEP", 10)
     made = launched(recipients=0)
@@ -271,31 +270,31 @@ def test_a_launch_of_which_half_was_written_texts_nobody_a_second_time(simulator
     send_all(made)
 
     assert statuses(made) == {Status.UNCERTAIN: 30}
-    assert len(simulator.ledger) == 30
+    assert len(sink.ledger) == 30
 
 
 @pytest.mark.parametrize("provider", ["twilio", "infobip"])
-def test_what_a_backup_brought_back_is_settled_by_evidence_and_never_repeated_by_itself(simulator, backup, provider):
+def test_what_a_backup_brought_back_is_settled_by_evidence_and_never_repeated_by_itself(sink, backup, provider):
     """A look-up that finds it settles it; one that does not proves nothing, since it may have left later."""
     made = launched(provider, recipients=6)
-    simulator.fail("drop", provider)
+    sink.fail("drop", provider)
     send_all(made)
     assert statuses(made) == {Status.UNCERTAIN: 6}
     backup()
     backup.put_back()
     KnownDatabase.objects.update(identity="another")
     after_restore()
-    simulator.heal()
+    sink.heal()
 
     made.messages.update(attempted_at=timezone.now() - timedelta(seconds=1.5))
     assert settling.settle(made.account_id) is False
     send_all(made)
 
     assert statuses(made) == {Status.UNCERTAIN: 6}
-    assert simulator.ledger == []
+    assert sink.ledger == []
 
 
-def test_a_person_can_send_what_had_not_left(simulator):
+def test_a_person_can_send_what_had_not_left(sink):
     made = launched(recipients=2)
     KnownDatabase.objects.update(identity="another")
     after_restore()
@@ -328,7 +327,7 @@ def test_what_was_planned_for_the_time_in_between_waits_for_a_person():
     assert (coming.paused_at, coming.problem) == (None, "")
 
 
-def test_a_late_report_for_a_lost_text_changes_nobody_elses(simulator, backup):
+def test_a_late_report_for_a_lost_text_changes_nobody_elses(sink, backup):
     made = launched(recipients=1)
     backup()
     later = again(made.account)
@@ -399,7 +398,7 @@ def test_a_database_without_its_own_file_is_held(marker, tmp_path, fate):
 
 
 @pytest.mark.sqlite
-def test_an_older_copy_is_noticed_however_little_has_happened_since(marker, simulator, backup):
+def test_an_older_copy_is_noticed_however_little_has_happened_since(marker, sink, backup):
     made = launched(recipients=2)
     [first, second] = made.messages.order_by("pk").values_list("pk", flat=True)
     outbox.mark([first], made.account_id)
@@ -411,7 +410,7 @@ def test_an_older_copy_is_noticed_however_little_has_happened_since(marker, simu
 
 
 @pytest.mark.sqlite
-def test_a_copy_of_this_moment_is_no_older_one(marker, simulator, backup):
+def test_a_copy_of_this_moment_is_no_older_one(marker, sink, backup):
     made = launched(recipients=2)
     outbox.mark([made.messages.first().pk], made.account_id)
     backup()

@@ -242,12 +242,12 @@ def test_deleting_goes_on_believing_for_a_while(clinic, as_ada):
 def test_deleting_at_once_ends_the_secrets(clinic, as_ada):
     account = factories.account(clinic, provider="infobip")
     page = as_ada.get(f"/admin/extensions/account/{account.public_id}/delete/").content.decode()
-    assert "End its secrets at once" in page
+    assert "Revoke its secrets at once" in page
     assert is_believed(call(account))  # and is in this process's memory now
 
     answer = as_ada.post(f"/admin/extensions/account/{account.public_id}/delete/", {"at_once": "1"}, follow=True)
 
-    assert "has been deleted, and its secrets have ended." in answer.content.decode()
+    assert "has been deleted, and its secrets have been revoked." in answer.content.decode()
     before = Callback.objects.count()
     assert call(account, body=REPORT % "m-2").status_code == 401
     assert Callback.objects.count() == before
@@ -293,7 +293,7 @@ def test_a_replacement_can_end_the_former_secrets(clinic, as_ada):
     former = factories.account(clinic, provider="infobip")
     values = {**factories.CREDENTIALS["infobip"], "webhook_password": "x7Kq92mPw4Tz8RbVn3Lc"}
     page = as_ada.get(f"/admin/extensions/infobip/add/?replaces={former.public_id}").content.decode()
-    assert "End the secrets of the former account as soon as it is replaced" in page
+    assert "Revoke the secrets of the former account as soon as it is replaced" in page
 
     as_ada.post(
         f"/admin/extensions/infobip/add/?replaces={former.public_id}",

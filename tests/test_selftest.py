@@ -302,7 +302,7 @@ def test_a_host_name_that_does_not_exist(asked: Callable[[str], Any]) -> None:
 def test_nobody_listens_there(asked: Callable[[str], Any]) -> None:
     port = free_port()
 
-    assert f"Nobody listens at 127.0.0.1:{port}" in asked(f"http://127.0.0.1:{port}").finding
+    assert f"Nothing is listening at 127.0.0.1:{port}" in asked(f"http://127.0.0.1:{port}").finding
 
 
 def test_https_is_called_where_only_http_is_spoken(asked: Callable[[str], Any]) -> None:
@@ -372,7 +372,7 @@ def slash(call: Call) -> Reply:
         pytest.param(slash, "with or without a slash at its end", id="slash"),
         pytest.param(lambda call: moved(call, target="/login?next=x"), "another page (/login)", id="log-in page"),
         pytest.param(
-            answering(200, b"<h1>It works!</h1>"), "Another server than Switchboard answers", id="other server"
+            answering(200, b"<h1>It works!</h1>"), "A server other than Switchboard answers", id="other server"
         ),
         pytest.param(answering(404, b"<h1>Not found</h1>"), "path is not known where the call arrived", id="404"),
         pytest.param(answering(401), "asks for a log-in (HTTP 401)", id="401"),
@@ -403,7 +403,7 @@ def test_a_proxy_that_strips_or_rewrites_the_path(through: Callable[..., Any], o
     result = through(lambda call: replace(call, target=call.target.replace(old, new)))
 
     assert not result.ok
-    assert "a proxy takes away or rewrites part of it" in result.finding
+    assert "a proxy removes or rewrites part of it" in result.finding
 
 
 def test_a_proxy_that_hands_on_another_host_name(through: Callable[..., Any]) -> None:
@@ -440,7 +440,7 @@ def test_a_proxy_that_changes_the_call_is_told_what_it_changes(
     result = through(change, key=key, kind=kind)
 
     assert not result.ok
-    assert "A proxy on the way changes or takes away" in result.finding
+    assert "A proxy on the way changes or removes" in result.finding
     assert part in result.finding
     assert not RefusedCallback.objects.exists(), "our own call is no stranger's"
 
@@ -449,7 +449,7 @@ def test_a_proxy_that_takes_away_our_own_header_too_is_found_by_the_refused_list
     result = through(without("X-Twilio-Signature", selftest.ASKING))
 
     assert not result.ok
-    assert "a proxy takes a header away (the header X-Twilio-Signature is missing)" in result.finding
+    assert "a proxy removes a header (the header X-Twilio-Signature is missing)" in result.finding
     assert RefusedCallback.objects.get().count == 1
 
 
@@ -485,7 +485,7 @@ def test_a_clock_that_is_off_between_our_own_machines(through: Callable[..., Any
     )
 
     assert not result.ok
-    assert "refused for its time" in result.finding
+    assert "refused because of its time" in result.finding
 
 
 def test_a_clock_that_is_off_at_the_proxy(through: Callable[..., Any]) -> None:
@@ -563,16 +563,16 @@ RIGHT = "https://surveys.example.com/distribution-providers/v1/receive/distribut
         pytest.param(
             lambda: twilio(RIGHT.replace("https", "http")),
             "http://surveys.example.com instead of https://surveys.example.com",
-            "called another address",
+            "called a different address",
             id="wrong scheme",
         ),
         pytest.param(
             lambda: twilio(RIGHT.replace("surveys.example.com", "sms.example.org"), Host="sms.example.org"),
             "https://sms.example.org instead of https://surveys.example.com",
-            "called another address",
+            "called a different address",
             id="wrong host",
         ),
-        pytest.param(lambda: twilio(RIGHT + "/"), "with a slash at its end", "called another address", id="slash"),
+        pytest.param(lambda: twilio(RIGHT + "/"), "with a slash at its end", "called a different address", id="slash"),
         pytest.param(
             lambda: twilio(RIGHT, token="f" * 32), "wrong signature", "Probably the wrong secret", id="wrong secret"
         ),
@@ -585,7 +585,7 @@ RIGHT = "https://surveys.example.com/distribution-providers/v1/receive/distribut
         pytest.param(
             lambda: Client().post(RIGHT.removeprefix("https://surveys.example.com"), FIELDS),
             "X-Twilio-Signature is missing",
-            "brought no proof",
+            "carried no proof",
             id="no signature",
         ),
     ],

@@ -12,32 +12,24 @@ from distributions.engine import due, settling, worker_process
 from distributions.models import Chunk, Conversation, Message, MessageEvent, Tally
 from distributions.states import Status
 from extensions.models import AccountState, ProviderAccount
-from simulator import process
 from tests import factories, pumping, talks
-from tests.simulated import connected, launched, statuses
+from tests.simulated import launched, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def running():
-    with process.start(reports=False, latency_ms=0) as started:
-        yield started
-
-
 @pytest.fixture
-def simulator(running, settings):
-    for one in connected(running, settings):
-        settings.LOOKUP_AFTER = 60
-        yield one
+def sink(sink, settings):
+    settings.LOOKUP_AFTER = 60
+    return sink
 
 
-def uncertain(simulator, provider="twilio", recipients=2, *, taken=True):
+def uncertain(sink, provider="twilio", recipients=2, *, taken=True):
     """A distribution of which nobody knows what became; the provider has it if `taken`."""
     made = launched(provider, recipients)
-    simulator.fail("accept_drop" if taken else "drop", provider)
+    sink.fail("accept_drop" if taken else "drop", provider)
     pumping.run(made.account_id)
-    simulator.heal()
+    sink.heal()
     assert statuses(made) == {Status.UNCERTAIN: recipients}
     return made
 
@@ -46,9 +38,9 @@ def age(messages, seconds):
     messages.update(attempted_at=timezone.now() - timedelta(seconds=seconds))
 
 
-def test_of_an_old_and_a_fresh_one_only_the_old_one_is_asked_about(simulator):
+def test_of_an_old_and_a_fresh_one_only_the_old_one_is_asked_about(sink):
     """The fresh one's answer may still be on its way."""
-    made = uncertain(simulator)
+    made = uncertain(sink)
     old, fresh = made.messages.order_by("pk")
     age(Message.objects.filter(pk=old.pk), 61)
     age(Message.objects.filter(pk=fresh.pk), 55)
@@ -61,21 +53,21 @@ def test_of_an_old_and_a_fresh_one_only_the_old_one_is_asked_about(simulator):
     assert due.accounts_uncertain() == []
 
 
-def test_what_a_look_up_finds_is_kept_with_its_id_and_in_the_history(simulator):
-    made = uncertain(simulator, recipients=1)
+def test_what_a_look_up_finds_is_kept_with_its_id_and_in_the_history(sink):
+    made = uncertain(sink, recipients=1)
     age(made.messages, 61)
 
     assert settling.settle(made.account_id) is False, "nothing has to be sent again"
 
-    message, entry = made.messages.get(), simulator.ledger[0]
+    message, entry = made.messages.get(), sink.ledger[0]
     assert (message.status, message.provider_message_id) == (Status.ACCEPTED, entry["id"])
     event = MessageEvent.objects.filter(message=message, source=MessageEvent.Source.LOOKUP).get()
     assert event.status == Status.ACCEPTED
     assert (Tally.objects.get().uncertain, Tally.objects.get().accepted) == (0, 1)
 
 
-def test_what_the_provider_never_had_goes_back_and_the_history_says_why(simulator):
-    made = uncertain(simulator, recipients=1, taken=False)
+def test_what_the_provider_never_had_goes_back_and_the_history_says_why(sink):
+    made = uncertain(sink, recipients=1, taken=False)
     age(made.messages, 61)
 
     assert settling.settle(made.account_id) is True
@@ -93,8 +85,8 @@ def test_what_the_provider_never_had_goes_back_and_the_history_says_why(simulato
         {"open_until": timedelta(minutes=1)},
     ],
 )
-def test_an_account_that_stands_still_asks_nothing(simulator, fields):
-    made = uncertain(simulator)
+def test_an_account_that_stands_still_asks_nothing(sink, fields):
+    made = uncertain(sink)
     age(made.messages, 61)
     state = AccountState.objects.filter(pk=made.account_id)
     state.update(**{name: timezone.now() + value for name, value in fields.items()})
@@ -111,8 +103,8 @@ def test_an_account_that_is_gone_from_the_database_is_nobodys():
     assert settling.settle(999_999) is False
 
 
-def test_one_account_asks_about_its_own_texts_alone(simulator):
-    made, other = uncertain(simulator), uncertain(simulator)
+def test_one_account_asks_about_its_own_texts_alone(sink):
+    made, other = uncertain(sink), uncertain(sink)
     age(made.messages, 61)
     age(other.messages, 61)
     before = list(other.messages.order_by("pk").values())
@@ -126,8 +118,8 @@ def test_one_account_asks_about_its_own_texts_alone(simulator):
     assert statuses(other) == {Status.ACCEPTED: 2}
 
 
-def test_a_worker_that_is_asked_to_stop_asks_nothing_more(simulator, monkeypatch):
-    made = uncertain(simulator)
+def test_a_worker_that_is_asked_to_stop_asks_nothing_more(sink, monkeypatch):
+    made = uncertain(sink)
     age(made.messages, 61)
     monkeypatch.setattr(worker_process.stopping, "value", True)
 
@@ -137,8 +129,8 @@ def test_a_worker_that_is_asked_to_stop_asks_nothing_more(simulator, monkeypatch
     assert not MessageEvent.objects.filter(source=MessageEvent.Source.LOOKUP).exists()
 
 
-def test_where_a_provider_offers_no_look_up_the_text_stays_uncertain_until_a_person_decides(simulator):
-    made = uncertain(simulator, "vonage")
+def test_where_a_provider_offers_no_look_up_the_text_stays_uncertain_until_a_person_decides(sink):
+    made = uncertain(sink, "vonage")
     age(made.messages, 61)
 
     assert settling.settle(made.account_id) is False
@@ -147,8 +139,8 @@ def test_where_a_provider_offers_no_look_up_the_text_stays_uncertain_until_a_per
     assert not MessageEvent.objects.filter(source=MessageEvent.Source.LOOKUP).exists()
 
 
-def test_an_unclear_answer_to_a_look_up_is_no_evidence(simulator, settings):
-    made = uncertain(simulator)
+def test_an_unclear_answer_to_a_look_up_is_no_evidence(sink, settings):
+    made = uncertain(sink)
     age(made.messages, 61)
     settings.PROVIDER_BASE_URLS = {"twilio": "http://127.0.0.1:9"}  # nobody listens there
 
@@ -157,19 +149,19 @@ def test_an_unclear_answer_to_a_look_up_is_no_evidence(simulator, settings):
     assert statuses(made) == {Status.UNCERTAIN: 2}
 
 
-def test_a_refused_look_up_is_no_evidence(simulator):
-    made = uncertain(simulator)
+def test_a_refused_look_up_is_no_evidence(sink):
+    made = uncertain(sink)
     age(made.messages, 61)
-    simulator.fail("401", scope="all")
+    sink.fail("401", scope="all")
 
     assert settling.settle(made.account_id) is False
 
     assert statuses(made) == {Status.UNCERTAIN: 2}
 
 
-def test_what_a_backup_brought_back_is_never_sent_again_without_a_person(simulator):
+def test_what_a_backup_brought_back_is_never_sent_again_without_a_person(sink):
     """Neither where the provider says that it never had it, nor where it refuses repeats."""
-    looked_up, repeated = uncertain(simulator, taken=False), uncertain(simulator, "infobip")
+    looked_up, repeated = uncertain(sink, taken=False), uncertain(sink, "infobip")
     for made in (looked_up, repeated):
         age(made.messages, 61)
         made.messages.update(reason=states.RESTORED)
@@ -183,8 +175,8 @@ def test_what_a_backup_brought_back_is_never_sent_again_without_a_person(simulat
 @pytest.mark.parametrize(
     ("attempts", "goes"), [(1, True), (settling.MAX_REPEATS, True), (settling.MAX_REPEATS + 1, False)]
 )
-def test_where_repeats_are_refused_a_text_is_repeated_a_dozen_times_at_most(simulator, attempts, goes):
-    made = uncertain(simulator, "infobip", recipients=1)
+def test_where_repeats_are_refused_a_text_is_repeated_a_dozen_times_at_most(sink, attempts, goes):
+    made = uncertain(sink, "infobip", recipients=1)
     age(made.messages, 61)
     made.messages.update(attempt=attempts)
 
@@ -193,9 +185,9 @@ def test_where_repeats_are_refused_a_text_is_repeated_a_dozen_times_at_most(simu
     assert statuses(made) == {Status.QUEUED if goes else Status.UNCERTAIN: 1}
 
 
-def test_two_hundred_at_most_are_asked_about_in_one_run_the_oldest_first(simulator, monkeypatch):
+def test_two_hundred_at_most_are_asked_about_in_one_run_the_oldest_first(sink, monkeypatch):
     monkeypatch.setattr(settling, "BATCH", 2)
-    made = uncertain(simulator, recipients=3)
+    made = uncertain(sink, recipients=3)
     first, second, third = made.messages.order_by("-pk")
     for message, seconds in ((first, 70), (second, 66), (third, 62)):
         age(Message.objects.filter(pk=message.pk), seconds)
@@ -206,8 +198,8 @@ def test_two_hundred_at_most_are_asked_about_in_one_run_the_oldest_first(simulat
     assert [message.pk for message in left] == [third.pk]
 
 
-def test_what_nobody_knows_for_long_is_asked_about_ever_more_rarely(simulator):
-    made = uncertain(simulator, recipients=1)
+def test_what_nobody_knows_for_long_is_asked_about_ever_more_rarely(sink):
+    made = uncertain(sink, recipients=1)
     message = made.messages.get()
 
     def share(seconds):
@@ -221,7 +213,7 @@ def test_what_nobody_knows_for_long_is_asked_about_ever_more_rarely(simulator):
     assert settling._due(message) is True
 
 
-def test_what_conversations_said_is_asked_about_while_they_wait(simulator):
+def test_what_conversations_said_is_asked_about_while_they_wait(sink):
     """Their texts are not counted by the tallies, and are found by themselves."""
     clinic = factories.organization()
     account = factories.account(clinic)
@@ -241,17 +233,17 @@ def test_what_conversations_said_is_asked_about_while_they_wait(simulator):
     assert due.accounts_uncertain() == []
 
 
-def test_a_text_without_an_account_is_nobodys_to_ask_about(simulator):
-    made = uncertain(simulator)
+def test_a_text_without_an_account_is_nobodys_to_ask_about(sink):
+    made = uncertain(sink)
     age(made.messages, 61)
     made.messages.update(account=None)
 
     assert due.accounts_uncertain() == []
 
 
-def test_a_deleted_account_settles_what_it_sent(simulator):
+def test_a_deleted_account_settles_what_it_sent(sink):
     """Its credentials may still be read, and the answer is about what has left already."""
-    made = uncertain(simulator)
+    made = uncertain(sink)
     age(made.messages, 61)
     ProviderAccount.objects.filter(pk=made.account_id).update(deleted_at=timezone.now())
 

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from contacts.models import OptOut
+from distributions.engine.references import reference
 from distributions.models import Distribution, InboundMessage, Message
 from distributions.states import Status
 from tests import factories
@@ -54,8 +55,9 @@ def texted(organization, account, *, minutes_ago=5, phone=PHONE, sid=""):
     return made.messages.get()
 
 
-def call(kind, organization, parameters, *, token=OWN["auth_token"]):
-    path = PATH.format(kind, organization.public_id)
+def call(kind, organization, parameters, *, token=OWN["auth_token"], about=None):
+    """A callback; a report is `about` one of our texts, whose reference Twilio echoes."""
+    path = PATH.format(kind, organization.public_id) + (f"?mid={reference(about.pk)}" if about else "")
     signed = PUBLIC_URL + path + "".join(f"{name}{parameters[name]}" for name in sorted(parameters))
     signature = base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
     form = "application/x-www-form-urlencoded"
@@ -134,7 +136,7 @@ def test_a_report_moves_the_text_of_whichever_organisation_sent_it(shared):
     mine, theirs = texted(called, shared, sid="SM1"), texted(other, shared, sid="SM2")
     report = {"MessageSid": "SM2", "MessageStatus": "delivered", "To": PHONE, "AccountSid": OWN["account_sid"]}
 
-    arrive("status", called, report)
+    arrive("status", called, report, about=theirs)
 
     states = dict(Message.objects.values_list("pk", "status"))
     assert states == {mine.pk: Status.ACCEPTED, theirs.pk: Status.DELIVERED}
@@ -149,7 +151,7 @@ def test_an_organisations_own_secret_does_not_open_the_shared_number(shared):
 
     own = factories.CREDENTIALS["twilio"]
     report = {"MessageSid": "SM1", "MessageStatus": "failed", "To": PHONE, "AccountSid": own["account_sid"]}
-    assert call("status", clinic, report, token=own["auth_token"]).status_code == 200
+    assert call("status", clinic, report, token=own["auth_token"], about=theirs).status_code == 200
     stop = {**reply("STOP"), "AccountSid": own["account_sid"]}
     assert call("message", clinic, stop, token=own["auth_token"]).status_code == 200
     applying.apply_due()

@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from contacts.models import OptOut
 from distributions.engine.references import reference
-from distributions.models import Distribution, InboundMessage
+from distributions.models import Distribution, InboundMessage, InboundPart
 from distributions.states import Status
-from extensions.contract import Fault
+from extensions.contract import Fault, basic_authorization
 from tests import factories
 from webhooks import applying, inbox
 from webhooks.models import RefusedCallback
@@ -224,3 +224,43 @@ def test_a_token_by_another_secret_is_refused_for_its_secret_and_not_asked_for_a
 
     assert forged.status_code == 401
     assert RefusedCallback.objects.get().fault == Fault.SECRET
+
+
+def test_a_part_that_is_repeated_after_its_text_was_whole_is_no_text_of_its_own(vonage):
+    """Our answer was lost, so Vonage calls again, with a nonce of that call."""
+    parts = [
+        {"msisdn": "31612345678", "to": vonage.sender, "messageId": f"0B{number}", "text": text, "concat": "true"}
+        | {"concat-ref": "108", "concat-total": "2", "concat-part": number}
+        for number, text in (("1", "It was "), ("2", "9"))
+    ]
+    for fields in (*parts, *parts):
+        assert call_vonage("message", fields).status_code == 200
+        apply()
+
+    assert InboundMessage.objects.get().text == "It was 9"
+    assert not InboundPart.objects.exists()
+
+
+def test_as_many_reports_as_a_provider_hands_over_in_one_call_are_kept_and_applied(clinic, client):
+    """Infobip's subscriptions have up to 2,000 in one, each with all its fields."""
+    account = factories.account(clinic, "infobip")
+    made = factories.distribution(
+        clinic, recipients=2_000, account=account, state=Distribution.State.FINISHED, launched_at=timezone.now()
+    )
+    made.messages.update(status=Status.ACCEPTED, attempt=1)
+    state = {"groupId": 3, "groupName": "DELIVERED", "id": 5, "name": "DELIVERED_TO_HANDSET", "description": "x" * 700}
+    results = [
+        {"messageId": reference(message.pk), "to": message.to, "status": state} for message in made.messages.all()
+    ]
+    log_in = basic_authorization(*(account.open().credentials[f"webhook_{name}"] for name in ("username", "password")))
+
+    answer = client.post(
+        PATH.format("status", "infobip-sms"),
+        json.dumps({"results": results}),
+        "application/json",
+        headers={"Authorization": log_in},
+    )
+    apply()
+
+    assert answer.status_code == 200
+    assert set(made.messages.values_list("status", flat=True)) == {Status.DELIVERED}

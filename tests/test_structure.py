@@ -14,7 +14,18 @@ from distributions.models import Tally
 from distributions.states import Status
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("config", "contacts", "distributions", "extensions", "intake", "organizations", "surveys", "webhooks")
+APPS = (
+    "config",
+    "contacts",
+    "distributions",
+    "extensions",
+    "intake",
+    "organizations",
+    "surveys",
+    "webhooks",
+    "watching",
+    "keeping",
+)
 
 
 def product_files():
@@ -32,9 +43,6 @@ WRITERS = {  # ARCHITECTURE names them
     "distributions/models/messages.py",  # Message.objects.move
     "distributions/replies/conversations.py",  # what a conversation says next, with its row
 }
-
-
-SQL = re.compile(r"(UPDATE|INTO|COPY) distributions_message\b")
 
 
 SQL = re.compile(r"(UPDATE|INTO|COPY) distributions_message\b")
@@ -62,7 +70,7 @@ def test_a_message_s_state_is_written_in_four_files():
     found = {
         name
         for name, source in product_files()
-        if name.startswith(("distributions", "webhooks")) and writes_a_state(source)
+        if name.startswith(("distributions", "webhooks", "watching")) and writes_a_state(source)
     }
 
     assert found == WRITERS
@@ -134,7 +142,7 @@ def test_a_state_is_known_in_its_table_alone():
     known = {  # what else names one: the provider's vocabulary, and the columns of the tally
         "distributions/states.py",
         "distributions/models/distributions.py",
-        "extensions/contract.py",
+        "extensions/contract/vocabulary.py",
         "extensions/checklist.py",  # words for a test message's way, which is no distribution's
         "organizations/audit.py",  # the same, as the trail words it
     }
@@ -151,15 +159,29 @@ def test_a_state_is_known_in_its_table_alone():
     assert "'undelivered'" in outbox._apply_sql(tally=True), "the statement is built from the table"
 
 
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+def test_the_names_of_the_contract_are_imported_from_the_contract():
+    """Where each stands inside is its own business: a provider's file, or anybody's, has one place to import from."""
+    inside = [
+        (name, node.module)
+        for name, source in product_files()
+        if not name.startswith("extensions/contract/")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("extensions.contract.")
+    ]
+
+    assert inside == []
+
+
 # --- long files -------------------------------------------------------------------------------------------------------
 
 MOST_LINES = 500
 LONG = {  # ARCHITECTURE gives the reasons: one table or one story fills each
-    "contacts/importing.py",
     "distributions/engine/outbox.py",
     "distributions/engine/pump.py",
     "distributions/planning/review.py",
-    "extensions/contract.py",
 }
 
 

@@ -143,7 +143,7 @@ def queues_of(command):
 
 
 def test_every_queue_is_served_by_one_worker_and_sending_and_receiving_by_their_own():
-    """A reply does not wait behind texts that leave slowly."""
+    """A reply does not wait behind texts that leave slowly, nor a launch behind somebody's file."""
     lines = (ROOT / "Procfile").read_text().splitlines()
     procfile = {name: queues_of(line) for line in lines for name in [line.split(":")[0]] if " worker " in line}
     programs_of = {program.name: queues_of(program.command) for program in programs.workers(2)}
@@ -151,7 +151,7 @@ def test_every_queue_is_served_by_one_worker_and_sending_and_receiving_by_their_
     assert procfile == programs_of
     served = [queue for queues in procfile.values() for queue in queues]
     assert sorted(served) == sorted(queue.name for queue in app.conf.task_queues)
-    assert [procfile["sender"], procfile["receiver"]] == [["send"], ["receive"]]
+    assert [procfile[name] for name in ("sender", "receiver", "preparer")] == [["send"], ["receive"], ["prepare"]]
 
 
 def test_every_task_goes_to_a_queue_that_is_served():
@@ -306,4 +306,4 @@ def test_an_installation_whose_supervisor_is_killed_leaves_no_process(installati
     installation.process.kill()
     installation.process.wait()
 
-    wait_until(lambda: installation.processes() == [], within=60)  # a busy machine takes its time to end a worker
+    wait_until(lambda: installation.processes() == [], within=120)  # a busy machine takes its time to end a worker

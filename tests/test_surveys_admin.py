@@ -163,8 +163,12 @@ def test_an_address_is_checked_as_before_and_said_once(client, url, words):
         ({"kind": "nps", "choices": "A\nB"}, "choices", "Only questions with choices"),
         ({"kind": "number", "minimum": "5", "maximum": "2"}, "maximum", "larger than the largest"),
         ({"kind": "text", "minimum": "5"}, "minimum", "Only questions for a number"),
-        ({"kind": "choice", "choices": "Go on\nStop"}, "choices", "“Stop” can be no choice: who replies with it opts"),
-        ({"kind": "choice", "choices": "Weiter\nbasta!"}, "choices", "“basta!” can be no choice"),
+        (
+            {"kind": "choice", "choices": "Go on\nStop"},
+            "choices",
+            "“Stop” cannot be a choice: whoever replies with it opts",
+        ),
+        ({"kind": "choice", "choices": "Weiter\nbasta!"}, "choices", "“basta!” cannot be a choice"),
         ({"kind": "choice", "choices": "2\n1"}, "choices", "“2” is choice 1"),
         ({"kind": "sermon"}, "kind", "sermon"),
         ({"kind": "text", "text": " "}, "text", "required"),
@@ -283,7 +287,7 @@ def test_the_form_shows_how_the_conversation_begins_in_the_language_of_the_organ
 def test_the_form_says_what_works_best_where_questions_are_written(client, by_text):
     for page in (client.get(ADD), client.get(change(by_text))):
         assert "Two or three questions work best by text." in page.content.decode()
-        assert "takes two segments" in page.content.decode()
+        assert "takes more than one segment" in page.content.decode()
 
 
 def test_the_list_says_how_each_survey_can_be_sent_and_how_many_questions_it_has(client, clinic):

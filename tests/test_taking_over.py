@@ -114,7 +114,7 @@ def test_nothing_is_taken_over_that_was_not_looked_at(site, clinic, account, pla
     refused = site.post(address(row), seen)
 
     assert refused.status_code == 409
-    assert "Nobody has taken it over" in refused.text
+    assert "It has not been taken over" in refused.text
     assert words in said(refused, "changed").lower() or words in said(refused, "changed")
     row.refresh_from_db()
     assert (row.state, row.launched_by, bool(row.held_at)) == (State.SCHEDULED, planner, held)
@@ -143,7 +143,7 @@ def test_the_page_says_what_is_otherwise_than_it_was_planned(site, clinic, accou
     if words == "Begins" and held:  # it begins when somebody takes it over
         return
     differs = said(page, "differs")
-    assert "It is not as it was planned" in differs
+    assert "Changed since it was planned" in differs
     assert words in differs.lower() or words in differs
     site.post(address(row), button(page))
     row.refresh_from_db()
@@ -215,8 +215,8 @@ def test_one_click_is_not_enough_where_more_has_changed_than_the_problem_says(si
 
     shown = site.post(address(row), follow=True)
 
-    assert "More has changed than that." in shown.text
-    assert "It is not as it was planned" in shown.text
+    assert "More than that has changed." in shown.text
+    assert "Changed since it was planned" in shown.text
     row.refresh_from_db()
     assert row.standing == "held"
     site.post(address(row), button(shown))
@@ -233,7 +233,7 @@ def test_one_click_is_not_enough_where_the_list_has_grown_since_its_problem_was_
     starting.start_due()
     ten_thousand_more(row)
 
-    assert "More has changed than that." in site.post(address(row), follow=True).text
+    assert "More than that has changed." in site.post(address(row), follow=True).text
 
 
 @pytest.mark.parametrize("change", [None, somebody_more, somebody_less, somebody_else_instead])

@@ -22,7 +22,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from contacts.models import ContactList
 from organizations import tokens
-from organizations.admin_base import OwnedAdmin, OwnedRelatedFilter
+from organizations.admin_base import OwnedAdmin
+from organizations.choices import OwnedRelatedFilter
 from organizations.models import Organization, User
 from surveys.models import Survey
 from tests import addresses, factories
@@ -31,7 +32,7 @@ from tests.tenants import APPS, MARKER, NAMES, Tenant
 # Addresses that anybody may call, each with its own proof of who calls: signatures (tests of webhooks) or unguessable
 # personal links (tests of respondents). They answer for the organisation that the address names. The description of the
 # API says nothing about an organisation.
-PUBLIC = ("distribution-providers/", "r/", "s/", "o/", "API/v3/docs", "API/v3/schema")
+PUBLIC = ("distribution-providers/", "docs/", "r/", "s/", "o/", "API/v3/docs", "API/v3/schema")
 SKIPPED = ("admin/logout/", "admin/login/", "admin/jsi18n/")
 PLATFORM = ("organizations", "extensions.EnabledExtension")  # what operators may change
 

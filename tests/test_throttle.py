@@ -38,7 +38,7 @@ def log_in(email, password, *, client=None, address="192.0.2.1", **extra):
         return "in"
     page = response.content.decode()
     assert response.status_code == 200
-    return "wrong" if "do not belong together" in page else page
+    return "wrong" if "Wrong e-mail or password" in page else page
 
 
 def guess(times, email, **options):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions.engine.throttling import LEAST, MANY, Throttle
+from distributions.engine.throttling import FALL, LEAST, MANY, Throttle
 
 STEP = 0.005  # seconds of the made-up clock
 LATENCY = 0.1
@@ -341,3 +341,40 @@ def test_a_pause_ends_half_a_second_after_it_and_what_was_said_before_is_forgott
     assert [throttle.answered(2.1 + number / 100, 1, too_many=True) for number in range(5)] == [False] * 5
     throttle.paused(2.0)
     assert [throttle.answered(2.5 + number / 100, 1, too_many=True) for number in range(3)] == [False, False, True]
+
+
+# --- two pumps of one account ----------------------------------------------------------------------------------------
+
+
+def test_what_another_pump_has_found_is_taken_over_and_the_next_step_waits_its_turn():
+    throttle = Throttle(100.0, 5.0, 0.0)
+
+    throttle.adopt(40.0, 10.0)
+    assert throttle.rate == throttle.learned == 40.0
+    throttle.answered(10.5, 1, too_many=False)
+    throttle.rise(10.9)
+    assert throttle.rate == 40.0
+    throttle.rise(11.1)
+    assert throttle.rate > 40.0
+
+    throttle.adopt(None, 12.0)
+    assert (throttle.rate, throttle.learned) == (100.0, None)
+
+
+def test_a_fall_that_another_pump_has_met_is_returned_from_as_from_ones_own():
+    throttle = Throttle(100.0, None, 0.0)
+
+    throttle.adopt(7.0, 1.0)
+
+    assert throttle.good == pytest.approx(7.0 / FALL)
+    for _text in range(20):  # which had left before
+        assert not throttle.answered(1.5, 1, too_many=True)
+    assert throttle.rate == 7.0
+
+
+@given(st.lists(st.floats(0.001, 1_000) | st.none(), max_size=10), st.floats(1, 500))
+def test_whatever_others_find_the_rate_is_never_above_the_accounts_own(found, ceiling):
+    throttle = Throttle(ceiling, None, 0.0)
+    for number, rate in enumerate(found):
+        throttle.adopt(rate, float(number))
+        assert 0 < throttle.rate <= ceiling

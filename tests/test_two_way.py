@@ -106,6 +106,31 @@ def test_the_same_call_twice_is_one_answer_and_one_question(asked, account):
     assert Message.objects.filter(conversation__isnull=False).count() == 1
 
 
+def test_an_answer_is_kept_with_its_question_whatever_was_sent_since(asked, account):
+    first = asked.messages.get()
+    later = factories.distribution(asked.organization, account=account, recipients=1)
+    later.messages.update(to=first.to, status=Status.ACCEPTED, attempted_at=timezone.now())
+
+    assert reply(account, asked, "9").startswith("How was the wait?")
+
+    assert answers() == [("nps", "9")]
+    assert InboundMessage.objects.get().message == first
+
+
+def test_the_conversation_that_goes_on_moves_to_the_account_with_its_number_and_no_other_does(clinic, account, asked):
+    neighbours = factories.contact_list(clinic, phones=["+447700900777"])
+    other = factories.interactive(clinic, account, contact_list=neighbours)
+    reply(account, asked, "9")
+    reply(account, other, "9")
+    ProviderAccount.objects.filter(pk=account.pk).update(deleted_at=timezone.now())
+    today = factories.account(clinic, sender=account.sender)
+
+    assert reply(today, asked, "Too long") == "What should we do better?"
+
+    carriers = dict(Conversation.objects.values_list("distribution", "account"))
+    assert carriers == {asked.pk: today.pk, other.pk: account.pk}
+
+
 def test_it_goes_on_the_next_day(asked, account):
     with time_machine.travel(timezone.now(), tick=False) as clock:
         reply(account, asked, "9")
@@ -480,7 +505,7 @@ def test_what_was_not_said_yet_is_said_by_the_new_account_and_never_on_another_n
     factories.account(clinic, sender="447700900777")
 
     conversations.carry_over()
-    leaving.reroute()
+    leaving.follow()
     assert Chunk.objects.get().account == account, "nobody has the number: it waits"
 
     same = factories.account(clinic, sender=account.sender)
@@ -530,7 +555,7 @@ def test_a_sender_that_nobody_can_answer_carries_no_survey_by_text(clinic):
     factories.account(clinic, sender="CityClinic", sender_kind=SenderKind.ALPHANUMERIC, name="Named")
     draft = factories.interactive(clinic)
 
-    assert "“Named” is a name, and nobody can answer a name" in launch_refusal(draft)
+    assert "“Named” is a name, and nobody can reply to a name" in launch_refusal(draft)
 
 
 def test_the_default_route_carries_no_survey_by_text(clinic, settings):
@@ -546,7 +571,7 @@ def test_the_default_route_carries_no_survey_by_text(clinic, settings):
 def test_a_licence_without_two_way_carries_no_survey_by_text(clinic, account):
     Licence.objects.update(two_way=False)
 
-    assert "licence does not have it" in launch_refusal(factories.interactive(clinic))
+    assert "licence does not include it" in launch_refusal(factories.interactive(clinic))
 
 
 @pytest.mark.parametrize(
@@ -606,4 +631,4 @@ def test_what_was_scheduled_is_not_launched_through_a_sender_that_nobody_can_ans
 
     draft.refresh_from_db()
     assert draft.state == Distribution.State.SCHEDULED
-    assert "nobody can answer a name" in draft.problem
+    assert "nobody can reply to a name" in draft.problem

@@ -11,7 +11,16 @@ from extensions.strength import OBVIOUS
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where providers may be called by their names; hidden folders and what an installation writes are no source text.
-THEIR_PLACE = ("extensions/providers/", "simulator/", "tests/", "bench/", "locale/", "var/", "requirements-sdk.")
+THEIR_PLACE = (
+    "extensions/providers/",
+    "simulator/",
+    "tests/",
+    "bench/",
+    "locale/",
+    "site/",
+    "var/",
+    "requirements-sdk.",
+)
 BINARY = {".gz", ".ico", ".jpg", ".mo", ".png", ".pyc", ".woff", ".woff2"}
 # The demo has to demonstrate one of them. This line names it, and nothing else does.
 DEMONSTRATED = {"config/ops/demo_organization.py": 'PROVIDER = "twilio"'}

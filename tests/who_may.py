@@ -80,6 +80,7 @@ MODELS: dict[str, Model] = {
     "distributions/distribution": Model(ORGANISATION, SENDERS, NOBODY, SENDERS),
     "distributions/inboundmessage": Model(ORGANISATION),
     "extensions/enabledextension": Model(OPERATORS, OPERATORS, NOBODY, OPERATORS),
+    "keeping/forgetting": Model(ADMINISTRATORS, ADMINISTRATORS),
     "organizations/auditevent": Model(MANAGERS),
     "organizations/organization": Model(OPERATORS, OPERATORS, OPERATORS),
     "organizations/user": Model(MANAGERS, MANAGERS, MANAGERS, MANAGERS),
@@ -104,15 +105,18 @@ ROWS: dict[str, Row] = {
     "admin/password_change/": Row("Changing one's own password", LOGGED_IN, LOGGED_IN),
     "admin/password_change/done/": Row("“It is changed”", LOGGED_IN),
     "admin/profile/": Row("One's own name, language, number and token", LOGGED_IN, LOGGED_IN),
-    "admin/profile/token/": Row("Making an API token for oneself", NOBODY, ORGANISATION),
+    "admin/guide/": Row("Hiding the guide on the home page, and showing it again", NOBODY, LOGGED_IN),
+    "admin/profile/notices/": Row("Choosing which news one has by e-mail", MANAGERS, MANAGERS),
+    "admin/profile/token/": Row("Making an API token for oneself; seeing it for a while", ORGANISATION, ORGANISATION),
     "admin/profile/token/end/": Row("Ending one's own API token", NOBODY, LOGGED_IN),
     "admin/invitation/<uidb64>/<token>/": Row("Setting a password by a link", ANYBODY, ANYBODY),
+    "admin/phones/": Row("The simulated phones, in the demonstration alone: whoever sees recipients", NOBODY),
     "admin/jsi18n/": Row("Words of the user interface", LOGGED_IN),
     "admin/autocomplete/": Row(
         "Suggestions in a field; asks for the right to see the rows", NOBODY, NOBODY, example="admin/autocomplete/"
     ),
     "admin/r/<path:content_type_id>/<path:object_id>/": Row("Django's “view on site”: no row has such a page", NOBODY),
-    "admin/^(?P<app_label>organizations|extensions|contacts|surveys|distributions|webhooks)/$": Row(
+    "admin/^(?P<app_label>organizations|extensions|contacts|surveys|distributions|webhooks|keeping)/$": Row(
         "The part of the home page about one app, for whoever may see a list of it",
         ORGANISATION,
         ORGANISATION,
@@ -124,19 +128,31 @@ ROWS: dict[str, Row] = {
     "admin/organizations/user/<int:pk>/link/": Row("Making a link that sets a password", NOBODY, MANAGERS),
     "admin/organizations/user/<int:pk>/invitation/": Row("Showing that link, once", MANAGERS, MANAGERS),
     "admin/organisation/": Row("The organisation's settings", ADMINISTRATORS, ADMINISTRATORS),
+    "admin/keeping/periods/": Row("How long the organisation keeps what", ADMINISTRATORS, ADMINISTRATORS),
     # --- extensions ---
     "admin/extensions/": Row("The catalogue", ADMINISTRATORS),
     "admin/extensions/<provider:provider>/": Row("One extension", ADMINISTRATORS),
     "admin/extensions/<provider:provider>/add/": Row("Adding an account", ADMINISTRATORS, ADMINISTRATORS),
     "admin/extensions/<provider:provider>/sender/": Row("What a sender means", NOBODY, ADMINISTRATORS),
+    "admin/extensions/<provider:provider>/check/": Row("What was typed into a field", NOBODY, ADMINISTRATORS),
+    "admin/extensions/<provider:provider>/numbers/": Row(
+        "Its own numbers, asked of the provider", NOBODY, ADMINISTRATORS
+    ),
     _ACCOUNT: Row("One account", ADMINISTRATORS),
     f"{_ACCOUNT}verify/": Row("Asking the provider about the credentials", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}grant/": Row("Using it for everybody", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}test/": Row("Sending a test message", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}webhooks/": Row("Calling our own webhooks", NOBODY, ADMINISTRATORS),
+    f"{_ACCOUNT}set-webhooks/": Row("Writing the webhooks at the provider", ADMINISTRATORS, ADMINISTRATORS),
+    f"{_ACCOUNT}balance/": Row("Asking the provider for the balance", NOBODY, ADMINISTRATORS),
+    f"{_ACCOUNT}calls/": Row("The provider’s newest calls", ADMINISTRATORS),
+    f"{_ACCOUNT}calls/<int:call_id>/": Row(
+        "One of them, for whoever sees recipients; applying it once more", ADMINISTRATORS, ADMINISTRATORS
+    ),
     f"{_ACCOUNT}replace/": Row("Replacing it", ADMINISTRATORS),
     f"{_ACCOUNT}take-over/": Row("Putting it in the place of the one that it replaces", ADMINISTRATORS, ADMINISTRATORS),
     f"{_ACCOUNT}withdraw/": Row("Using it no longer", ADMINISTRATORS, ADMINISTRATORS),
+    f"{_ACCOUNT}rate/": Row("How fast it sends", ADMINISTRATORS, ADMINISTRATORS),
     f"{_ACCOUNT}top/": Row("Making it the first in the list", NOBODY, ADMINISTRATORS),
     f"{_ACCOUNT}delete/": Row("Deleting it", ADMINISTRATORS, ADMINISTRATORS),
     _ACCOUNT_ROWS: Row("The way to the catalogue", ADMINISTRATORS),
@@ -148,12 +164,20 @@ ROWS: dict[str, Row] = {
     f"{_LIST}import/": Row("Uploading a file of contacts", ORGANISATION, ORGANISATION),
     f"{_LIST}import/contacts.csv": Row("An example of such a file", ORGANISATION),
     f"{_LIST}import/<int:import_id>/": Row("What was found in it, and importing it", ORGANISATION, ORGANISATION),
+    f"{_LIST}import/<int:import_id>/progress/": Row("How far it is", ORGANISATION),
+    f"{_LIST}import/<int:import_id>/cancel/": Row("Stopping it", NOBODY, ORGANISATION),
+    f"{_LIST}import/<int:import_id>/rows.csv": Row("Its rows that are not imported, as a file", ORGANISATION),
     f"{_LIST}import/<int:import_id>/problems.csv": Row("What is wrong with it, as a file", ORGANISATION),
     f"{_LIST}export/": Row("The list as a file", ORGANISATION),
     "admin/contacts/contact/<int:pk>/texts/": Row("The latest texts to and from a contact", ORGANISATION),
     "admin/contacts/optout/export/": Row("Opt-outs as a file", ORGANISATION),
+    "admin/surveys/survey/try/": Row("Trying a conversation that is being written", NOBODY, ORGANISATION),
+    "admin/surveys/survey/<int:pk>/try/": Row("Trying a conversation", ORGANISATION, ORGANISATION),
     "admin/surveys/survey/<int:pk>/copy/": Row("Copying a survey", NOBODY, ORGANISATION),
     # --- distributions ---
+    "admin/distributions/to-myself/": Row(
+        "A test to one's own, confirmed number; the code that confirms it", NOBODY, SENDERS
+    ),
     "admin/distributions/doubt/": Row("Replies that may be opt-outs", SENDERS),
     "admin/distributions/doubt/<int:doubt>/decide/": Row("Deciding about one", NOBODY, SENDERS),
     f"{_DISTRIBUTION}add/": Row("Writing one", SENDERS, SENDERS),
@@ -171,7 +195,7 @@ ROWS: dict[str, Row] = {
     f"{_DISTRIBUTION}<int:pk>/pause/": Row("Pausing", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/resume/": Row("Going on", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/take-over/": Row("Taking over what is held", NOBODY, SENDERS),
-    f"{_DISTRIBUTION}<int:pk>/cancel/": Row("Taking back what has not left", NOBODY, SENDERS),
+    f"{_DISTRIBUTION}<int:pk>/cancel/": Row("Cancelling what has not been sent", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/rest/": Row("Sending what is left of one that was held", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/copy/": Row("Copying", NOBODY, SENDERS),
     f"{_DISTRIBUTION}<int:pk>/progress/": Row("Figures, while they change", ORGANISATION),
@@ -191,6 +215,7 @@ ROWS: dict[str, Row] = {
         "Looking at one; taking it back", ORGANISATION, NOBODY, delete=SENDERS
     ),
     "API/v3/distributions/sms/<slug:public_id>/history": Row("What became of each text", ORGANISATION),
+    "API/v3/forgettings": Row("Listing when persons were forgotten; forgetting one", ADMINISTRATORS, ADMINISTRATORS),
     "API/v3/schema": Row("The description of the API", ANYBODY),
     "API/v3/docs": Row("The description of the API, to read", ANYBODY),
     "^API/": Row("Whatever does not exist", NOBODY, example="API/nothing-here"),
@@ -203,6 +228,8 @@ ROWS: dict[str, Row] = {
     "(?P<organization_id>[A-Za-z0-9_-]{4,32})/?$": Row(
         "The same, as German instructions spell it", NOBODY, NOBODY, example="distribution-providers/v1/…"
     ),
+    "docs/<path:path>": Row("The documentation", ANYBODY, example="docs/objects.inv"),
+    "docs/": Row("The way to the documentation in one's language", ANYBODY),
     "s/<tail:token>": Row("The personal link to a survey", ANYBODY),
     "o/<tail:token>": Row("The personal link to opt out", ANYBODY, ANYBODY),
 }

@@ -12,23 +12,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import F
 from django.db.models.functions import Length
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_noop
 
 from distributions.engine import identity, reports, tallies
 from distributions.replies import inbound
 from extensions import services
 from extensions.contract import SELF_TEST, DeliveryReport, InboundSms, Provider, WebhookRequest
 from extensions.models import AccountState, ProviderAccount
-from organizations.models import Organization
-from webhooks import inbox
+from organizations import tracing
+from webhooks import forgetting, inbox
 from webhooks.faults import described, is_passing, reason
+from webhooks.forgetting import organization_of
 from webhooks.models import Callback
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,9 @@ PATIENCE = 3  # turns in which a callback that cannot be applied just now keeps 
 LONGEST_PAUSE = 600  # seconds
 LOCK_TIMEOUT, STATEMENT_TIMEOUT = "1500ms", "20s"
 PARKED_FOR = timedelta(days=3)  # then a report about a message nobody knows is given up
+UNKNOWN = gettext_noop("names a message nobody knows")
+STRANGE = gettext_noop("is about a text that Switchboard did not send")
+MESSAGE = "message"  # the route by which people's texts come
 DUE = "state IN ('new', 'parked')"  # what the index callbacks_due_by_account holds
 
 
@@ -51,13 +57,17 @@ DUE = "state IN ('new', 'parked')"  # what the index callbacks_due_by_account ho
 class Parsed:
     """A callback and what it says, or why it cannot be read.
 
-    `waiting` are the positions of its reports that have not found their message.
+    `waiting` are the positions of its reports that have not found their message, `strange` is the number of those that
+    are about no text of ours. `unread` are the positions of its replies that have not been applied yet. Both are kept
+    in the callback's row, positions of replies counted on from its reports.
     """
 
     callback: Callback
     reports: list[DeliveryReport] = field(default_factory=list)
     inbound: list[InboundSms] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
+    strange: int = 0
+    unread: list[int] = field(default_factory=list)
     problem: str = ""
 
     @property
@@ -67,8 +77,16 @@ class Parsed:
 
     def begin(self) -> None:
         """As it was read, however far an attempt has come that was rolled back."""
-        positions = range(len(self.reports)) if self.callback.pending is None else self.callback.pending
-        self.waiting = [position for position in positions if position < len(self.reports)]
+        count = len(self.reports)
+        positions = range(count + len(self.inbound)) if self.callback.pending is None else self.callback.pending
+        self.waiting = [position for position in positions if position < count]
+        self.unread = [position - count for position in positions if count <= position < count + len(self.inbound)]
+        self.strange = 0
+
+    @property
+    def pending(self) -> list[int]:
+        """The positions of what is still to be done."""
+        return [*self.waiting, *(len(self.reports) + position for position in self.unread)]
 
 
 def apply_due(limit: int = GROUP, *, until: float | None = None) -> int:
@@ -88,14 +106,26 @@ def apply_due(limit: int = GROUP, *, until: float | None = None) -> int:
         for account_id in accounts:
             if until is not None and time.monotonic() > until:
                 return count
-            count += _turn_of(account_id, limit)
+            count += _replies() + _turn_of(account_id, limit)
         if count == before or count >= limit:
             return count
 
 
-def _turn_of(account_id: int, limit: int) -> int:
+def apply_for(account_id: int) -> int:
+    """Apply what one account has due now, for a turn, without waiting for a worker; returns how many were."""
+    return 0 if identity.says_held() else _turn_of(account_id, GROUP)
+
+
+def _replies() -> int:
+    """What people wrote goes before every turn of reports, whoever's they are: a STOP waits for no backlog."""
+    waiting = Callback.objects.filter(state__in=(State.NEW, State.PARKED), kind=MESSAGE, not_before__lte=timezone.now())
+    accounts = waiting.order_by().values_list("account_id", flat=True).distinct()
+    return sum(_turn_of(account_id, REPLIES, kind=MESSAGE) for account_id in list(accounts))
+
+
+def _turn_of(account_id: int, limit: int, *, kind: str = "") -> int:
     try:
-        return _turn(account_id, limit)
+        return _turn(account_id, limit, kind)
     except Exception as error:
         logger.error("Callbacks of account %s could not be applied: %s", account_id, described(error))
         if not connection.in_atomic_block:
@@ -103,16 +133,38 @@ def _turn_of(account_id: int, limit: int) -> int:
         return 0
 
 
+WAITING = f"""
+    WITH RECURSIVE waiting(account_id) AS (
+        SELECT min(account_id) FROM webhooks_callback WHERE {DUE}
+        UNION ALL
+        SELECT (SELECT min(account_id) FROM webhooks_callback WHERE {DUE} AND account_id > waiting.account_id)
+        FROM waiting WHERE waiting.account_id IS NOT NULL
+    )
+"""  # noqa: S608 (no value from outside)
+
+
+def due_since() -> datetime | None:
+    """Since when the callback that waits longest has been due; None if none is."""
+    sql = f"""
+        {WAITING}
+        SELECT min((
+            SELECT min(not_before) FROM webhooks_callback c WHERE {DUE} AND c.account_id = waiting.account_id
+        )) FROM waiting WHERE account_id IS NOT NULL
+    """  # noqa: S608 (no value from outside)
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        found = cursor.fetchone()[0]
+    if isinstance(found, str):  # SQLite knows no times
+        found = parse_datetime(found)
+        found = found and found.replace(tzinfo=UTC)
+    return found if found is not None and found <= timezone.now() else None
+
+
 def _accounts_due() -> list[int]:
     """Accounts that have callbacks due: an index look-up for each, however many callbacks wait."""
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     sql = f"""
-        WITH RECURSIVE waiting(account_id) AS (
-            SELECT min(account_id) FROM webhooks_callback WHERE {DUE}
-            UNION ALL
-            SELECT (SELECT min(account_id) FROM webhooks_callback WHERE {DUE} AND account_id > waiting.account_id)
-            FROM waiting WHERE waiting.account_id IS NOT NULL
-        )
+        {WAITING}
         SELECT account_id FROM waiting WHERE account_id IS NOT NULL AND EXISTS (
             SELECT 1 FROM webhooks_callback c
             WHERE {DUE} AND c.account_id = waiting.account_id AND c.not_before <= %s
@@ -123,15 +175,17 @@ def _accounts_due() -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _turn(account_id: int, limit: int) -> int:
-    """Apply what one account has due, the oldest first, for about TURN seconds; returns how many were dealt with.
+def _turn(account_id: int, limit: int, kind: str = "") -> int:
+    """Apply what one account has due (of one route, with `kind`), the oldest first; returns how many were dealt with.
 
-    Reports go together in one transaction. A callback with replies has one of its own, and is never overtaken by a
-    later one of the same person: where another worker holds it, or it could not be applied just now, that person waits.
+    A turn lasts about TURN seconds.
+    Reports go together in one transaction. A callback with replies has one of its own, or several if it has many, and
+    is never overtaken by a later one of the same person: where another worker holds it, or it could not be applied to
+    its end just now, that person waits.
     """
     ends_at = time.monotonic() + TURN
     account = ProviderAccount.objects.select_related("organization").get(pk=account_id)
-    parsed = _read(account, _due(account_id, limit), ends_at)
+    parsed = _read(account, _due(account_id, limit, kind), ends_at)
     together = [one for one in parsed if one.goes_together]
     count = _apply_group(account, together, ends_at) if together else 0
     waiting: set[str] = set()  # people
@@ -140,17 +194,19 @@ def _turn(account_id: int, limit: int) -> int:
             break
         people = {sms.sender for sms in one.inbound}
         applied = 0 if people & waiting else _apply_group(account, [one], ends_at)
-        if not applied:
+        if not applied or one.unread:
             waiting |= people
         count += applied
     return count
 
 
-def _due(account_id: int, limit: int) -> list[Callback]:
+def _due(account_id: int, limit: int, kind: str = "") -> list[Callback]:
     """The account's callbacks that are due, as many as fit into GROUP_BYTES, but at least one. Locks nothing."""
     due = Callback.objects.filter(
         account_id=account_id, state__in=(State.NEW, State.PARKED), not_before__lte=timezone.now()
     ).order_by("not_before", "pk")
+    if kind:
+        due = due.filter(kind=kind)
     chosen: list[int] = []
     size = 0
     for pk, body, url in due.values_list("pk", Length("body"), Length("url"))[:limit]:
@@ -219,7 +275,7 @@ def _attempt(account: ProviderAccount, group: list[Parsed], ends_at: float) -> t
             one.begin()
         try:
             with _transaction():
-                return _apply(account, group), None
+                return _apply(account, group, ends_at), None
         except Exception as error:
             problem = error
         if not connection.in_atomic_block:
@@ -247,16 +303,19 @@ def _transaction() -> Iterator[None]:
         yield
 
 
-def _apply(account: ProviderAccount, parsed: list[Parsed]) -> int:
-    """Apply those that are still as they were read and that no other worker holds; returns how many."""
+def _apply(account: ProviderAccount, parsed: list[Parsed], ends_at: float) -> int:
+    """Apply those that are still as they were read and that no other worker holds; returns how many.
+
+    One with more replies than the turn has time for is applied as far as it goes.
+    """
     held = _hold([one.callback for one in parsed])
     group = [one for one in parsed if one.callback.pk in held]
     _apply_reports(account, group)
     for one in group:
-        if one.inbound:
-            _apply_inbound(account, one)
+        _apply_inbound(account, one, ends_at)
     _remember(account, group)
     _mark(group)
+    forgetting.redact(account, [(one.callback, bool(one.inbound)) for one in group if not one.unread])
     return len(group)
 
 
@@ -265,39 +324,61 @@ def _hold(callbacks: list[Callback]) -> set[int]:
     rows = Callback.objects.filter(pk__in=[callback.pk for callback in callbacks]).order_by("pk")
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True)
-    now = {pk: (state, tries) for pk, state, tries in rows.values_list("pk", "state", "tries")}
-    return {callback.pk for callback in callbacks if now.get(callback.pk) == (callback.state, callback.tries)}
+    now = {pk: found for pk, *found in rows.values_list("pk", "state", "tries", "pending")}
+    return {one.pk for one in callbacks if now.get(one.pk) == [one.state, one.tries, one.pending]}
 
 
-def _apply_inbound(account: ProviderAccount, one: Parsed) -> None:
-    called = account.organization or _organization_of(one.callback)
+def _apply_inbound(account: ProviderAccount, one: Parsed, ends_at: float) -> None:
+    """Apply its replies until `ends_at`, but at least one: a provider may hand over thousands in one call."""
+    if not one.unread:
+        return
+    called = account.organization or organization_of(one.callback)
     # Two callbacks with texts of the same people must not wait for each other, so all go through them in one order.
-    for position, sms in sorted(enumerate(one.inbound), key=lambda numbered: numbered[1].sender):
+    in_order = sorted(one.unread, key=lambda position: one.inbound[position].sender)
+    for count, position in enumerate(in_order):
+        if count and time.monotonic() > ends_at:
+            one.unread = in_order[count:]
+            return
+        sms = one.inbound[position]
         key = one.callback.dedupe_key if not position else f"{one.callback.dedupe_key}/{position}"
         named = sms if sms.message_id else replace(sms, message_id=key)  # some providers give no id
-        inbound.apply_inbound(account, called, named, received_at=one.callback.received_at)
+        with tracing.under(one.callback.trace):
+            inbound.apply_inbound(account, called, named, received_at=one.callback.received_at)
+    one.unread = []
 
 
 def _mark(group: list[Parsed]) -> None:
     """Write down what became of each callback."""
     now = timezone.now()
     applied: list[int] = []
+    strange: list[int] = []
     parked: list[Callback] = []
     for one in group:
         callback = one.callback
         if one.problem:
             _set_state(callback.pk, state=State.UNREADABLE, error=one.problem)
+        elif one.unread:
+            _set_state(callback.pk, pending=one.pending)
         elif not one.waiting:
-            applied.append(callback.pk)
+            (strange if one.strange else applied).append(callback.pk)
         elif now - callback.received_at > PARKED_FOR:
-            _set_state(callback.pk, state=State.APPLIED, error="names a message nobody knows")
+            _set_state(callback.pk, state=State.APPLIED, error=UNKNOWN)
         else:
             tries = min(callback.tries + 1, 20) if callback.state == State.PARKED else 1
             not_before = now + timedelta(seconds=min(3600, 2**tries))
             parked.append(
                 Callback(pk=callback.pk, state=State.PARKED, pending=one.waiting, tries=tries, not_before=not_before)
             )
-    Callback.objects.filter(pk__in=applied).update(state=State.APPLIED, pending=None, error="")
+    for one in group:
+        with tracing.under(one.callback.trace):
+            count = len(one.waiting)
+            became = f"parked: {count} reports wait" if count else "applied"
+            if one.unread:
+                became = f"applied in part: {len(one.unread)} replies are left"
+            logger.info("Callback %d is %s.", one.callback.pk, became)
+    for keys, note in ((applied, ""), (strange, STRANGE)):
+        if keys:
+            Callback.objects.filter(pk__in=keys).update(state=State.APPLIED, pending=None, error=note)
     Callback.objects.bulk_update(parked, ["state", "pending", "tries", "not_before"], batch_size=500)
 
 
@@ -308,9 +389,14 @@ def _set_state(pk: int, **fields: Any) -> None:
 def _set_aside(one: Parsed, error: Exception) -> int:
     """Put a callback that cannot be applied where people see it; returns 1, or 0 if that did not work either."""
     one.problem = reason(error)
-    logger.error("Callback %s is set aside: %s", one.callback.pk, described(error))
+    with tracing.under(one.callback.trace):
+        logger.error("Callback %s is set aside: %s", one.callback.pk, described(error))
     waiting = Callback.objects.filter(pk=one.callback.pk, state=one.callback.state, tries=one.callback.tries)
-    return waiting.update(state=State.UNREADABLE, error=one.problem)
+    with transaction.atomic():
+        set_aside = waiting.update(state=State.UNREADABLE, error=one.problem)
+        if set_aside:
+            forgetting.redact(one.callback.account, [(one.callback, True)])
+    return set_aside
 
 
 def _step_back(group: list[Parsed], error: Exception) -> None:
@@ -339,46 +425,42 @@ def _parse(provider: Provider, one: Parsed) -> None:
     )
     found, inbound = inbox.parse(provider, callback.kind, request)
     one.reports = [report for report in found if not report.message_id.startswith(SELF_TEST)]
-    if callback.pending is None:  # else the replies were kept the first time
+    if callback.pending is None or any(
+        position >= len(one.reports) for position in callback.pending
+    ):  # some are unread
         one.inbound = [sms for sms in inbound if not sms.message_id.startswith(SELF_TEST)]
 
 
 def _apply_reports(account: ProviderAccount, parsed: list[Parsed]) -> None:
+    """Whose message is not there yet waits for it. Without a reference of ours there is none to wait for: it is about a
+    test message, or about what somebody else has sent through this account, which is counted.
+    """
     places = [(one, position) for one in parsed for position in one.waiting]
     if not places:
         return
     said = [one.reports[position] for one, position in places]
-    known = reports.apply_reports(account, said)
-    unknown = [place for place, is_known in zip(places, known, strict=True) if not is_known]
-    tests = services.record_test_reports(account, [one.reports[position] for one, position in unknown])
+    known = reports.apply_reports(account, said, [one.callback.trace for one, _position in places])
     for one in parsed:
         one.waiting = []
-    for (one, position), is_test in zip(unknown, tests, strict=True):
-        if not is_test:
+    strangers = []
+    for (one, position), report, is_known in zip(places, said, known, strict=True):
+        if not is_known and reports.names_ours(report):
             one.waiting.append(position)
+        elif not is_known:
+            strangers.append((one, report))
+    tests = services.record_test_reports(account, [report for _one, report in strangers])
+    for (one, _report), is_test in zip(strangers, tests, strict=True):
+        one.strange += not is_test
 
 
 def _remember(account: ProviderAccount, parsed: list[Parsed]) -> None:
-    """When each kind of callback was last seen, for the account's check-list."""
-    seen = {}
+    """When each kind of callback was last seen, for the account's check-list, and how many reports were strange."""
+    seen: dict[str, Any] = {}
     if any(one.reports for one in parsed):
         seen["reports_seen_at"] = timezone.now()
     if any(one.inbound for one in parsed):
         seen["inbound_seen_at"] = timezone.now()
+    if strange := sum(one.strange for one in parsed):
+        seen["strange_reports"] = F("strange_reports") + strange
     if seen:
         AccountState.objects.filter(pk=account.pk).update(**seen)
-
-
-def _organization_of(callback: Callback) -> Organization | None:
-    """The organisation that the callback's address names; whose the reply is, the number that was written to says."""
-    name = WebhookRequest(callback.method, callback.url).path.rstrip("/").rsplit("/", 1)[-1]
-    return Organization.objects.filter(public_id=name).first()
-
-
-def purge() -> int:
-    """Delete callbacks that are older than the retention time, except those still to be applied; returns how many."""
-    until = timezone.now() - timedelta(days=settings.CALLBACK_RETENTION_DAYS)
-    count, _per_model = (
-        Callback.objects.filter(received_at__lt=until).exclude(state__in=(State.NEW, State.PARKED)).delete()
-    )
-    return count

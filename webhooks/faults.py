@@ -11,6 +11,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.utils.translation import gettext_noop as _
 
 from extensions.contract import ProviderError
+from extensions.models import UnreadableCredentials
 
 # SQLSTATEs, or their classes, that say nothing about the statement: no connection, read-only after a failover, rolled
 # back, no resources, locked, cancelled, system. Not among them: 54, a statement that is too big or too deep each time.
@@ -21,9 +22,9 @@ SQLITE_ERROR = 1  # "SQL logic error": too many variables, too deep; the others 
 REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((PermissionDenied, ImproperlyConfigured), _("The credentials of its account cannot be used.")),
     ((RecursionError,), _("It is nested too deeply.")),
-    ((UnicodeError, DataError), _("It holds a value that cannot be stored.")),
-    ((IntegrityError,), _("It contradicts what is stored already.")),
-    ((DatabaseError,), _("The database would not take it.")),
+    ((UnicodeError, DataError), _("It contains a value that cannot be stored.")),
+    ((IntegrityError,), _("It contradicts what is already stored.")),
+    ((DatabaseError,), _("The database did not accept it.")),
     (
         (ProviderError, ValueError, LookupError, TypeError, AttributeError),
         _("It is not in the form that was expected."),
@@ -35,9 +36,10 @@ REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 def is_passing(error: BaseException) -> bool:
     """Whether the same callback may well be applied another time: nothing about it is to blame.
 
-    A deadlock, a serialisation failure, a lost connection, a lock or a time limit, a full disk.
+    A deadlock, a serialisation failure, a lost connection, a lock or a time limit, a full disk; a key that this process
+    does not have, or not yet.
     """
-    if isinstance(error, SoftTimeLimitExceeded | InterfaceError | OSError | MemoryError):
+    if isinstance(error, SoftTimeLimitExceeded | InterfaceError | OSError | MemoryError | UnreadableCredentials):
         return True
     driver = error.__cause__ if isinstance(error, DatabaseError) else None
     state = getattr(driver, "sqlstate", None)

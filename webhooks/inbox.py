@@ -32,11 +32,15 @@ from extensions.contract import (
     Unreadable,
     WebhookRequest,
 )
-from extensions.models import AccountState, ProviderAccount
+from extensions.models import AccountState, ProviderAccount, UnreadableCredentials
+from intake.sentences import said_lazy as _
+from intake.sentences import stored
+from organizations import tracing
 from organizations.models import Organization
+from webhooks.counting import Refused, counter
 from webhooks.faults import described
 from webhooks.guesses import Guess
-from webhooks.models import Callback, RefusedCallback
+from webhooks.models import Callback
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +108,8 @@ def _accounts(organization_id: str, provider: type[Provider]) -> tuple[int | Non
                 opened.append(Opened(account.pk, account.provider_identity, account.open()))
             except PermissionDenied:
                 logger.error("account %s holds another organisation's credentials", account.public_id)
+            except UnreadableCredentials:
+                logger.error("account %s: none of FERNET_KEYS opens its credentials", account.public_id)
     if len(_cache) > 10_000:  # made-up organisations must not fill the memory
         _cache.clear()
     pk = organization.pk if organization else None
@@ -157,6 +163,7 @@ def keep(
     except _Ended:  # since its credentials were read: perhaps another account has the same ones
         _cache.pop((organization_id, provider.key), None)
         return keep(organization_id, slug, kind, request, address=address, now=now)
+    logger.info("A %s callback of %s is kept, for account %s.", kind, provider.key, opened.account_id)
     return Kept(opened.account_id, provider)
 
 
@@ -170,6 +177,7 @@ def _write(opened: Opened, kind: str, request: WebhookRequest) -> None:
             url=request.url,
             content_type=request.header("Content-Type")[:100],
             body=request.body,
+            trace=tracing.current.get(),
             dedupe_key=_digest(f"{opened.identity}:{kind}:{opened.provider.dedupe_key(request)}"),
         )
     )
@@ -193,7 +201,7 @@ def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: dat
             return opened
     if verified:
         return verified[0]
-    raise refusals[0] if refusals else InvalidSignature(Fault.NO_ACCOUNT, "no account of this provider")
+    raise refusals[0] if refusals else InvalidSignature(Fault.NO_ACCOUNT, _("no account of this provider"))
 
 
 def _says_something(provider: Provider, kind: str, request: WebhookRequest) -> bool:
@@ -231,24 +239,10 @@ def _digest(text: str) -> str:
 
 
 def refuse(organization_pk: int, slug: str, kind: str, refusal: InvalidSignature | Unreadable) -> None:
-    """Count a refused call, with its reason and without its payload (R100)."""
-    fault, reason = refusal.fault, refusal.reason
-    now = timezone.now()
-    today = RefusedCallback.objects.filter(
-        organization_id=organization_pk, slug=slug[:40], kind=kind, reason=reason[:200], day=now.date()
-    )
+    """Count a refused call, with its reason and without its payload (R100): webhooks/counting.py."""
+    refused = Refused(organization_pk, slug[:40], kind, stored(refusal.reason), timezone.now().date())
     try:
-        if not today.update(count=F("count") + 1, last_at=now, fault=fault):
-            _row, created = RefusedCallback.objects.get_or_create(
-                organization_id=organization_pk,
-                slug=slug[:40],
-                kind=kind,
-                reason=reason[:200],
-                day=now.date(),
-                defaults={"fault": fault},
-            )
-            if not created:
-                today.update(count=F("count") + 1, last_at=now, fault=fault)
+        counter.add(refused, refusal.fault)
     except (DatabaseError, InterfaceError):
         connection.close()
         logger.warning("a refused callback could not be counted")

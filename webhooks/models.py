@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from extensions.contract import Fault
 from extensions.models import ProviderAccount
+from organizations import tracing
+from organizations.fields import SentenceField
 from organizations.models import Organization
 
 
@@ -33,8 +35,10 @@ class Callback(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
     tries = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(default=timezone.now)
-    pending = models.JSONField(null=True)  # positions of the reports in it whose message is not known yet
+    pending = models.JSONField(null=True)  # positions of what is not done: reports of unknown messages, replies
     error = models.CharField(max_length=255, blank=True)
+    # Of the request that brought it. The database has a default, since an older version may still be writing.
+    trace = models.CharField(max_length=tracing.LENGTH, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("callback")
@@ -46,6 +50,11 @@ class Callback(models.Model):
                 name="callbacks_due_by_account",
             ),
             models.Index(
+                fields=["account", "not_before", "id"],
+                condition=models.Q(state__in=["new", "parked"], kind="message"),
+                name="replies_due_by_account",
+            ),
+            models.Index(
                 fields=["account", "received_at"],
                 condition=models.Q(state="unreadable"),
                 name="callbacks_set_aside",
@@ -53,7 +62,7 @@ class Callback(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.pk}"
+        return str(self.pk)
 
 
 class RefusedCallback(models.Model):
@@ -62,7 +71,7 @@ class RefusedCallback(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="refused_callbacks")
     slug = models.CharField(_("path"), max_length=40)
     kind = models.CharField(_("route"), max_length=8)
-    reason = models.CharField(_("reason"), max_length=200)
+    reason = SentenceField(_("reason"))
     # A word of Fault. The database has a default, since an older version may still be writing during an upgrade.
     fault = models.CharField(max_length=16, default=Fault.UNKNOWN.value, db_default=Fault.UNKNOWN.value)
     day = models.DateField()

@@ -26,6 +26,5 @@ def apply() -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def purge() -> None:
-    """Forget raw callbacks after the retention time, and counted attempts whose time is over."""
-    applying.purge()
+    """Forget counted attempts whose time is over; of callbacks, keeping/retention.py does."""
     attempts.store().forget()

@@ -1,4 +1,4 @@
-"""The webhook addresses: public, and the same for ever."""
+"""The webhook addresses: public, and always the same."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from rest_framework.views import APIView
 
 from extensions import selftest
 from extensions.contract import InvalidSignature, Unreadable, WebhookRequest
+from intake.sentences import in_english
 from webhooks import inbox
 from webhooks.guesses import TooManyGuesses
 
-MAX_BODY = 256 * 1024  # bytes; the largest batch of reports seen is a tenth of it
+MAX_BODY = 3 * 1024 * 1024  # bytes; some hand over up to 2,000 reports in one call, of 700 to 1,300 bytes each
 
 
 class NoNegotiation(BaseContentNegotiation):
@@ -65,7 +66,7 @@ def receive(request: HttpRequest, kind: str, slug: str, organization_id: str) ->
     except UnreadablePostError:
         return said("cut short", "Body not received.", 400)
     address = request.META.get("REMOTE_ADDR", "")
-    # A call of our own that would be refused is no stranger's: it is not counted, and its reason is told.
+    # A call of our own that would be refused is not a stranger's: it is not counted, and its reason is told.
     finding = selftest.examine(call, kind) if call.header(selftest.ASKING) else None
     response = refused() if finding and finding.reason else keep(organization_id, slug, kind, call, address)
     if finding:
@@ -90,7 +91,7 @@ def keep(organization_id: str, slug: str, kind: str, call: WebhookRequest, addre
         response["Retry-After"] = str(guesses.seconds)
         return response
     except Unreadable as unreadable:
-        return said("unreadable", unreadable.reason, 400)
+        return said("unreadable", in_english(unreadable.reason), 400)
     except inbox.NotKept:
         response = said("busy", "Try again.", 503)
         response["Retry-After"] = "5"

@@ -2,7 +2,7 @@ import importlib
 
 from django.apps import AppConfig
 
-from config.ops import logs, private
+from config.ops import logs, private, sentry
 
 
 class OpsConfig(AppConfig):
@@ -13,4 +13,5 @@ class OpsConfig(AppConfig):
     def ready(self) -> None:
         private.keep_private()
         logs.mask_uncaught()
+        sentry.begin()
         importlib.import_module("config.ops.checks")  # registers the checks; settings are complete only now

@@ -186,6 +186,16 @@ def lease(app_configs: Any, **options: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def log_format(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """At every start: a misspelt format would be found out only when a program cannot read the logs."""
+    if settings.LOG_FORMAT in ("line", "json"):
+        return []
+    return [
+        Error(f"LOG_FORMAT is {settings.LOG_FORMAT}.", hint="Set it to line or json.", id="switchboard.E020"),
+    ]
+
+
 @register(Tags.database, deploy=True)
 def database(app_configs: Any, **options: Any) -> list[CheckMessage]:
     if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":

@@ -192,13 +192,13 @@ def enter_addresses(simulator_url: str, known: Collection[int]) -> set[int]:
     """Tell the simulated providers where each new account's callbacks go, as one does in their consoles.
 
     `known` are the keys of accounts of which they have been told; returns those of the others. What a provider would
-    never have given out is passed over: its owner reads that the credentials are wrong.
+    never have given out is skipped: its owner reads that the credentials are wrong.
     """
     found = ProviderAccount.objects.exclude(pk__in=known).exclude(organization=None).select_related("organization")
     told: set[int] = set()
     for account in found:
         organization, provider = account.organization, account.provider_class
-        assert organization is not None  # it is no account of the installation
+        assert organization is not None  # it is not an account of the installation
         told.add(account.pk)
         addresses = {
             "reports_url": webhook_url("status", provider, organization),

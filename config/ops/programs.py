@@ -71,6 +71,7 @@ def workers(senders: int) -> list[Program]:
     return [
         worker(senders, name="sender", queues=["send"]),
         worker(1, name="receiver", queues=["receive"]),
+        worker(1, name="preparer", queues=["prepare"]),
         worker(1, name="worker", queues=["launch", "default"]),
     ]
 

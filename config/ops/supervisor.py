@@ -80,7 +80,7 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Stop everything. Ctrl-C is the normal end, so it is no error; a second one ends at once what is not done."""
+        """Stop everything. Ctrl-C is the normal end, not an error; a second one ends at once what is not done."""
         self._asked_at = time.monotonic()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupted_again)

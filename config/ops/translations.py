@@ -13,6 +13,11 @@ def catalogues() -> list[Path]:
     return sorted(ROOT.glob("locale/*/LC_MESSAGES/*.po"))
 
 
+def languages() -> list[str]:
+    """The folders in locale/, but for English: the code is written in it, and its folder has what others word."""
+    return sorted({catalogue.parents[1].name for catalogue in catalogues()} - {"en"})
+
+
 def compile_stale() -> list[Path]:
     """Compile every catalogue that is newer than its compiled form. Returns what was compiled."""
     compiled = []

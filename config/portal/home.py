@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,15 +14,19 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from config.portal.guide import guide_for
 from contacts.models import OptOut
 from distributions.engine import identity
 from distributions.models import Distribution, Doubt, Tally
 from distributions.sums import Sums
 from extensions import entitlements, registry, routing
 from extensions.diagnosis import summarise
+from extensions.models import ProviderAccount
 from extensions.routing import Place, Standing
+from intake import figures
 from organizations.models import Organization, User
 from organizations.permissions import may_see_recipients, missing_sms
+from watching import facts, health, wording
 from webhooks.models import RefusedCallback
 
 State = Distribution.State
@@ -41,6 +45,7 @@ class Task:
     link: str
     urgent: bool = False
     take_over: str = ""  # where one click takes over a held distribution
+    is_guided: bool = False  # a step of the guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Connection:
 def context_for(user: User) -> dict[str, Any]:
     """What the home page shows this user."""
     if user.organization is None:
-        return {"platform": _platform(), "is_held": identity.is_held()}
+        return {"platform": _platform(), "is_held": identity.is_held(), "tasks": list(_news(user))}
     lacking = missing_sms(user)
     context: dict[str, Any] = {
         "is_held": user.is_administrator and identity.is_held(),
@@ -68,10 +73,27 @@ def context_for(user: User) -> dict[str, Any]:
     }
     problems = list(_problems(user.organization, may_send=not lacking)) if user.is_administrator or not lacking else []
     context["tasks"] = problems
+    guide = guide_for(user)
+    context["guide"] = guide if user.guide_dismissed_at is None else None
+    context["guide_is_hidden"] = guide is not None and context["guide"] is None
     if user.is_administrator:
         context |= _administrator(user, user.organization)
-        context["tasks"] = [*problems, *context["tasks"]]
+        tasks = [task for task in context["tasks"] if not (task.is_guided and context["guide"])]
+        context["tasks"] = [*problems, *_news(user), *tasks]
     return context
+
+
+def _news(user: User) -> Iterator[Task]:
+    """What is so at present, and stands nowhere else on this page."""
+    for fact in facts.present(user):
+        link = wording.path(fact) if fact.organization_id else ""  # operators mend it outside the portal
+        yield Task(wording.sentence(fact), link, urgent=True)
+    if user.is_operator:
+        late = health.periodic_check()
+        if late and not late.ok:
+            yield Task(
+                _("The background work is not running: %(problem)s") % {"problem": late.problem}, "", urgent=True
+            )
 
 
 def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
@@ -92,7 +114,7 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
                 "moment": row.planned_for,
             }
         else:
-            text = _("“%(name)s” waits: %(problem)s") % names
+            text = _("“%(name)s” is waiting: %(problem)s") % names
         yield Task(
             text,
             reverse("admin:distributions_distribution_change", args=[row.pk]),
@@ -105,8 +127,8 @@ def _problems(organization: Organization, *, may_send: bool) -> Iterator[Task]:
         others = stuck.count() - PROBLEMS
         yield Task(
             ngettext(
-                "%(number)d more distribution waits or cannot begin.",
-                "%(number)d more distributions wait or cannot begin.",
+                "%(number)d more distribution is waiting or cannot begin.",
+                "%(number)d more distributions are waiting or cannot begin.",
                 others,
             )
             % {"number": others},
@@ -142,17 +164,16 @@ def _administrator(user: User, organization: Organization) -> dict[str, Any]:
     now = timezone.now()
     enabled = entitlements.enabled_keys(organization)
     places = routing.places(organization, enabled) if organization.has_sms else []
-    connections = [_connection(place) for place in places]
+    unreadable = ProviderAccount.objects.unreadable(place.account.pk for place in places)
+    connections = [_connection(place, unreadable) for place in places]
     refused = list(
         RefusedCallback.objects.filter(organization=organization, day__gte=(now - WEEK).date())
         .values("slug", "reason", "fault")
         .annotate(times=Sum("count"))
         .order_by("-times")
     )
-    opt_outs = OptOut.objects.filter(organization=organization).aggregate(
-        active=Count("pk", filter=Q(ended_at=None)),
-        new=Count("pk", filter=Q(ended_at=None, created_at__gte=now - PERIOD)),
-    )
+    stopped = OptOut.objects.active().filter(organization=organization)  # two counts, each of an index alone
+    opt_outs = {"active": stopped.count(), "new": stopped.filter(created_at__gte=now - PERIOD).count()}
     recent = Tally.objects.filter(distribution__organization=organization, distribution__launched_at__gte=now - PERIOD)
     return {
         "connections": connections,
@@ -173,8 +194,10 @@ def _provider_name(slug: str) -> str:
     return (own + also + [slug])[0]
 
 
-def _connection(place: Place) -> Connection:
+def _connection(place: Place, unreadable: Collection[int]) -> Connection:
     state = getattr(place.account, "state", None)
+    if place.account.pk in unreadable:
+        return Connection(place, _("Cannot be read"), "bad", place.account.why_unreadable)
     if state is not None and state.stopped_at is not None:
         return Connection(place, _("Stopped"), "bad", state.why_stopped)
     if place.account.check_ok is False:
@@ -202,6 +225,7 @@ def _tasks(
             _("The licence does not include SMS. Ask whoever runs this installation for the add-on."),
             reverse("admin:organization_settings"),
             urgent=True,
+            is_guided=True,
         )
         return
     for connection in connections:
@@ -213,36 +237,39 @@ def _tasks(
                 urgent=True,
             )
     if not enabled:
-        yield Task(_("No extension is enabled for your organisation. Ask whoever runs this installation."), extensions)
+        text = _("No extension is enabled for your organisation. Ask whoever runs this installation.")
+        yield Task(text, extensions, is_guided=True)
     elif not connections:
         text = _("Add an account at your SMS provider.")
         if settings.DEFAULT_PROVIDER:
             text += " " + _("Until then, texts go through the account of this installation.")
-        yield Task(text, extensions)
+        yield Task(text, extensions, is_guided=True)
     elif not any(connection.place.in_use for connection in connections):
         unfinished = connections[0]
         yield Task(
             _("No account is in use yet. “%(name)s”: %(step)s")
             % {"name": unfinished.place.account, "step": unfinished.detail},
             extensions,
+            is_guided=True,
         )
     if refused:
         times = sum(row["times"] for row in refused)
         yield Task(
             ngettext(
-                "%(times)d callback of a provider was refused this week: check its webhook set-up.",
-                "%(times)d callbacks of providers were refused this week: check the webhook set-up.",
+                "%(times)s callback of a provider was refused this week: check its webhook set-up.",
+                "%(times)s callbacks of providers were refused this week: check the webhook set-up.",
                 times,
             )
-            % {"times": times},
+            % {"times": figures.whole(times)},
             extensions,
         )
     if not organization.support_contact:
-        yield Task(_("Say whom people should ask when they lack a right."), reverse("admin:organization_settings"))
+        yield Task(_("Add a contact for people who lack a permission."), reverse("admin:organization_settings"))
     if not user.sms_permission().allowed:
         yield Task(
             _("You cannot send SMS yourself yet: give yourself the permission “Use SMS distributions”."),
             reverse("admin:organizations_user_change", args=[user.pk]),
+            is_guided=True,
         )
 
 

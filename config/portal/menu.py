@@ -69,6 +69,8 @@ MENU: tuple[tuple[Any, tuple[Entry, ...]], ...] = (
                 title=_("Organisation"),
                 shown=administers,
             ),
+            Entry("auto_delete", path="/admin/keeping/periods/", title=_("Retention periods"), shown=administers),
+            Entry("person_remove", model="keeping.Forgetting", shown=administers),
             Entry(
                 "history",
                 model="organizations.AuditEvent",

@@ -17,7 +17,7 @@ is. A slash at the end of an address, or a doubled one, changes nothing.
 
 **Token.** Make one on the page *My profile* of the [admin site](/admin/) and send it in the header `X-API-TOKEN`, or as
 `Authorization: Bearer`. It has the rights of its user: launching and taking back need the permission “Use SMS
-distributions”.
+distributions”, forgetting a person is for administrators.
 
 **Answers.** Everything is JSON: `{"result": …, "meta": {"httpStatus": "200 - OK", "requestId": …}}`. When something is
 wrong there is `meta.error` with an `errorCode` for programs and an `errorMessage` for people, in the language of the
@@ -41,6 +41,7 @@ curl https://HOST/API/v3/distributions/sms \\
 TAGS = [
     {"name": "SMS distributions", "description": "A link, or a survey by text, to everybody on a mailing list."},
     {"name": "What there is", "description": "The IDs that a distribution needs."},
+    {"name": "Forgetting a person", "description": "What somebody may ask for by law; for administrators."},
     {"name": "Account", "description": "Whose token it is."},
 ]
 
@@ -60,9 +61,12 @@ def introduce(result: dict[str, Any], **_options: Any) -> dict[str, Any]:
 class SchemaView(SpectacularJSONAPIView):
     """The OpenAPI document. Anybody may read it: it says nothing about an organisation."""
 
+    metadata_class = None
+
 
 class DocsView(SpectacularSwaggerSplitView):
     """The document as a page on which requests can be tried."""
 
+    metadata_class = None  # OPTIONS would be answered by a template that there is none of
     template_name = "api/docs.html"
     url_name = "api-schema"

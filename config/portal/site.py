@@ -14,12 +14,15 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
-from config.portal import home
+from config.portal import documentation, home, phones
 from config.portal.menu import MENU, Entry
+from config.version import VERSION
 from organizations import pages, throttle, views
 from organizations.admin_base import OwnedAdmin, declared
 from organizations.forms import LoginForm
 from organizations.models import User
+from organizations.permissions import may_see_recipients
+from watching import pages as notices
 
 
 class SwitchboardAdminSite(UnfoldAdminSite):
@@ -27,6 +30,7 @@ class SwitchboardAdminSite(UnfoldAdminSite):
     site_header = "Switchboard"
     index_title = _("Home")
     login_form = LoginForm
+    empty_value_display = "–"  # as everywhere in our own pages
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active)
@@ -46,6 +50,9 @@ class SwitchboardAdminSite(UnfoldAdminSite):
             path("profile/", self.admin_view(pages.profile), name="profile"),
             path("profile/token/", self.admin_view(pages.renew_token), name="renew_token"),
             path("profile/token/end/", self.admin_view(pages.end_token), name="end_token"),
+            path("profile/notices/", self.admin_view(notices.choose), name="notices"),
+            path("guide/", self.admin_view(pages.show_guide), name="guide"),
+            path("phones/", self.admin_view(phones.show_phones), name="phones"),  # in the demonstration alone
             path("organisation/", self.admin_view(pages.organization_settings), name="organization_settings"),
             path("invitation/<uidb64>/<token>/", views.SetPasswordView.as_view(), name="set_password"),
             *beside,
@@ -76,6 +83,9 @@ class SwitchboardAdminSite(UnfoldAdminSite):
             **super().each_context(request),
             "languages_action": reverse("admin:set_language"),
             "is_simulated": bool(settings.PROVIDER_BASE_URLS),
+            "may_see_phones": _may_see_phones(request),
+            "version": VERSION,
+            "documentation": documentation.address(),
         }
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
@@ -100,3 +110,8 @@ class SwitchboardAdminSite(UnfoldAdminSite):
             link = reverse(f"{self.name}:{model._meta.app_label}_{model._meta.model_name}_changelist")
         active = request.path == link or (link != "/admin/" and request.path.startswith(link))
         return {"title": title, "icon": entry.icon, "link": link, "active": active, "has_permission": True}
+
+
+def _may_see_phones(request: HttpRequest) -> bool:
+    user = request.user
+    return phones.is_shown() and isinstance(user, User) and may_see_recipients(user)

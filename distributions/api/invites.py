@@ -76,9 +76,11 @@ def launch_once(invitation: Invitation, user: User, key: str | None) -> Distribu
             with transaction.atomic():
                 draft.save()
                 return services.launch(draft, user, reviewed)
-        except IntegrityError:  # somebody with the same key was faster
+        except (IntegrityError, Distribution.DoesNotExist):
+            # Somebody with the same key was faster, or has deleted what it is about.
             earlier = _earlier(user, key)
             if earlier is None:
+                _draft(invitation, user, key)  # names what is gone
                 raise
     if different := _differences(invitation, earlier):
         raise KeyUsed(
@@ -95,8 +97,8 @@ def _reviewed(invitation: Invitation) -> Fingerprint | None:
     if reviewed is None:
         raise LaunchRefused(
             _(
-                "fingerprint: this is none of ours. The same request with “reviewOnly” gives one; left out, the launch "
-                "is its own review."
+                "fingerprint: this is not one of ours. The same request with “reviewOnly” returns one; without it, "
+                "the launch counts as its own review."
             )
         )
     return reviewed
@@ -165,7 +167,7 @@ def _draft(invitation: Invitation, user: User, key: str | None) -> Distribution:
 def _check_times(invitation: Invitation) -> None:
     now = timezone.now()
     if invitation.send_at < now - PAST:
-        raise Unfit("sendDate", _("This time has passed. Give the present time to send at once, or a later one."))
+        raise Unfit("sendDate", _("This time has passed. Use the current time to send at once, or a later one."))
     try:
         times.check_send_at(invitation.send_at, now)
     except times.Unusable as refusal:

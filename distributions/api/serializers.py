@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -18,6 +17,7 @@ from distributions.states import Status
 from distributions.sums import Sums
 from intake.masking import mask_number, mask_numbers
 from organizations.api_base import Moment, PageQuery, PublicId, StrictSerializer
+from organizations.one_line import ONE_LINE
 from surveys.models import Answer
 
 State = Distribution.State
@@ -40,7 +40,6 @@ REQUEST_TYPE: dict[str, RequestType] = {
     Distribution.Method.INTERACTIVE: "Interactive",
 }
 METHODS = {name: method for method, name in REQUEST_TYPE.items()}
-ONE_LINE = RegexValidator(r"\A[^\x00-\x1f\x7f]*\Z", _("Write it in one line, without control characters."))
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -100,7 +99,7 @@ class DistributionRequest(StrictSerializer):
     surveyLinkExpirationDate = Moment(
         required=False,
         allow_null=True,
-        help_text="The link works until then; for ever if it is left out. Not allowed for `Interactive`, without link.",
+        help_text="The link works until then; leave it out for no end date. Not for `Interactive`, without link.",
     )
     fingerprint = serializers.CharField(
         required=False,
@@ -167,13 +166,30 @@ class NewDistributionSerializer(serializers.Serializer):
     sender = serializers.CharField(required=False, help_text="From whom people would get it.")
 
 
+class Unused(serializers.CharField):
+    """A key that programs look up because the commercial product has it; there is no such thing here."""
+
+    def __init__(self) -> None:
+        super().__init__(read_only=True, allow_null=True, help_text="Always null.")
+
+    def get_attribute(self, instance: Any) -> None:
+        return None
+
+
 class RecipientsSerializer(serializers.Serializer):
     mailingListId = serializers.CharField(
         source="contact_list.public_id", allow_null=True, help_text="null if the list has been deleted since."
     )
+    contactId = Unused()
+    libraryId = Unused()
+    sampleId = Unused()
+    transactionId = Unused()
+    transactionBatchId = Unused()
 
 
 class MessageTextSerializer(serializers.Serializer):
+    libraryId = Unused()
+    messageId = Unused()
     messageText = serializers.CharField(
         source="message_text", help_text="For `Interactive`: what is said before the first question; may be empty."
     )

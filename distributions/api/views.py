@@ -215,7 +215,7 @@ class DistributionView(ApiView):
         services.cancel(_one(self, public_id, query), self.caller)
         found = _one(self, public_id, query)
         if found.state != State.CANCELLED:
-            raise Conflict(_("It has been sent: texts that have left cannot be taken back."))
+            raise Conflict(_("It has been sent: texts already sent cannot be cancelled."))
         return Response(DistributionSerializer(found).data)
 
 

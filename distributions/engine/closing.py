@@ -7,22 +7,39 @@ from django.utils import timezone
 
 from distributions.engine import outbox, tallies
 from distributions.models import Chunk, Distribution, Message
+from organizations import steps
 
 State = Distribution.State
+FEW = 20  # open chunks, of 500 texts each, that are taken back in one go
 
 
 def close_finished() -> None:
-    """Finish distributions of which nothing is left to send; make the tallies of the finished ones exact."""
+    """Finish distributions of which nothing is left to send; make the tallies of the finished ones exact.
+
+    Where much is still to be taken back of a cancelled one, that is left to planning/taking_back.py.
+    """
+    steps.run(_finish_ended, _take_back_rest)
+
+
+def _finish_ended() -> None:
     open_chunks = Chunk.objects.filter(distribution=OuterRef("pk"), state=Chunk.State.OPEN)
     running = Distribution.objects.filter(state__in=(State.SENDING, State.CANCELLED), finished_at=None)
     ended = running.filter(~Exists(open_chunks))
-    for pk in list(ended.values_list("pk", flat=True)):
-        outbox.recount(pk)
-        Distribution.objects.filter(pk=pk, state=State.SENDING).update(state=State.FINISHED, finished_at=timezone.now())
+    steps.for_each(ended.values_list("pk", flat=True), _finish, "finish distribution")
+
+
+def _finish(distribution_id: int) -> None:
+    outbox.recount(distribution_id)
+    running = Distribution.objects.filter(pk=distribution_id, state=State.SENDING)
+    running.update(state=State.FINISHED, finished_at=timezone.now())
+
+
+def _take_back_rest() -> None:
     left_over = Q(tally__waiting__gt=0) | Q(tally__segments_waiting__gt=0)  # the second: in conversations
     forgotten = Distribution.objects.filter(left_over, state=State.CANCELLED)
-    for pk in list(forgotten.values_list("pk", flat=True)):
-        take_back_forgotten(pk)
+    keys = list(forgotten.values_list("pk", flat=True))
+    few = [pk for pk in keys if not Chunk.objects.filter(distribution=pk, state=Chunk.State.OPEN)[FEW:].exists()]
+    steps.for_each(few, take_back_forgotten, "take back what is left of distribution")
 
 
 def take_back_forgotten(distribution_id: int) -> None:

@@ -8,13 +8,13 @@ import time
 
 from django.db import InterfaceError, OperationalError
 
-from distributions.engine import due, worker_process
+from distributions.engine import due, outbox, worker_process
 from distributions.engine.pump import LONGEST, LOOK_EVERY, Pump
-from distributions.engine.worker_process import WorkerProcess, stopping
+from distributions.engine.worker_process import LANES, WorkerProcess, stopping
 
 logger = logging.getLogger(__name__)
 
-LANES = 32  # accounts that one process pumps at once: a slow number, or a provider that hangs, holds up no other
+RENEW_EVERY = outbox.SLOT_LEASE / 4
 RETRY_AFTER = 1.0  # seconds before an account is tried again that two processes were pumping already
 
 
@@ -34,6 +34,8 @@ class Crew:
         self.process = here
         self.ends_at = time.monotonic() + LONGEST
         self.lanes: dict[int, asyncio.Task[bool]] = {}
+        self.pumps: dict[int, Pump] = {}  # of the lanes
+        self.renew_at = time.monotonic() + RENEW_EVERY
         self.more: set[int] = set()
         self.not_before: dict[int, float] = {}  # monotonic seconds
 
@@ -44,6 +46,8 @@ class Crew:
         while self.lanes:
             await asyncio.wait(self.lanes.values(), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             self.collect()
+            worker_process.turn()
+            await self.renew()
             if self.lanes and len(self.lanes) < LANES and time.monotonic() < self.ends_at and not stopping.value:
                 await self.look()
             # One account alone mostly sends as fast as it can, and every statement is counted there.
@@ -55,17 +59,33 @@ class Crew:
     def start(self, account_id: int) -> None:
         self.more.discard(account_id)
         pump = Pump(account_id, self.process, company=self.lanes.keys(), ends_at=self.ends_at)
+        self.pumps[account_id] = pump
         self.lanes[account_id] = asyncio.create_task(pump.run())
 
     def collect(self) -> None:
         """Note what the pumps that have ended said."""
         for account_id, lane in [(key, lane) for key, lane in self.lanes.items() if lane.done()]:
-            del self.lanes[account_id]
+            del self.lanes[account_id], self.pumps[account_id]
             self.not_before[account_id] = time.monotonic() + RETRY_AFTER
             if error := lane.exception():
                 logger.error("The pump of account %s broke.", account_id, exc_info=error)
             elif lane.result():
                 self.more.add(account_id)
+
+    async def renew(self) -> None:
+        """Keep the worker slots of all lanes; a pump that has lost its own, having stood still, ends."""
+        open_ones = {pump.holder: pump for pump in self.pumps.values() if pump.has_slot}
+        if not open_ones or time.monotonic() < self.renew_at:
+            return
+        self.renew_at = time.monotonic() + RENEW_EVERY
+        loop = asyncio.get_running_loop()
+        try:
+            kept = await loop.run_in_executor(self.process.threads[-1], outbox.renew_slots, list(open_ones))
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("The database is away: %s", error)
+            return
+        for holder, pump in open_ones.items():
+            pump.has_slot = holder in kept
 
     async def look(self) -> None:
         """Start pumps for accounts that have become due."""

@@ -99,7 +99,9 @@ def _rows(distribution: Distribution, contacts: Sequence[Recipient]) -> list[Row
     template = Template(distribution.whole_text)
     assert distribution.account is not None  # a launch chooses the account (distributions/services.py)
     carried_text = distribution.account.provider_class.carried_text
-    stopped = OptOut.objects.numbers(distribution.organization_id, {contact.phone for contact in contacts})
+    phones = {contact.phone for contact in contacts}
+    stopped = OptOut.objects.restore(distribution.organization_id, phones)  # whatever has written their contacts
+    stopped |= OptOut.objects.numbers(distribution.organization_id, phones)
     served = without_a_text(distribution.contact_list_id, contacts) | _texted_already(distribution, contacts)
     survey_links, opt_out_links = f"{settings.PUBLIC_URL}/s/", f"{settings.PUBLIC_URL}/o/"
     rows = []

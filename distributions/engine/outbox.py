@@ -21,16 +21,18 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from distributions.engine import identity, tallies
-from distributions.engine.references import reference
+from distributions.engine.references import reference, sql_salt
+from distributions.engine.turns import Line
 from distributions.models import Chunk, Distribution, Message, MessageEvent, Tally
 from distributions.states import FINAL, REPEATED, STOPPED, TAKEN, TRANSITIONS, Status, sources
 from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import WORKER_SLOTS, WorkerSlot
-from intake.text import fitted, fitted_id
+from intake.sentences import stored_within
+from intake.text import fitted_id
 
 T = TypeVar("T")
 
-SLOT_LEASE = 15.0  # seconds; renewed while the pump lives
+SLOT_LEASE = 8.0  # seconds; renewed while the pump lives
 
 
 def _running(answers: str) -> str:
@@ -66,6 +68,7 @@ class Claim:
     tries: int
     organization: str  # its public id
     batch_limit: int  # how many of its messages may share a request; 0: as many as the provider takes
+    priority: int = Chunk.Priority.BULK
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _postgresql() -> bool:
     return connection.vendor == "postgresql"
 
 
-def _any(column: str, ids: Sequence[int]) -> tuple[str, list[Any]]:
+def _any(column: str, ids: Sequence[int] | Sequence[str]) -> tuple[str, list[Any]]:
     if _postgresql():
         return f"{column} = ANY(%s)", [list(ids)]
     return f"{column} IN ({', '.join(['%s'] * len(ids))})", list(ids)
@@ -147,23 +150,36 @@ def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
 # --- worker slots -----------------------------------------------------------------------------------------------------
 
 
-def take_slot(account_id: int, holder: str) -> bool:
-    """Take or renew a worker slot of this account; False if all are taken by others."""
+def take_slot(account_id: int, holder: str, *, first: bool = False) -> bool:
+    """Take or renew a worker slot of this account, or only its first; False if all are taken by others."""
     if not WorkerSlot.objects.filter(account_id=account_id).exists():
         slots = [WorkerSlot(account_id=account_id, number=number) for number in range(WORKER_SLOTS)]
         WorkerSlot.objects.bulk_create(slots, ignore_conflicts=True)
     now, now_params = _now()
     lease, lease_params = _after(SLOT_LEASE)
     lock = "FOR UPDATE SKIP LOCKED" if _postgresql() else ""
+    number = 1 if first else WORKER_SLOTS
     # S608 below and elsewhere in this file: only our own column names and placeholders are put into the text.
     sql = f"""
         UPDATE extensions_pumpseat SET holder = %s, lease_until = {lease} WHERE id = (
             SELECT id FROM extensions_pumpseat
-            WHERE account_id = %s AND (holder = %s OR lease_until IS NULL OR lease_until < {now})
+            WHERE account_id = %s AND number < %s AND (holder = %s OR lease_until IS NULL OR lease_until < {now})
             ORDER BY holder = %s DESC, number LIMIT 1 {lock}
         ) RETURNING number
     """  # noqa: S608
-    return bool(_rows(sql, [holder, *lease_params, account_id, holder, *now_params, holder]))
+    return bool(_rows(sql, [holder, *lease_params, account_id, number, holder, *now_params, holder]))
+
+
+def has_first_slot(account_id: int, holder: str) -> bool:
+    return WorkerSlot.objects.filter(account_id=account_id, holder=holder, number=0).exists()
+
+
+def renew_slots(holders: Sequence[str]) -> set[str]:
+    """Keep the worker slots of these pumps in one statement; returns who still has theirs."""
+    chosen, params = _any("holder", holders)
+    lease, lease_params = _after(SLOT_LEASE)
+    sql = f"UPDATE extensions_pumpseat SET lease_until = {lease} WHERE {chosen} RETURNING holder"  # noqa: S608
+    return {row[0] for row in _rows(sql, [*lease_params, *params])}
 
 
 def leave_slot(account_id: int, holder: str) -> None:
@@ -173,28 +189,66 @@ def leave_slot(account_id: int, holder: str) -> None:
 # --- chunks --------------------------------------------------------------------------------------------------------
 
 
-def claim(account_id: int, holder: str, limit: int) -> list[Claim]:
-    """Take up to `limit` due chunks of the account for SEND_LEASE seconds.
+def lines(account_id: int) -> list[Line]:
+    """The distributions that have chunks due at this account: an index look-up for each, however many chunks wait."""
+    now, now_params = _now()
+    due = f"""EXISTS (
+        SELECT 1 FROM distributions_chunk c WHERE c.account_id = %s AND c.distribution_id = d.id AND c.state = 'open'
+            AND c.priority {{}} {Chunk.Priority.REPLY} AND c.not_before <= {now}
+            AND (c.lease_until IS NULL OR c.lease_until < {now})
+    )"""  # noqa: S608
+    due_params = [account_id, *now_params, *now_params]
+    least = "SELECT min(distribution_id) FROM distributions_chunk WHERE account_id = %s AND state = 'open'"
+    sql = f"""
+        WITH RECURSIVE waiting(id) AS (
+            SELECT ({least}) UNION ALL
+            SELECT ({least} AND distribution_id > waiting.id) FROM waiting WHERE waiting.id IS NOT NULL
+        ), due AS (
+            SELECT d.id, o.public_id, {due.format("=")} AND {_running("TRUE")} AS replies,
+                {due.format(">")} AND {_running("FALSE")} AS others
+            FROM waiting JOIN distributions_distribution d ON d.id = waiting.id
+            JOIN organizations_organization o ON o.id = d.organization_id
+        )
+        SELECT id, public_id, replies FROM due WHERE replies OR others ORDER BY id
+    """  # noqa: S608
+    rows = _rows(sql, [account_id, account_id, *due_params, *due_params])
+    return [Line(distribution_id, organization, bool(replies)) for distribution_id, organization, replies in rows]
+
+
+def claim(
+    account_id: int, holder: str, limit: int, *, distribution_id: int | None = None, replies: bool = False
+) -> list[Claim]:
+    """Take up to `limit` due chunks of the account for SEND_LEASE seconds: of one distribution, or only of replies.
 
     Paused and cancelled ones are left alone, and those whose organisation it may not carry (any more).
     """
     known, known_params = identity.condition()
     now, now_params = _now()
     lease, lease_params = _after(settings.SEND_LEASE)
+    joined, asked = "JOIN distributions_distribution d ON d.id = c.distribution_id", []
+    which = f"{_running(f'c.priority = {Chunk.Priority.REPLY}')} AND {_carries('c.account_id', 'd.organization_id')}"
+    if distribution_id is not None:
+        # Asked once, and not of each chunk: so the first ones come from the index, however many wait behind them.
+        joined, asked = "", [distribution_id, distribution_id, account_id]
+        which = f"""c.distribution_id = %s AND c.priority <= (
+            SELECT CASE d.state WHEN 'finished' THEN {Chunk.Priority.REPLY} ELSE {Chunk.Priority.BULK} END
+            FROM distributions_distribution d
+            WHERE d.id = %s AND {_running("TRUE")} AND {_carries("%s", "d.organization_id")}
+        )"""  # noqa: S608
+    which += f" AND c.priority = {Chunk.Priority.REPLY}" if replies else ""
     due = f"""
-        SELECT c.id FROM distributions_chunk c JOIN distributions_distribution d ON d.id = c.distribution_id
+        SELECT c.id FROM distributions_chunk c {joined}
         WHERE c.account_id = %s AND c.state = 'open' AND c.not_before <= {now}
-            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {known}
-            AND {_running(f"c.priority = {Chunk.Priority.REPLY}")} AND {_carries("c.account_id", "d.organization_id")}
+            AND (c.lease_until IS NULL OR c.lease_until < {now}) AND {known} AND {which}
         ORDER BY c.priority, c.not_before, c.id LIMIT %s
     """  # noqa: S608
-    due_params = [account_id, *now_params, *now_params, *known_params, limit]
+    due_params = [account_id, *now_params, *now_params, *known_params, *asked, limit]
     chosen = f"= ANY(ARRAY({due} FOR UPDATE OF c SKIP LOCKED))" if _postgresql() else f"IN ({due})"
     sql = f"""
         UPDATE distributions_chunk SET holder = %s, lease_until = {lease} WHERE id {chosen}
         RETURNING id, distribution_id, first_id, last_id, tries,
             (SELECT o.public_id FROM distributions_distribution d JOIN organizations_organization o
-             ON o.id = d.organization_id WHERE d.id = distribution_id), batch_limit
+             ON o.id = d.organization_id WHERE d.id = distribution_id), batch_limit, priority
     """  # noqa: S608
     rows = _rows(sql, [holder, *lease_params, *due_params])
     return sorted((Claim(*row) for row in rows), key=lambda claimed: claimed.chunk_id)
@@ -224,23 +278,40 @@ def read(claimed: Claim) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in rows if row[2] == Status.QUEUED]
 
 
-def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
+def mark(ids: Sequence[int], account_id: int, *, chunk_id: int | None = None, holder: str = "") -> list[Marked]:
     """Mark queued messages "sending" in one statement, before their requests leave.
+
+    With `chunk_id`, only while `holder` has it: whoever has stood still for longer than the lease marks nothing. What
+    somebody else holds in this moment, such as a cancel of very many, is skipped and not waited for.
 
     Pause, cancel and opt-outs are read in that very statement, and so are the account's deletion and grant, its
     extension's switch and the licence: nothing leaves after any of them was committed. Those who have opted out since
-    the launch are skipped, and those of whom somebody has yet to decide whether they have (replies/doubts.py); of what
-    may not be sent now nothing comes back, nor of a database that was restored from a backup.
+    the launch are skipped, those who were forgotten or whose text is not kept any more (number or wording are empty),
+    and those of whom somebody has yet to decide whether they have (replies/doubts.py); of what may not be sent now
+    nothing comes back, nor of a database that was restored from a backup.
     """
     known, known_params = identity.condition()
     chosen, params = _any("m.id", ids)
+    if _postgresql():
+        chosen = f"""m.id = ANY(ARRAY(
+            SELECT m.id FROM distributions_message m WHERE {chosen} AND m.status = 'queued'
+            ORDER BY m.id FOR NO KEY UPDATE SKIP LOCKED
+        ))"""  # noqa: S608
     now, now_params = _now()
+    ours, ours_params = "", []
+    if chunk_id is not None:
+        ours = f"""AND EXISTS (
+            SELECT 1 FROM distributions_chunk k WHERE k.id = %s AND k.holder = %s AND k.lease_until > {now}
+        )"""  # noqa: S608
+        ours_params = [chunk_id, holder, *now_params]
+    salt = sql_salt("m.id" if _postgresql() else "distributions_message.id")  # SQLite knows no aliases in RETURNING
     sql = f"""
         UPDATE distributions_message AS m SET
             account_id = %s, attempt = m.attempt + 1, attempted_at = {now}, (status, reason) = (
                 SELECT CASE WHEN x.why <> '' THEN 'skipped' ELSE 'sending' END,
                     CASE WHEN x.why <> '' THEN x.why WHEN m.reason = '{REPEATED}' THEN m.reason ELSE '' END
                 FROM (SELECT CASE
+                    WHEN m."to" = '' OR m.text = '' THEN '{Message.Skip.OPTED_OUT}'
                     WHEN EXISTS (
                         SELECT 1 FROM contacts_optout o
                         WHERE o.organization_id = m.organization_id AND o.phone = m."to" AND o.ended_at IS NULL
@@ -256,14 +327,14 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
                     ELSE '' END AS why
                 ) x
             )
-        WHERE {chosen} AND m.status = 'queued' AND {known} AND EXISTS (
+        WHERE {chosen} AND m.status = 'queued' AND {known} {ours} AND EXISTS (
             SELECT 1 FROM distributions_distribution d
             WHERE d.id = m.distribution_id AND {_running("m.conversation_id IS NOT NULL")}
         ) AND {_carries("%s", "m.organization_id")}
-        RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id, segments
+        RETURNING id, status, attempt, "to", text, distribution_id, reason, conversation_id, segments, {salt}
     """  # noqa: S608
     with transaction.atomic() if connection.vendor == "sqlite" else nullcontext():
-        rows = _rows(sql, [account_id, *now_params, *params, *known_params, account_id])
+        rows = _rows(sql, [account_id, *now_params, *params, *known_params, *ours_params, account_id])
         if rows:
             identity.count_mark()
     skipped = [(row[5], row[7] is None, row[8]) for row in rows if row[1] == Status.SKIPPED]
@@ -271,7 +342,12 @@ def mark(ids: Sequence[int], account_id: int) -> list[Marked]:
         _count_moves((*row, Status.QUEUED, Status.SKIPPED) for row in skipped)
     marked = (
         Marked(
-            id=row[0], attempt=row[2], to=row[3], text=row[4], repeated=row[6] == REPEATED, reference=reference(row[0])
+            id=row[0],
+            attempt=row[2],
+            to=row[3],
+            text=row[4],
+            repeated=row[6] == REPEATED,
+            reference=reference(row[0], row[9]),
         )
         for row in rows
         if row[1] == Status.SENDING
@@ -344,7 +420,7 @@ def requeue(ids: Iterable[int]) -> int:
 def take_back(messages: QuerySet[Message]) -> list[int]:
     """Cancel those of the messages that are queued, and count them; returns their keys.
 
-    What a pump is marking in this moment is passed over, not waited for: it leaves, or comes back and is taken back by
+    What a pump is marking in this moment is skipped, not waited for: it leaves, or comes back and is taken back by
     the periodic check. So this never stands in anybody's way while it holds thousands of rows.
     """
     queued = messages.filter(status=Status.QUEUED).order_by("pk")
@@ -451,7 +527,7 @@ def apply(changes: Sequence[Change]) -> list[Moved]:
             [fitted_id(change.message_id, ID_LENGTHS["message_id"]) for change in ordered],
             [change.segments for change in ordered],
             [str(change.reason)[:24] for change in ordered],
-            [fitted(change.error, WORDS_LENGTHS["error"]) for change in ordered],
+            [stored_within(change.error, WORDS_LENGTHS["error"]) for change in ordered],
         ]
         if not tallies.is_open():  # on its own: one statement and no transaction around it
             return [Moved(*row[:3]) for row in _rows(_APPLY_AND_TALLY, params)]
@@ -477,7 +553,7 @@ def _apply_row_by_row(changes: Sequence[Change]) -> list[Moved]:
             moves = message.status in _sources(change.to)
             if moves:
                 fields["status"], fields["reason"] = change.to, str(change.reason)[:24]
-                fields["error"] = fitted(change.error, WORDS_LENGTHS["error"])
+                fields["error"] = change.error
                 if change.to in FINAL:
                     fields["settled_at"] = now
             if change.message_id:

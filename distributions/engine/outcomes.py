@@ -59,4 +59,4 @@ def of(answer: SendResult | ProviderError) -> Outcome:
             )
         case Unclear():
             return Outcome(Kind.UNCLEAR, category=Category.TRANSIENT, error=answer.detail)
-    raise TypeError(f"{type(answer).__name__} is no answer to a send")
+    raise TypeError(f"{type(answer).__name__} is not an answer to a send")

@@ -2,54 +2,96 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from extensions.models import AccountState
 
 BLOCK = 0.5  # seconds of traffic reserved at once
-UNPACED = 10_000  # segments per second; a rate as high as this is no limit, and is not kept
+UNPACED = 10_000  # segments per second; a rate as high as this is not a limit, and is not kept
+FAR = 1e9  # seconds; further ahead than any slot
 LATE = 0.05  # seconds by which a slot may be used late before the rest of its block is given up
 
 
-def reserve(account_id: int, segments: int, rate: float) -> float:
-    """Reserve `segments` slots of 1/rate seconds each; returns in how many seconds the first of them begins."""
+class Reservation(NamedTuple):
+    """In how many seconds the first slot begins, and how fast the account's row says that the provider takes texts.
+
+    Where it is not `made`, nothing was reserved: the next slot begins too late.
+    """
+
+    begins_in: float
+    learned: float | None
+    made: bool = True
+
+
+def reserve(
+    account_id: int,
+    segments: int,
+    rate: float,
+    *,
+    within: float = math.inf,
+    known: float | None = None,
+    learned: float | None = None,
+) -> Reservation:
+    """Reserve `segments` slots of 1/rate seconds each, if the first of them begins `within` this many seconds.
+
+    The pumps of an account tell each other on this occasion what they learn: `learned` is written down if the row still
+    says `known`, else another pump was first, and its word comes back.
+    """
     length = segments / rate
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
                 """
                 UPDATE extensions_accountstate
-                SET next_slot_at = GREATEST(next_slot_at, clock_timestamp()) + %s * interval '1 second'
-                WHERE account_id = %s
-                RETURNING EXTRACT(EPOCH FROM next_slot_at - clock_timestamp())
+                SET next_slot_at = GREATEST(next_slot_at, clock_timestamp()) + %s * interval '1 second',
+                    throttled_rate = CASE WHEN throttled_rate IS NOT DISTINCT FROM %s::float8 THEN %s::float8
+                        ELSE throttled_rate END
+                WHERE account_id = %s AND next_slot_at <= clock_timestamp() + %s * interval '1 second'
+                RETURNING EXTRACT(EPOCH FROM next_slot_at - clock_timestamp()), throttled_rate
                 """,
-                [length, account_id],
+                [length, known, learned, account_id, min(within, FAR)],
             )
             row = cursor.fetchone()
-        return float(row[0]) - length if row else 0.0
-    return _reserve_optimistically(account_id, length)
+        return Reservation(float(row[0]) - length, row[1]) if row else _not_made(account_id, learned)
+    return _reserve_optimistically(account_id, length, within, known, learned)
 
 
-def _reserve_optimistically(account_id: int, length: float) -> float:
+def _not_made(account_id: int, learned: float | None) -> Reservation:
+    """When it is worth asking again; at once, where the account has no row to keep its rate in."""
+    state = AccountState.objects.filter(pk=account_id).annotate(now=Now())
+    row = state.values_list("next_slot_at", "now").first()
+    if row is None:
+        return Reservation(0.0, learned)
+    return Reservation(max(0.0, (row[0] - row[1]).total_seconds()), learned, made=False)
+
+
+def _reserve_optimistically(
+    account_id: int, length: float, within: float, known: float | None, learned: float | None
+) -> Reservation:
+    state = AccountState.objects.filter(pk=account_id)
     while True:
         now = timezone.now()
-        current: datetime | None = (
-            AccountState.objects.filter(pk=account_id).values_list("next_slot_at", flat=True).first()
-        )
-        if current is None:
-            return 0.0
-        start = max(current, now)
-        taken = AccountState.objects.filter(pk=account_id, next_slot_at=current).update(
-            next_slot_at=start + timedelta(seconds=length)
+        row: tuple[datetime, float | None] | None = state.values_list("next_slot_at", "throttled_rate").first()
+        if row is None:
+            return Reservation(0.0, learned)
+        start = max(row[0], now)
+        if (start - now).total_seconds() > within:
+            return Reservation((start - now).total_seconds(), learned, made=False)
+        said = learned if row[1] == known else row[1]
+        taken = state.filter(next_slot_at=row[0]).update(
+            next_slot_at=start + timedelta(seconds=length), throttled_rate=said
         )
         if taken:
-            return (start - now).total_seconds()
+            return Reservation((start - now).total_seconds(), said)
 
 
 @dataclass

@@ -31,11 +31,12 @@ from distributions.engine.outbox import Change, Claim, Marked
 from distributions.engine.outcomes import Kind, Outcome
 from distributions.engine.pacing import Pace, reserve
 from distributions.engine.throttling import NO_TIME_NAMED, Throttle
-from distributions.engine.work import Halt, Job, Result, Work
+from distributions.engine.turns import Turns
+from distributions.engine.work import Halt, Job, Result, Work, clock
 from distributions.engine.worker_process import WorkerProcess, stopping
 from distributions.models import MessageEvent
 from distributions.states import REPEATED, Status
-from extensions import health, tokens
+from extensions import categories, health, tokens
 from extensions.contract import (
     Category,
     NotTaken,
@@ -47,8 +48,9 @@ from extensions.contract import (
     SendResult,
     Unclear,
 )
-from extensions.models import WORKER_SLOTS, ProviderAccount
+from extensions.models import WORKER_SLOTS, ProviderAccount, UnreadableCredentials
 from extensions.webhook_urls import webhook_url
+from intake.sentences import said as _
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
@@ -59,7 +61,10 @@ LEAD = 0.15  # seconds before they may leave that messages are marked: the datab
 WRITE_EVERY = 0.15  # seconds a result waits for company at the most
 LONGEST = 60.0  # seconds a process goes on pumping before other tasks have their turn
 LOOK_EVERY = 0.5  # seconds between looks for accounts that have become due
-RENEW_EVERY = outbox.SLOT_LEASE / 3
+LOOK_IN_EVERY = 1.0  # seconds between looks for replies and newcomers while there is enough in hand
+IN_HAND = 8  # distributions that are sent in turns
+REPLIES = 16  # chunks that are claimed at once: each is one text
+LOCKED_FOR = 0.5  # seconds before a chunk is looked at again of which somebody else holds all messages
 MARGIN = 5.0  # seconds between the last request of a chunk and the end of its lease, beside the request's own
 SENDER_REFUSALS = 10  # in a row: then it is the account's sender, not one message
 HOLD = 5.0  # seconds that a text waits here for its turn after "too many requests"; longer ones go back to the database
@@ -79,6 +84,15 @@ def markable_for() -> float:
     return float(max(settings.SEND_SLICE, settings.SEND_LEASE - settings.SEND_TIMEOUT - MARGIN))
 
 
+def ahead() -> float:
+    """Seconds ahead for which places in the rate are reserved.
+
+    A long text of a slow account takes minutes of its rate: who had reserved them all would be over, or have lost the
+    chunk, before they begin.
+    """
+    return max(2 * LEAD, markable_for() / 5)
+
+
 @dataclass
 class Pump:
     """One bounded run for one account."""
@@ -88,6 +102,9 @@ class Pump:
     company: Collection[int] = ()  # the accounts that are pumped in this process, this one included
     ends_at: float = 0.0  # monotonic seconds; 0 = after LONGEST
     holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
+    has_slot: bool = False
+    is_first: bool = False  # known to have the account's first slot
+    turns: Turns = field(default_factory=Turns)
     again: bool = False  # something was given back that may go at once
     works: list[Work] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
@@ -96,6 +113,7 @@ class Pump:
     failures: int = 0
     paused_until: float = 0.0  # monotonic seconds
     segments: dict[int, int] = field(default_factory=dict)  # of the messages in flight
+    unmarked: set[int] = field(default_factory=set)  # chunks of which nothing could be marked the last time
     renew_token: bool = False
     met_a_limit: bool = False  # a text was answered "too many requests"
     rate_fell: bool = False  # and the other pumps have not been told yet
@@ -117,6 +135,12 @@ class Pump:
             except (OperationalError, InterfaceError):
                 logger.warning("The database is away; what is in flight is still written down.")
                 more = True
+            except Exception:  # a fault of ours, or one row's: this account pauses, what is in flight comes back
+                logger.exception("Account %s: sending broke", self.account_id)
+                self.halt = Halt(
+                    _("an error in Switchboard"), until=time.monotonic() + health.backoff(self.account.state.failures)
+                )
+                more = False
             await self.drain()
         finally:
             for task in senders:
@@ -136,18 +160,22 @@ class Pump:
         account = usable.filter(pk=self.account_id).first()
         if account is None or not health.may_send(account) or identity.says_held():
             return False
-        if not outbox.take_slot(self.account_id, self.holder):
+        if not outbox.take_slot(self.account_id, self.holder, first=account.state.throttled_rate is not None):
             return False
+        self.has_slot = True
         quiet.postpone(account)
         self.account = account
         try:
             self.provider: Provider = account.open(tokens.token_for(account))
         except ProviderError as error:
+            level = logging.ERROR if isinstance(error, UnreadableCredentials) else logging.WARNING
+            logger.log(level, "%s cannot send now: %s", account.public_id, type(error).__name__)
             if isinstance(error, Refused):
-                health.stop(account, str(error))
+                health.stop(account, categories.kept(error.category, error.detail))
             else:
                 health.trip(account, timezone.now() + timedelta(seconds=health.backoff(account.state.failures)))
             outbox.leave_slot(self.account_id, self.holder)
+            self.has_slot = False
             return False
         in_flight = account.state.max_in_flight or settings.SEND_CONCURRENCY or self.provider.max_in_flight
         self.width = max(1, in_flight // WORKER_SLOTS)
@@ -162,7 +190,7 @@ class Pump:
         self.write_group = min(128, max(4, self.width))
         self.ends_at = self.ends_at or time.monotonic() + LONGEST
         self.stop_at = time.monotonic() + settings.SEND_SLICE
-        self.renew_at = time.monotonic() + RENEW_EVERY
+        self.look_in_at = time.monotonic() + LOOK_IN_EVERY
         return True
 
     async def feed(self) -> bool:
@@ -175,8 +203,11 @@ class Pump:
             self.pace.rate = self.throttle.rate
             for held in self.works:
                 held.take_up_held()
-            work = next((work for work in self.works if work.queued), None)
-            if work is None:
+            in_line = [work for work in self.works if work.queued]
+            if in_line and time.monotonic() > self.look_in_at:
+                self.works += await self.db(partial(self.claim_more, in_line))
+                in_line = [work for work in self.works if work.queued]
+            if not in_line:
                 claimed = await self.db(self.claim_more)
                 self.works += claimed
                 await self.finish_works()
@@ -188,9 +219,12 @@ class Pump:
                         return False
                     await self.wait(LOOK_EVERY / 4)
                 continue
+            first = min(work.claim.priority for work in in_line)
+            work = self.turns.next([work for work in in_line if work.claim.priority == first])
             if time.monotonic() > work.stop_marking_at:
                 work.leave_rest()  # given back when its last request is answered; claimed anew
                 continue
+            self.turns.served(work)
             await self.mark_next(work)
             while self.waiting * 2 >= self.mark_group and not self.halt.reason and not stopping.value:
                 await asyncio.sleep(TICK)
@@ -198,7 +232,7 @@ class Pump:
 
     async def time_is_up(self) -> bool:
         """Whether others must have their turn; while nobody waits, the window stays full."""
-        if stopping.value:
+        if stopping.value or not self.has_slot:
             return True
         now = time.monotonic()
         if now < self.stop_at:
@@ -225,30 +259,38 @@ class Pump:
         segments = {message_id: max(1, count) for message_id, count in group}
         self.segments.update(segments)
         try:
-            if needed := self.pace.needs(sum(segments.values())):
-                begins_in = await self.db(lambda: reserve(self.account_id, needed, self.pace.rate))
-                self.pace.grant(needed, begins_in)
+            needed = self.pace.needs(sum(segments.values()))
+            if needed and (pause := await self.reserve(needed)):
+                work.queued.extendleft(reversed(group))
+                work.in_flight -= len(group)
+                await self.wait(min(pause, ahead()))
+                return
             if (early := self.pace.starts_in() - LEAD) > 0:
                 await self.wait(early)  # marked only when they may leave: what waits is not at risk
-            if stopping.value:
+            if stopping.value or clock() > work.leave_before:
                 work.queued.extendleft(reversed(group))
                 work.in_flight -= len(group)
                 work.leave_rest()
                 return
-            marked = await self.db(lambda: outbox.mark([message_id for message_id, _count in group], self.account_id))
-        except (OperationalError, InterfaceError):
+            ids, chunk_id = [message_id for message_id, _count in group], work.claim.chunk_id
+            marked = await self.db(lambda: outbox.mark(ids, self.account_id, chunk_id=chunk_id, holder=self.holder))
+        except Exception:
             work.abandoned = True
             work.leave_rest()
             work.in_flight -= len(group)
             raise
         work.in_flight -= len(group) - len(marked)
-        if len(marked) < len(group):  # paused, cancelled or opted out: the chunk is read again
+        if len(marked) < len(group):  # paused, cancelled, opted out or locked: the chunk is read again
             work.unfinished = True
             if not await self.db(self.is_usable):
                 self.withdraw()
-        if not marked and work.queued:
+        if not marked:
+            if chunk_id in self.unmarked:  # the second time: somebody else holds its messages
+                work.postpone(time.monotonic() + LOCKED_FOR)
+            self.unmarked.add(chunk_id)
             work.leave_rest()  # instead of trying message after message
             return
+        self.unmarked.discard(chunk_id)
         batch = min(self.provider.batch_size, work.claim.batch_limit or self.provider.batch_size)
         for start in range(0, len(marked), batch):
             messages = marked[start : start + batch]
@@ -257,6 +299,28 @@ class Pump:
                 self.pace.take(segments[message.id])
             self.ready.put_nowait(Job(work, messages, time.monotonic() + wait))
 
+    async def reserve(self, segments: int) -> float:
+        """Places in the account's rate; on the way its pumps agree on how fast it takes texts at present.
+
+        In how many seconds to ask again, where they would begin too late; else 0. While it takes less than its own
+        rate, one pump is enough, and learns more from the answers than two would.
+        """
+        known, learned = self.known_rate, self.throttle.learned
+        granted = await self.db(
+            lambda: reserve(self.account_id, segments, self.pace.rate, within=ahead(), known=known, learned=learned)
+        )
+        if not granted.made:
+            return max(LEAD, granted.begins_in - ahead())
+        self.pace.grant(segments, granted.begins_in)
+        if self.known_rate == known and not self.rate_fell:  # else it was told, or fell, meanwhile
+            self.known_rate = granted.learned
+            if granted.learned != learned:
+                self.throttle.adopt(granted.learned, time.monotonic())
+        if granted.learned is not None and not self.is_first:
+            self.is_first = await self.db(lambda: outbox.has_first_slot(self.account_id, self.holder))
+            self.has_slot = self.is_first
+        return 0.0
+
     def is_usable(self) -> bool:
         """Whether the account may still carry traffic: it can be deleted or switched off in mid-send."""
         return bool(ProviderAccount.objects.usable().filter(pk=self.account_id).exists())
@@ -264,20 +328,37 @@ class Pump:
     def withdraw(self) -> None:
         """What stands in line does not leave: it is answered "not taken" and waits."""
         if not self.halt.reason:
-            self.halt = Halt("the account may not send any more", withdrawn=True)
+            self.halt = Halt(_("the account may not send any more"), withdrawn=True)
 
-    def claim_more(self) -> list[Work]:
-        now = time.monotonic()
-        if now > self.renew_at:
-            self.renew_at = now + RENEW_EVERY
-            if not outbox.take_slot(self.account_id, self.holder):
-                return []
+    def claim_more(self, in_line: Sequence[Work] = ()) -> list[Work]:
+        """Take chunks in hand: replies first, then in turns; beside what is in line, only replies and newcomers."""
+        self.look_in_at = time.monotonic() + LOOK_IN_EVERY
+        known = {work.distribution_id for work in in_line}
+        lines = outbox.lines(self.account_id)
+        claims: list[Claim] = []
+        began, leave_before = (
+            time.monotonic(),
+            clock() + max(settings.SEND_SLICE, settings.SEND_LEASE - settings.SEND_TIMEOUT),
+        )
+        if any(line.has_replies for line in lines):
+            claims += outbox.claim(self.account_id, self.holder, REPLIES, replies=True)
+        newcomers = [line for line in lines if line.distribution_id not in known]
+        each = 1 if in_line or len(newcomers) > 1 else 2
+        for line in self.turns.choose(newcomers, IN_HAND - len(known)):
+            claims += outbox.claim(self.account_id, self.holder, each, distribution_id=line.distribution_id)
         works = []
-        for claim in outbox.claim(self.account_id, self.holder, 2):
+        for claim in claims:
             if claim.organization not in self.urls:
                 organization = Organization.objects.get(public_id=claim.organization)
                 self.urls[claim.organization] = webhook_url("status", type(self.provider), organization)
-            works.append(Work(claim, deque(outbox.read(claim)), stop_marking_at=time.monotonic() + markable_for()))
+            works.append(
+                Work(
+                    claim,
+                    deque(outbox.read(claim)),
+                    stop_marking_at=began + markable_for(),
+                    leave_before=leave_before,
+                )
+            )
         return works
 
     # --- requests -----------------------------------------------------------------------------------------------
@@ -292,19 +373,34 @@ class Pump:
 
     async def send(self, job: Job) -> Sequence[SendResult | ProviderError]:
         """The provider's answer for each message of the job; whatever goes wrong here becomes an answer too."""
+        async with self.process.places.one(self.account_id):
+            if reason := self.why_it_stays(job):
+                return [reason] * len(job.messages)
+            return await self.request(job)
+
+    def why_it_stays(self, job: Job) -> NotTaken | None:
+        """Asked in the moment in which its request would leave: nothing is awaited in between."""
+        if clock() > job.work.leave_before:  # this process stood still: another one may have the chunk by now
+            return NotTaken(_("the worker stood still for too long"), blameless=True)
         if self.halt.reason:
-            return [NotTaken(self.halt.reason)] * len(job.messages)
+            return NotTaken(categories.worded(self.halt.reason))
         if stopping.value:
-            return [NotTaken("the worker is stopping", blameless=True)] * len(job.messages)
+            return NotTaken(_("the worker is stopping"), blameless=True)
         if time.monotonic() < self.paused_until:
-            return [NotTaken("the provider takes no more at present", blameless=True)] * len(job.messages)
+            return NotTaken(_("the provider is not accepting any more texts at present"), blameless=True)
+        return None
+
+    async def request(self, job: Job) -> Sequence[SendResult | ProviderError]:
         messages = [self.to_sms(job.work.claim, message) for message in job.messages]
         provider = self.provider
         try:
             batched = provider.batch_size > 1
             request = provider.build_batch(messages) if batched else provider.build_send(messages[0])
             response = await self.process.wire.send(provider.key, provider.host_patterns, request)
-            return provider.parse_batch(response, messages) if batched else [provider.parse_send(response)]
+            answers = provider.parse_batch(response, messages) if batched else [provider.parse_send(response)]
+            if len(answers) != len(messages) or not all(isinstance(one, SendResult | ProviderError) for one in answers):
+                raise TypeError("the provider's file reads something else than one answer for each message")
+            return answers
         except ProviderError as error:
             if isinstance(error, Refused) and len(messages) > 1 and error.category not in outcomes.ACCOUNT_FAULTS:
                 return self.halve(job, error)
@@ -313,7 +409,7 @@ class Pump:
             raise
         except Exception as error:  # a fault of ours must not lose the mark: nobody knows how far the request came
             logger.exception("%s: a send broke", provider.key)
-            return [Unclear(type(error).__name__)] * len(messages)
+            return [Unclear(_("an error in Switchboard (%(name)s)") % {"name": type(error).__name__})] * len(messages)
 
     def halve(self, job: Job, refusal: Refused) -> Sequence[ProviderError]:
         """A request was refused as a whole, for something in one of its messages: they go again in smaller ones.
@@ -362,7 +458,7 @@ class Pump:
             result.work.delay = max(result.work.delay, outcome.retry_after or 0.0)
             if self.failures >= health.PATIENCE:
                 pause = outcome.retry_after or health.backoff(self.account.state.failures)
-                self.halt = Halt(outcome.error or "not taken", until=time.monotonic() + pause)
+                self.halt = Halt(outcome.error or _("not taken"), until=time.monotonic() + pause)
 
     def hear(self, result: Result) -> None:
         """Draw from an answer how fast the provider takes texts at present.
@@ -381,7 +477,7 @@ class Pump:
         self.rate_fell = True
         if self.throttle.takes_nothing or asked > HOLD:
             pause = outcome.retry_after or health.backoff(self.account.state.failures)
-            self.halt = Halt(outcome.error or "too many requests", until=now + pause)
+            self.halt = Halt(outcome.error or _("too many requests"), until=now + pause)
         else:
             self.paused_until = now + asked
             self.throttle.paused(self.paused_until)
@@ -393,9 +489,9 @@ class Pump:
         if self.provider.needs_token and outcome.category == Category.AUTH_FAILED and not self.account.state.failures:
             # The token may have been withdrawn early: the next pump tries a new one. If that fails too, it stops.
             self.renew_token = True
-            self.halt = Halt("the access token is being renewed", until=time.monotonic())
+            self.halt = Halt(_("the access token is being renewed"), until=time.monotonic())
             return
-        self.halt = Halt(f"{outcome.category}: {outcome.error}")
+        self.halt = Halt(categories.kept(outcome.category, outcome.error))
 
     async def write_results(self) -> None:
         """Write answers as they come: a group, or what there is after a moment."""
@@ -413,16 +509,30 @@ class Pump:
             await self.write_gathered()
 
     async def write_gathered(self) -> None:
-        """Write what has come so far; what comes meanwhile waits for company."""
-        batch, self.results = self.results, []
-        try:
-            await self.db(partial(self.write, batch), patience=PATIENCE)
-        except (OperationalError, InterfaceError):
-            self.results = batch + self.results
-            raise
-        for result in batch:
-            result.work.in_flight -= 1
-            self.keep(result)
+        """Write what has come so far; what comes meanwhile waits for company.
+
+        What one result's data spoils is found by halving: its message stays "sending", and becomes uncertain.
+        """
+        groups, self.results = [self.results], []
+        while groups:
+            group = groups.pop()
+            try:
+                await self.db(partial(self.write, group), patience=PATIENCE)
+            except (OperationalError, InterfaceError):
+                self.results = [result for batch in [group, *groups] for result in batch] + self.results
+                raise
+            except Exception:
+                if len(group) > 1:
+                    middle = len(group) // 2
+                    groups += [group[middle:], group[:middle]]
+                    continue
+                logger.exception("The result of message %s cannot be written", group[0].message.id)
+                group[0].work.unfinished = True
+                group[0].work.in_flight -= 1
+                continue
+            for result in group:
+                result.work.in_flight -= 1
+                self.keep(result)
         await self.finish_works()
 
     def keep(self, result: Result) -> None:
@@ -464,7 +574,7 @@ class Pump:
                     source=MessageEvent.Source.SEND,
                     status=TO_STATUS[result.outcome.kind],
                     category=result.outcome.category,
-                    error=result.outcome.error[:255],
+                    error=result.outcome.error,
                 )
                 for result in told
             )
@@ -526,9 +636,9 @@ class Pump:
     def tell_rate(self) -> None:
         """Let the other pumps know, in the account's row, how fast the provider takes texts, and that it asks to wait.
 
-        While the rate returns, it is told at the end.
+        While the rate returns, `reserve` tells it.
         """
-        rate = self.throttle.rate if self.throttle.is_held_down else None
+        rate = self.throttle.learned
         pause = max(0.0, self.paused_until - time.monotonic())
         if self.rate_fell or (self.draining and rate != self.known_rate):
             self.rate_fell = False

@@ -45,6 +45,14 @@ _own_epoch = Epoch.objects.filter(first_id__lte=OuterRef("pk")).order_by("-first
 SALT = Coalesce(Subquery(_own_epoch.values("salt")[:1]), Value(""))
 
 
+def sql_salt(message_id: str) -> str:
+    """The same for a statement in SQL, in which the message's key is called `message_id`."""
+    return f"""COALESCE((
+        SELECT e.salt FROM distributions_epoch e WHERE e.first_id <= {message_id}
+        ORDER BY e.first_id DESC, e.id DESC LIMIT 1
+    ), '')"""  # noqa: S608
+
+
 def forget_epochs(**_signal: Any) -> None:
     """Read the epochs anew at the next use: for a new request, and once one has begun."""
     global _epochs
@@ -122,7 +130,7 @@ def _read(purpose: str, token: str, length: int) -> int | None:
 def reference(message_id: int, salt: str | None = None) -> str:
     """What goes to the provider with a message and comes back in its reports: at most 17 letters and digits.
 
-    `salt` is that of the message's epoch, where it was read with the message (SALT).
+    `salt` is that of the message's epoch, where it was read with the message (SALT, sql_salt).
     """
     return _make("reference", message_id, _REFERENCE_CHARACTERS, salt)
 

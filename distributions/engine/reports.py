@@ -6,10 +6,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out
@@ -18,13 +17,13 @@ from distributions.engine.outbox import Change
 from distributions.engine.references import message_id_of_reference
 from distributions.models import Message, MessageEvent
 from distributions.states import FINAL, RANK, REPORTED, Status
-from extensions.contract import Category, DeliveryReport
+from extensions.contract import WORDS_LENGTHS, Category, DeliveryReport
 from extensions.models import ProviderAccount
+from intake.sentences import stored_within
+from organizations import tracing
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
-
-RECENT = timedelta(days=7)  # how far back a report without our reference looks for its message
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,12 @@ class Found:
     organization_id: int
 
 
-def apply_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -> list[bool]:
+def apply_reports(
+    account: ProviderAccount, reports: Sequence[DeliveryReport], traces: Sequence[str] = ()
+) -> list[bool]:
     """Apply delivery reports of one account in bulk; for each, whether its message is known.
+
+    `traces` are those of the callbacks that each of them came with.
 
     Only the best state of each message is written, and only if it is a step forward: any order, any number of
     repetitions and any grouping lead to the same state.
@@ -53,7 +56,7 @@ def apply_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -
             continue
         to = REPORTED.get(report.status)
         events.append(_event(message, report, to))
-        if report.category == Category.OPTED_OUT and not report.blocked:
+        if report.category == Category.OPTED_OUT and not report.blocked and message.to:  # else forgotten, and stopped
             stopped.setdefault((message.organization_id, message.to), (message, report))
         if to is None:
             logger.info("%s reports a state we do not know; kept in the history", account.provider)
@@ -70,37 +73,32 @@ def apply_reports(account: ProviderAccount, reports: Sequence[DeliveryReport]) -
             for change in _combine_parts(in_parts, messages):
                 _keep_best(best, change)
         outbox.apply(list(best.values()))
+    for report, message, trace in zip(reports, found, traces or [""] * len(found), strict=True):
+        if message is not None:
+            with tracing.under(trace):  # not a number of many digits, which would be masked
+                logger.info("Message %s: %s reports “%s”.", f"{message.id:_}", account.provider, report.status)
     return [message is not None for message in found]
 
 
+def names_ours(report: DeliveryReport) -> bool:
+    """Whether a report brings a reference that only this installation can have given out."""
+    return message_id_of_reference(report.reference) is not None
+
+
 def _find(account: ProviderAccount, reports: Sequence[DeliveryReport]) -> list[Found | None]:
-    """Each report's message: by our own reference, else by the provider's id; only within the organisation (R97).
+    """Each report's message, by our own reference, which every provider echoes; only within the organisation (R97).
 
     Not only within the account: one that was replaced often shares its secrets with its successor, and then either may
-    have verified the report.
+    have verified the report. By the provider's id nothing is looked for: there is no index on what changes.
     """
     siblings = ProviderAccount.objects.filter(organization=account.organization_id, provider=account.provider)
-    ids = [message_id_of_reference(report.reference) if report.reference else None for report in reports]
-    rows = Message.objects.filter(account__in=list(siblings.values_list("pk", flat=True))).values_list(
-        "pk", "to", "segments", "organization_id"
-    )
-    by_id = {row[0]: Found(*row) for row in rows.filter(pk__in={pk for pk in ids if pk is not None})}
-    # A reference that is ours names its message or nobody's: only without one is the provider's id looked for.
-    lost = {report.message_id for report, pk in zip(reports, ids, strict=True) if report.message_id and pk is None}
-    by_provider_id: dict[str, Found] = {}
-    if lost:
-        recent = rows.filter(
-            distribution__launched_at__gte=timezone.now() - RECENT,
-            provider_message_id__in=lost,
-        )
-        by_provider_id = {
-            row[4]: Found(*row[:4])
-            for row in recent.values_list("pk", "to", "segments", "organization_id", "provider_message_id")
-        }
-    return [
-        (by_id.get(pk) if pk is not None else None) or by_provider_id.get(report.message_id)
-        for report, pk in zip(reports, ids, strict=True)
-    ]
+    ids = [message_id_of_reference(report.reference) for report in reports]
+    named = {pk for pk in ids if pk is not None}
+    if not named:
+        return [None] * len(ids)
+    rows = Message.objects.filter(account__in=list(siblings.values_list("pk", flat=True)), pk__in=named)
+    by_id = {row[0]: Found(*row) for row in rows.values_list("pk", "to", "segments", "organization_id")}
+    return [by_id.get(pk) if pk is not None else None for pk in ids]
 
 
 def _event(message: Found, report: DeliveryReport, to: Status | None) -> MessageEvent:
@@ -109,7 +107,7 @@ def _event(message: Found, report: DeliveryReport, to: Status | None) -> Message
         source=MessageEvent.Source.REPORT,
         status=to or report.status,
         category=report.category,
-        error=report.error,
+        error=report.error if message.to else "",  # of somebody forgotten: it may name the number
         part=report.part,
     )
 
@@ -126,8 +124,13 @@ def _keep(events: Sequence[MessageEvent]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})",  # noqa: S608 (our own names)
-            [[getattr(event, column) for event in events] for column in columns],
+            [[_value(event, column) for event in events] for column in columns],
         )
+
+
+def _value(event: MessageEvent, column: str) -> Any:
+    value = getattr(event, column)
+    return stored_within(value, WORDS_LENGTHS[column]) if column == "error" else value
 
 
 def _change(message: Found, report: DeliveryReport, to: Status) -> Change:
@@ -137,7 +140,7 @@ def _change(message: Found, report: DeliveryReport, to: Status) -> Change:
         to=to,
         message_id=report.message_id,
         reason="" if good else report.category,
-        error="" if good else report.error,
+        error="" if good or not message.to else report.error,
     )
 
 

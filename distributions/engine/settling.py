@@ -46,7 +46,11 @@ def settle(account_id: int) -> bool:
     ]
     if not messages:
         return False
-    provider = account.open(tokens.token_for(account))
+    try:
+        provider = account.open(tokens.token_for(account))
+    except ProviderError as error:  # no token, or no key that opens the credentials: they stay uncertain until later
+        logger.warning("%s: uncertain texts cannot be settled now: %s", account.public_id, type(error).__name__)
+        return False
     requeued = 0
     if provider.refuses_repeats:
         # The same id is never sent twice: repeating it is the surest question, and its answer the surest evidence. But

@@ -66,6 +66,22 @@ class Throttle:
         self._rises_at = until + WINDOW
         self._answers.clear()
 
+    def adopt(self, rate: float | None, now: float) -> None:
+        """Another pump of the account has found this rate (None: as fast as the account may go)."""
+        found = min(self.ceiling, rate) if rate else self.ceiling
+        if found < self.rate:
+            self.good = min(self.good, found / FALL)
+            self._probe = PROBE
+            self._deaf_until = now + WINDOW
+            self._answers.clear()
+        self.rate = found
+        self._rises_at = now + WINDOW
+
+    @property
+    def learned(self) -> float | None:
+        """For the account's row; None if nothing holds the rate down."""
+        return self.rate if self.is_held_down else None
+
     def rise(self, now: float) -> None:
         """Give back a step of the rate, if a second has passed without a reason not to."""
         if not self.is_held_down or now < self._rises_at:

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 EXPAND = "distributions.tasks.expand"
 PUMP = "distributions.tasks.pump"
 SETTLE = "distributions.tasks.settle"
+REVIEW = "distributions.tasks.review"
+TAKE_BACK = "distributions.tasks.take_back"
 
 EVERY = 0.2  # seconds between two wake-ups of one kind that come by themselves, however often they are asked for
 

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from extensions import client
 from extensions.contract import ApiRequest, ApiResponse, NotTaken, Unclear
+from intake.sentences import said as _
 
 CONNECT_TIMEOUT = 5.0  # seconds
 
@@ -17,14 +18,17 @@ CONNECT_TIMEOUT = 5.0  # seconds
 class Wire:
     """Sends built requests; raises only NotTaken (nothing has left) and Unclear (it may have)."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit  # connections in use at once; 0: as many as are asked for
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             resolver = None if settings.PROVIDER_BASE_URLS else client.PublicResolver()
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=resolver, keepalive_timeout=15, ttl_dns_cache=60),
+                connector=aiohttp.TCPConnector(
+                    limit=self._limit, resolver=resolver, keepalive_timeout=15, ttl_dns_cache=60
+                ),
                 timeout=aiohttp.ClientTimeout(total=settings.SEND_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
                 trust_env=False,
                 auto_decompress=False,
@@ -48,12 +52,15 @@ class Wire:
                     content += await answer.content.read(client.MAX_ANSWER + 1 - len(content))
                 if len(content) > client.MAX_ANSWER:
                     answer.close()
-                    raise Unclear(f"HTTP {answer.status} with more than {client.MAX_ANSWER} bytes")
+                    raise Unclear(
+                        _("HTTP %(status)s with more than %(most)s bytes")
+                        % {"status": answer.status, "most": client.MAX_ANSWER}
+                    )
                 return ApiResponse(status=answer.status, headers=dict(answer.headers), body=content)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotTaken(f"no connection ({type(error).__name__})") from error
+            raise NotTaken(_("no connection (%(why)s)") % {"why": type(error).__name__}) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unclear(f"no answer ({type(error).__name__})") from error
+            raise Unclear(_("no answer (%(why)s)") % {"why": type(error).__name__}) from error
 
     async def close(self) -> None:
         if self._session is not None:

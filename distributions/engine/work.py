@@ -10,6 +10,11 @@ from distributions.engine.outbox import Claim, Marked
 from distributions.engine.outcomes import Outcome
 
 
+def clock() -> float:
+    """Seconds that also pass while the machine is suspended: a lease ends there too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 @dataclass
 class Work:
     """A claimed chunk while it is being sent."""
@@ -21,9 +26,18 @@ class Work:
     unfinished: bool = False  # some of its messages go back into the queue
     delay: float = 0.0  # seconds, after a failure
     wait: float = 0.0  # seconds, since the provider takes no more at present: no failure
-    stop_marking_at: float = 0.0
+    stop_marking_at: float = 0.0  # monotonic seconds
+    leave_before: float = float("inf")  # by `clock`: no request of it leaves later, or it could outlast the lease
     batch_limit: int = 0  # how many of its messages may share a request from now on; 0: as the provider says
     abandoned: bool = False  # the database did not say whether a mark was written: the lease must run out
+
+    @property
+    def organization(self) -> str:
+        return self.claim.organization
+
+    @property
+    def distribution_id(self) -> int:
+        return self.claim.distribution_id
 
     @property
     def done(self) -> bool:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.sharedctypes import RawValue
 
 from django.db import connections
 
+from distributions.engine.places import Places, allowed
 from distributions.engine.wire import Wire
 
+LANES = 32  # accounts that one process pumps at once: a slow number, or a provider that hangs, holds up no other
 THREADS = 3  # for the database: a lane whose statement waits for a lock holds up one in three
 
 # Set when the worker is asked to stop: shared with its pool processes, which no signal reaches.
 stopping = RawValue(ctypes.c_bool, False)
+turned_at = 0.0  # when the event loop of this process turned last, in monotonic seconds (watching/signs.py)
+
+
+def turn() -> None:
+    """Say that the event loop turns, also while it only waits for answers."""
+    global turned_at
+    turned_at = time.monotonic()
 
 
 class WorkerProcess:
@@ -23,7 +33,8 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.wire = Wire()
+        self.places = Places(allowed(), LANES)
+        self.wire = Wire(limit=self.places.total)
         self.threads = [ThreadPoolExecutor(1, thread_name_prefix=f"pump-database-{n}") for n in range(THREADS)]
         self.pid = os.getpid()
 

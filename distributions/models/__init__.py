@@ -4,6 +4,9 @@ from distributions.models.doubts import Doubt
 from distributions.models.inbound import InboundMessage, InboundPart
 from distributions.models.installation import Epoch, KnownDatabase
 from distributions.models.messages import Message, MessageEvent
+from distributions.models.reasons import ReasonChange
+from distributions.models.reviews import WorkedOut
+from distributions.models.uncertain import UncertainText
 
 __all__ = [
     "Chunk",
@@ -16,5 +19,8 @@ __all__ = [
     "KnownDatabase",
     "Message",
     "MessageEvent",
+    "ReasonChange",
     "Tally",
+    "UncertainText",
+    "WorkedOut",
 ]

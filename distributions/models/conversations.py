@@ -43,7 +43,7 @@ class Conversation(Owned):
     phone = models.CharField(_("number"), max_length=16)
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.OPEN)
     position = models.PositiveSmallIntegerField(default=0)  # of the question that waits for an answer
-    misses = models.PositiveSmallIntegerField(default=0)  # replies to it that were no answer
+    misses = models.PositiveSmallIntegerField(default=0)  # replies to it that were not an answer
     asides = models.PositiveSmallIntegerField(default=0)  # texts of ours since it was asked that are beside the survey
     expires_at = models.DateTimeField(_("waits until"))
     ended_at = models.DateTimeField(_("ended"), null=True)

@@ -110,7 +110,9 @@ class Distribution(Owned):
     method = models.CharField(_("method"), max_length=12, choices=Method.choices, default=Method.INVITE)
     # Of a survey by text: what is said before the first question, and may be empty.
     message_text = models.TextField(_("message"), max_length=10_000, blank=True)
-    send_at = MomentField(_("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is launched."))
+    send_at = MomentField(
+        _("send at"), null=True, blank=True, help_text=_("Leave empty to send as soon as it is launched.")
+    )
     time_zone = models.CharField(max_length=64, blank=True, editable=False)  # by whose clocks it was planned
     link_expires_at = MomentField(_("link expires"), null=True, blank=True)
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.DRAFT, editable=False)
@@ -118,6 +120,8 @@ class Distribution(Owned):
     account = models.ForeignKey(
         ProviderAccount, models.PROTECT, null=True, editable=False, related_name="+", verbose_name=_("account")
     )
+    # Whether texts of it may have been carried by another account; of what is older than this column nobody knows.
+    had_other_accounts = models.BooleanField(default=False, db_default=True, editable=False)
     problem = SentenceField(_("what is wrong"), blank=True, editable=False)
     # Scheduled, but something was not as it had been when its time came: a person decides (services.take_over).
     held_at = models.DateTimeField(_("held since"), null=True, editable=False)
@@ -196,6 +200,11 @@ class Distribution(Owned):
         return moment(self.send_at, self.time_zone) if self.send_at else ""
 
     @property
+    def link_works_until(self) -> str:
+        """When the link expires, by the organisation's clocks; they are named where they are not the reader's."""
+        return moment(self.link_expires_at, self.organization.time_zone) if self.link_expires_at else ""
+
+    @property
     def due_at(self) -> datetime | None:
         """When it is to begin; while it is being changed, when it was to before."""
         if self.plan is None:
@@ -247,6 +256,13 @@ class Chunk(models.Model):
         indexes: ClassVar = [
             models.Index(
                 fields=["account", "priority", "not_before"], condition=models.Q(state="open"), name="chunks_due"
+            ),
+            # Who waits at an account, and whose first chunks they are: a claim chooses among distributions first
+            # (engine/turns.py), and then finds what to take without looking at the rest.
+            models.Index(
+                fields=["account", "distribution", "priority", "not_before", "id"],
+                condition=models.Q(state="open"),
+                name="chunks_in_turn",
             ),
         ]
 

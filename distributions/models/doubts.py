@@ -28,7 +28,7 @@ class DoubtQuerySet(OwnedQuerySet):
 
 
 class Doubt(Owned):
-    """What a person wrote that is no stop word and may be meant as one. Until then they are asked nothing more.
+    """What a person wrote that is not a stop word and may be meant as one. Until then they are asked nothing more.
 
     One for each person and number of ours, `line`: what they write meanwhile joins it (its `texts`). `message` is the
     text that it answers, `question` the one that waits for an answer, if a survey by text is open.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -15,7 +16,7 @@ from organizations.models import Owned
 
 
 class InboundMessage(Owned):
-    """An SMS from a person to the organisation, kept for ever under the provider's own id."""
+    """An SMS from a person to the organisation, kept under the provider's own id."""
 
     class Meaning(models.TextChoices):
         REPLY = "reply", _("reply")
@@ -55,8 +56,18 @@ class InboundMessage(Owned):
             )
         ]
         indexes: ClassVar = [
-            models.Index(fields=["organization", "sender"], name="inbound_by_sender"),
+            models.Index(
+                fields=["organization", "sender"],
+                name="inbound_by_number",
+                opclasses=["int8_ops", "varchar_pattern_ops"],  # the beginning of a number is looked for, too
+            ),
             models.Index(fields=["organization", "-received_at", "-id"], name="inbound_latest_first"),  # as pages list
+            models.Index(fields=["organization", "meaning", "-received_at", "-id"], name="inbound_by_meaning"),
+            models.Index(
+                fields=["organization", "-received_at", "-id"],
+                condition=Q(mentions_stopping=True),
+                name="inbound_that_mention_stopping",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from contacts.models import Contact
 from distributions.models.distributions import Distribution
 from distributions.states import NOT_LEFT, REPEATED, Status, sources
 from extensions.models import ProviderAccount
+from organizations.fields import ShortSentenceField
 from organizations.models import Owned, OwnedQuerySet
 
 
@@ -37,7 +38,8 @@ class Message(Owned):
 
     There is no index on anything that changes, so that PostgreSQL updates rows in place. That on the number begins with
     it, since a reply to an account that many share names nobody else. `attempt` numbers the marks
-    "sending"; a result is written only for the attempt it belongs to. `reason` is a Category, or why it was skipped.
+    "sending"; a result is written only for the attempt it belongs to. `reason` is a Category, or why it was skipped;
+    `error` are the provider's words, or a sentence of ours where it said nothing.
     """
 
     class Skip(models.TextChoices):
@@ -62,7 +64,7 @@ class Message(Owned):
     segments = models.PositiveSmallIntegerField(_("segments"), default=0)
     status = models.CharField(_("state"), max_length=12, choices=Status.choices, default=Status.QUEUED)
     reason = models.CharField(_("reason"), max_length=24, blank=True, default="")
-    error = models.CharField(_("the provider's words"), max_length=255, blank=True, default="")
+    error = ShortSentenceField(_("the provider's words"), max_length=255, blank=True, default="")
     attempt = models.PositiveSmallIntegerField(default=0)
     attempted_at = models.DateTimeField(_("attempted"), null=True)
     provider_message_id = models.CharField(_("the provider's ID"), max_length=80, blank=True, default="")
@@ -102,7 +104,7 @@ class MessageEvent(models.Model):
     source = models.CharField(max_length=8, choices=Source.choices)
     status = models.CharField(max_length=12)
     category = models.CharField(max_length=24, blank=True, default="")
-    error = models.CharField(max_length=255, blank=True, default="")
+    error = ShortSentenceField(max_length=255, blank=True, default="")
     part = models.CharField(max_length=80, blank=True, default="")
     at = models.DateTimeField(default=timezone.now)
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.contrib.admin.utils import label_for_field
 from django.db.models import Exists
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from contacts.columns import COLUMNS
+from contacts.columns import COLUMNS, IN_TEXTS, ContactColumn
 from contacts.models import Contact, ContactList
-from distributions import segments, services
+from distributions import own_phone, segments, services
 from distributions.models import Distribution
 from distributions.pages.compose_form import ComposeForm, time_in
 from distributions.pages.frame import distribution_of, may_see_numbers, page
-from distributions.piping import CONTACT_FIELDS, Template
+from distributions.piping import Template
 from distributions.planning import editing
 from distributions.planning.review import (
     areas_of,
@@ -32,7 +35,7 @@ from distributions.planning.review import (
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, route_for
 from intake.masking import mask_numbers
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.models import Organization, Owned, User
 from organizations.permissions import require_sms
 from surveys.models import Survey
@@ -76,6 +79,8 @@ def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         **_what_exists(user),
         no_route=_account_of(user)[1] if not_by_text else "",  # what carries a survey by text carries a link too
         not_by_text=not_by_text,
+        source="compose",
+        code_sent=own_phone.pending(user),
         status=422 if form.errors else 200,
     )
 
@@ -126,9 +131,14 @@ def show_preview(request: HttpRequest) -> HttpResponse:
         previews=previews,
         is_example=not people,
         has_links=template.has_survey_link or template.has_opt_out_link,
-        placeholders=[(name, f"${{m://{name}}}") for name in CONTACT_FIELDS[2:]]
+        placeholders=[(_named(column), f"${{m://{column.name}}}") for column in IN_TEXTS[2:]]
         + [(name, f"${{e://Field/{name}}}") for name in columns if not set(name) & set("{}|")][:40],
     )
+
+
+def _named(column: ContactColumn) -> str:
+    """What the form of a contact calls it, in the reader's language."""
+    return capfirst(str(label_for_field(column.attribute, Contact)))
 
 
 @require_POST
@@ -141,7 +151,8 @@ def show_night(request: HttpRequest) -> HttpResponse:
 def _night_as_written(request: HttpRequest) -> list[str]:
     user = current_user(request)
     contact_list = _chosen(ContactList, request, user, "contact_list")
-    send_at = time_in(request.POST)
+    assert user.organization is not None  # require_sms has seen to it
+    send_at = time_in(request.POST, ZoneInfo(user.organization.time_zone))
     return _at_night(Distribution(organization=user.organization, contact_list=contact_list, send_at=send_at))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from copy import deepcopy
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -16,7 +18,9 @@ from distributions.models import Distribution
 from distributions.piping import Template
 from distributions.planning import times
 from distributions.planning.review import survey_obstacle
+from organizations.meanwhile import Meanwhile
 from organizations.models import User
+from organizations.one_line import keep_to_one_line
 from surveys.models import Survey
 
 LOCAL = "%Y-%m-%dT%H:%M"  # what a browser's date and time field sends
@@ -26,19 +30,27 @@ class MomentField(forms.DateTimeField):
     """A local date and time. What the clocks pass over or show twice when they are changed is refused in our words.
 
     `kept` is what is stored. Whoever leaves it as it is shown means it, seconds and a time that comes twice included.
+    `zone` is by whose clocks it is written and read: the organisation's, whatever the reader's own.
     """
 
     kept: datetime | None = None
+    zone: tzinfo | None = None
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, datetime) and timezone.is_aware(value):
+            return timezone.make_naive(value, self.zone)
+        return value
 
     def clean(self, value: Any) -> datetime | None:
-        if self.kept is not None and value == timezone.localtime(self.kept).strftime(LOCAL):
+        if self.kept is not None and value == timezone.localtime(self.kept, self.zone).strftime(LOCAL):
             return self.kept
         cleaned: datetime | None = super().clean(value)
         return cleaned
 
     def to_python(self, value: Any) -> datetime | None:
         try:
-            return super().to_python(value)
+            with timezone.override(self.zone or timezone.get_current_timezone()):
+                return super().to_python(value)
         except forms.ValidationError as error:
             if error.code != "ambiguous_timezone":
                 raise
@@ -48,11 +60,13 @@ class MomentField(forms.DateTimeField):
             raise forms.ValidationError(sentence, code=error.code) from error
 
 
-def time_in(written: Mapping[str, str]) -> datetime | None:
-    """When the texts are to leave, of a form that is being filled in; None for at once, and for what is no time."""
+def time_in(written: Mapping[str, str], zone: tzinfo) -> datetime | None:
+    """When the texts are to leave, of a form that is being filled in; None for at once, and for what is not a time."""
     if written.get("when") == ComposeForm.NOW:
         return None
-    field = ComposeForm.base_fields["send_at"]
+    field = deepcopy(ComposeForm.base_fields["send_at"])
+    assert isinstance(field, MomentField)
+    field.zone = zone
     try:
         moment: datetime | None = field.clean(written.get("send_at", ""))
         if moment:
@@ -73,7 +87,7 @@ def _moment(label: Any, help_text: Any) -> MomentField:
     )
 
 
-class ComposeForm(forms.ModelForm):
+class ComposeForm(Meanwhile):
     """Method, recipients, message and time of a draft. What the two methods ask for differs in `_clean_method` only."""
 
     use_required_attribute = False
@@ -88,7 +102,8 @@ class ComposeForm(forms.ModelForm):
     )
     send_at = _moment(_("Date and time"), "")
     link_expires_at = _moment(
-        _("The survey link works until"), _("After that people read that the survey has ended. Empty: for ever.")
+        _("The survey link works until"),
+        _("After that, people read that the survey has ended. Leave empty for no end date."),
     )
 
     class Meta:
@@ -102,7 +117,7 @@ class ComposeForm(forms.ModelForm):
         }
         help_texts: ClassVar = {
             "name": _("For you and your colleagues; recipients do not see it."),
-            "message_text": _("Said before the first question; may be empty."),  # shown with a survey by text alone
+            "message_text": _("Sent before the first question; optional."),  # shown with a survey by text alone
         }
         error_messages: ClassVar = {
             "method": {name: _("Choose one of the two methods.") for name in ("required", "invalid_choice")},
@@ -117,6 +132,7 @@ class ComposeForm(forms.ModelForm):
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        keep_to_one_line(self.fields.values())
         lists = self.fields["contact_list"]
         surveys = self.fields["survey"]
         assert isinstance(lists, forms.ModelChoiceField)
@@ -125,15 +141,15 @@ class ComposeForm(forms.ModelForm):
         surveys.queryset = Survey.objects.visible_to(user)
         lists.required = True
         lists.empty_label = surveys.empty_label = _("Choose …")
-        self.fields["send_at"].help_text = _("In the time zone %(zone)s.") % {
-            "zone": timezone.get_current_timezone_name()
-        }
+        assert user.organization is not None  # only its people write distributions
+        zone = user.organization.time_zone
+        self.fields["send_at"].help_text = _("In the time zone %(zone)s.") % {"zone": zone}
         if self.instance.pk and self.instance.send_at:
             self.fields["when"].initial = self.LATER
         for name in ("send_at", "link_expires_at"):
             moment = self.fields[name]
             assert isinstance(moment, MomentField)
-            moment.kept = getattr(self.instance, name)
+            moment.kept, moment.zone = getattr(self.instance, name), ZoneInfo(zone)
 
     def clean_message_text(self) -> str:
         text: str = self.cleaned_data["message_text"].replace("\r\n", "\n").replace("\r", "\n")

@@ -19,7 +19,7 @@ from distributions.planning import editing, fingerprint
 from distributions.services import LaunchRefused
 from extensions.routing import NoRoute
 from organizations import audit
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.models import User
 from organizations.permissions import require_sms
 
@@ -41,7 +41,7 @@ def take_over(request: HttpRequest, pk: int) -> HttpResponse:
     people = number_in(request.POST.get("people", ""))
     reviewed = fingerprint.read(request.POST.get("fingerprint", ""))
     if reviewed is None and distribution.needs_somebody and not services.says_everything(distribution):
-        messages.warning(request, _("More has changed than that. Look at it first: this is what would go now."))
+        messages.warning(request, _("More than that has changed. Review it first: this is what would be sent now."))
         return redirect("admin:distributions_distribution_change", pk)
     try:
         services.take_over(distribution, user, people, reviewed)

@@ -28,8 +28,8 @@ from distributions.models import Conversation, Distribution, InboundMessage, Mes
 from distributions.pages.frame import HIDDEN, distribution_of, may_see_numbers, page
 from distributions.pages.recipients import row
 from distributions.states import Status
-from intake.masking import mask_numbers
-from organizations.admin_base import current_user
+from intake.masking import mask_numbers, mask_words
+from organizations.current import current_user
 from organizations.permissions import missing_sms
 
 State = Distribution.State
@@ -46,6 +46,7 @@ class Moment:
     at: datetime
     what: str
     detail: str = ""
+    quoted: str = ""  # others' words, in whichever language they are
 
 
 def _message_of(request: HttpRequest, pk: int, message_pk: int) -> Message:
@@ -97,7 +98,7 @@ def _hide(replies: Iterable[InboundMessage], events: Iterable[MessageEvent] = ()
     for reply in replies:
         reply.text = str(HIDDEN)
     for event in events:
-        event.error = mask_numbers(event.error)
+        event.error = mask_words(event.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Line:
     badge: str
     message: Message | None = None
     explanation: str = ""
+    quoted: str = ""  # the provider's words
     mark: str = ""  # what of the person's text deserves a second look
 
     @property
@@ -120,8 +122,10 @@ class Line:
 UNDER_WAY = (Status.SENDING, Status.ACCEPTED, Status.SENT, Status.DELIVERED)  # in need of no explanation
 
 
-def _why(message: Message) -> str:
-    return " ".join(filter(None, (wording.explain(message.status, message.reason), message.error)))
+def _why(message: Message) -> tuple[str, str]:
+    """What became of it and why: in our words, and in the provider's."""
+    ours, quoted = wording.told(message.error)
+    return " ".join(filter(None, (wording.explain(message.status, message.reason), ours))), quoted
 
 
 def _transcript(
@@ -131,7 +135,7 @@ def _transcript(
     turns = list(begun.turns.order_by("pk")[:TURNS]) if begun else []
     if not whole:
         for turn in turns:
-            turn.text, turn.error = mask_numbers(turn.text), mask_numbers(turn.error)
+            turn.text, turn.error = mask_numbers(turn.text), mask_words(turn.error)
     lines = [
         Line(
             message.attempted_at,
@@ -139,7 +143,7 @@ def _transcript(
             message.get_status_display(),
             wording.badge_of(message.status),
             message,
-            "" if message is first or message.status in UNDER_WAY else _why(message),
+            *(("", "") if message is first or message.status in UNDER_WAY else _why(message)),
         )
         for message in (first, *turns)
     ]
@@ -190,9 +194,10 @@ def _story(
         what = f"{MessageEvent.Source(event.source).label}: {labels.get(event.status, event.status)}"
         if event.part:
             what += " " + _("(part %(number)s)") % {"number": event.part}
-        reason = wording.why(event.category)
-        story.append(Moment(event.at, what, " ".join(filter(None, (reason, event.error)))))
-    story += [Moment(reply.received_at, _("The person replied."), reply.text) for reply in replies]
+        ours, quoted = wording.told(event.error)
+        reason = " ".join(filter(None, (wording.why(event.category), ours)))
+        story.append(Moment(event.at, what, reason, quoted))
+    story += [Moment(reply.received_at, _("The person replied."), quoted=reply.text) for reply in replies]
     return sorted(story, key=lambda moment: moment.at)
 
 
@@ -203,7 +208,7 @@ def send_again(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse:
     if services.send_again(message, current_user(request)):
         messages.success(request, _("The text is sent once more."))
     else:
-        messages.info(request, _("Nothing was sent: what became of the text is known by now."))
+        messages.info(request, _("Nothing was sent: it is known by now what happened to the text."))
     return redirect("admin:distributions_distribution_message", pk, message_pk)
 
 

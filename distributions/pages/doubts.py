@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from distributions.models import Distribution, Doubt, InboundMessage
 from distributions.pages.frame import key_of, page
 from distributions.replies import doubts
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.permissions import require_sight, require_sms
 
 ROWS = 25  # on a page

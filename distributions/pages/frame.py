@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from distributions.models import Distribution
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.permissions import may_see_recipients
 
 

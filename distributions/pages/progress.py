@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from distributions import wording
+from distributions.engine import reasons
 from distributions.history import (
     Carrier,
     carriers_of,
@@ -32,7 +33,7 @@ from distributions.planning.review import (
 from distributions.states import NOT_LEFT, WAITING, Status
 from distributions.sums import Sums
 from extensions.routing import NoRoute, Route, route_for
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.models import User
 from organizations.permissions import MissingRight, missing_sms
 
@@ -100,11 +101,20 @@ def _progress(request: HttpRequest, distribution: Distribution) -> dict[str, Any
     followed = bool(awaited and finished_at and finished_at > timezone.now() - FOLLOWED)
     halt = "paused" if distribution.paused_at else "held" if distribution.held_at else "on"
     missing = missing_sms(user)
-    every = 2 if running else 10 if followed or distribution.state == State.SCHEDULED or distribution.paused_at else 0
+    sums = Sums.of(tally)
+    taken_back = distribution.state == State.CANCELLED and sums.states["waiting"] > 0
+    every = (
+        2
+        if running or taken_back
+        else 10
+        if followed or distribution.state == State.SCHEDULED or distribution.paused_at
+        else 0
+    )
     return {
         "distribution": distribution,
         "tally": tally,
-        "sums": Sums.of(tally),
+        "sums": sums,
+        "being_taken_back": sums.states["waiting"] if taken_back else 0,
         "running": running,
         "remaining": remaining(distribution),
         "every": every,
@@ -146,29 +156,28 @@ def _rest_route(distribution: Distribution) -> Route | None:
 
 @require_GET
 def show_reasons(request: HttpRequest, pk: int) -> HttpResponse:
-    """How many messages did not arrive for which reason. One pass over the distribution's messages.
+    """How many messages did not arrive for which reason.
 
     What a conversation goes on with is told apart: the states on the page count everybody's first text.
     """
     distribution = distribution_of(request, pk)
-    rows = (
-        Message.objects.filter(distribution=distribution)
-        .exclude(reason="")
-        .values("status", "reason", is_first=Q(conversation=None))
-        .annotate(number=Count("pk"))
-        .order_by("-is_first", "-number")
-    )
-    reasons = [(Status(row["status"]).label, wording.explain(row["status"], row["reason"]), row) for row in rows]
-    return page(request, "_reasons", distribution=distribution, reasons=reasons)
+    found = [
+        (Status(row["status"]).label, wording.explain(row["status"], row["reason"]), row)
+        for row in reasons.of(distribution)
+    ]
+    return page(request, "_reasons", distribution=distribution, reasons=found)
 
 
 @require_GET
 def show_carriers(request: HttpRequest, pk: int) -> HttpResponse:
     """How many people's texts have left through which account, and wait on it; nothing where there is but one.
 
-    One pass over the distribution's messages, and one over those that wait, by the ranges they are sent in.
+    If there may be several, it is one pass over the distribution's messages, and one over those that wait, by the
+    ranges they are sent in.
     """
     distribution = distribution_of(request, pk)
+    if not distribution.had_other_accounts:
+        return page(request, "_carriers", rows=[])
     firsts = Message.objects.filter(distribution=distribution, conversation=None).order_by()
     left = dict(
         firsts.exclude(status__in=[*NOT_LEFT, Status.SENDING])

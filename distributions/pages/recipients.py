@@ -13,6 +13,7 @@ from contacts import numbers
 from contacts.exports import download
 from contacts.models import Contact
 from distributions import wording
+from distributions.engine.tallies import column
 from distributions.history import (
     EXPORTED,
     EXPORTED_ANSWERS,
@@ -26,9 +27,10 @@ from distributions.history import (
 from distributions.models import Conversation, Distribution, InboundMessage, Message
 from distributions.pages.frame import distribution_of, key_of, may_see_numbers, page
 from distributions.states import Status
-from intake.masking import mask_number, mask_numbers
+from intake.masking import mask_number, mask_numbers, mask_words
+from intake.sentences import Sentence
 from organizations import audit
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.permissions import require_sight
 
 State = Distribution.State
@@ -52,6 +54,11 @@ class Row:
     conversation: str = ""  # where a survey by text stands
     conversation_badge: str = ""
 
+    @property
+    def is_quoted(self) -> bool:
+        """Whether what is shown as the reason are the provider's own words, in whichever language they are."""
+        return not isinstance(self.message.error, Sentence)
+
 
 def row(
     message: Message,
@@ -64,7 +71,7 @@ def row(
 ) -> Row:
     """The message as a row; without `whole_number` its texts show no number either."""
     if not whole_number:
-        message.text, message.error = mask_numbers(message.text), mask_numbers(message.error)
+        message.text, message.error = mask_numbers(message.text), mask_words(message.error)
     names = (contact.first_name, contact.last_name) if contact else ()
     by_text = message.distribution.is_interactive
     return Row(
@@ -88,7 +95,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     rows = Message.objects.filter(distribution=distribution, conversation=None)
     state = request.GET.get("state", "")
     if state in Status.values:
-        rows = rows.filter(status=state)
+        rows = rows.filter(status=state) if _is_anybody_in(state, distribution) else rows.none()
     whole = may_see_numbers(request)
     number, wrong_number = request.GET.get("number", "").strip()[:40] if whole else "", ""
     if number:
@@ -147,6 +154,12 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         before=found[0].contact_id if found and more_before else None,
         after=found[-1].contact_id if found and more_after else None,
     )
+
+
+def _is_anybody_in(state: str, distribution: Distribution) -> bool:
+    """Whether anybody's text is in this state, by the tally: else all of them would be read to find nobody."""
+    tally = getattr(distribution, "tally", None)
+    return tally is not None and getattr(tally, column(state)) > 0
 
 
 def _looked_for(number: str, region: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from contacts.exports import download
-from distributions import segments, services
-from distributions.models import Distribution, Message
+from distributions import own_phone, segments, services
+from distributions.models import Distribution, Message, WorkedOut
 from distributions.pages.frame import distribution_of, may_see_numbers, page
 from distributions.piping import Template
-from distributions.planning import fingerprint
-from distributions.planning.fingerprint import Fingerprint
-from distributions.planning.review import (
-    recipients,
-    review,
-)
+from distributions.planning import fingerprint, working_out
+from distributions.planning.fingerprint import Difference, Fingerprint
+from distributions.planning.review import recipients
 from distributions.services import LaunchRefused
 from intake.masking import mask_number, mask_numbers
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.permissions import missing_sms, require_sms
 from surveys import conversation as engine
 
@@ -48,12 +45,31 @@ def show_review(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _review_page(
-    request: HttpRequest, distribution: Distribution, reviewed: Fingerprint | None = None, *, status: int = 200
+    request: HttpRequest,
+    distribution: Distribution,
+    reviewed: Fingerprint | None = None,
+    changed: Sequence[Difference] = (),
+    *,
+    status: int = 200,
 ) -> HttpResponse:
-    """The review as it is now; with `reviewed`, what differs from an earlier one stands above it."""
+    """The review as it is now; with `reviewed`, what differs from an earlier one stands above it.
+
+    `changed` is what a launch has found to differ; of a long list no more is known so far.
+    """
     prefetch_related_objects([distribution.survey], "questions")  # asked for by whoever looks for an obstacle
-    list_version = fingerprint.version_of_list(distribution)
-    looked_at = review(distribution)
+    known = working_out.look(distribution)
+    if isinstance(known, WorkedOut):
+        return page(
+            request,
+            "working_out",
+            status=status,
+            title=_("Review"),
+            distribution=distribution,
+            known=known,
+            differences=changed,
+            is_refused=reviewed is not None,
+        )
+    looked_at, list_version = known
     seen = fingerprint.of_review(looked_at, list_version)
     if not may_see_numbers(request):
         looked_at.examples = [(contact, mask_numbers(text)) for contact, text in looked_at.examples]
@@ -74,6 +90,8 @@ def _review_page(
         missing=missing,
         later=distribution.send_at is not None and distribution.send_at > timezone.now(),
         has_links=template.has_survey_link or template.has_opt_out_link,
+        source=f"distribution:{distribution.pk}",
+        code_sent=own_phone.pending(current_user(request)),
         **_conversation_of(distribution),
     )
 
@@ -85,6 +103,7 @@ class Asked:
     kind: str
     text: str
     length: segments.Segments
+    hint: str = ""  # before it is asked again
 
 
 def _conversation_of(distribution: Distribution) -> dict[str, Any]:
@@ -95,10 +114,15 @@ def _conversation_of(distribution: Distribution) -> dict[str, Any]:
     texts = [(question, engine.ask(question)) for question in script.questions]
     number = sum(question.kind.is_asked for question in script.questions)
     return {
-        "asked": [Asked(str(question.kind.label), text, segments.count(text)) for question, text in texts],
+        "asked": [
+            Asked(str(question.kind.label), text, segments.count(text), engine.hint(question) if script.retries else "")
+            for question, text in texts
+        ],
         "questions": number,
         "many_questions": number > MANY_QUESTIONS,
         "thank_you": script.thank_you,
+        "broken_off": engine.broken_off(script),
+        "over": engine.over(script),
     }
 
 
@@ -133,15 +157,16 @@ def launch(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("admin:distributions_distribution_change", pk)
     reviewed = fingerprint.read(request.POST.get("fingerprint", ""))
     if reviewed is None:
-        messages.error(request, _("Nothing has been sent. Look at it first: this is what would go."))
+        messages.error(request, _("Nothing has been sent. Review it first: this is what would be sent."))
         return redirect("admin:distributions_distribution_review", pk)
     try:
         services.launch(distribution, current_user(request), reviewed)
-    except services.Changed:
+    except services.Changed as changed:
         request._distribution = None  # type: ignore[attr-defined]  # it is read anew
         distribution = distribution_of(request, pk)
         if distribution.state == State.DRAFT:
-            return _review_page(request, distribution, reviewed, status=409)
+            working_out.forget(pk)
+            return _review_page(request, distribution, reviewed, changed.differences, status=409)
     except LaunchRefused as refusal:
         messages.error(request, refusal.sentence)
         return redirect("admin:distributions_distribution_review", pk)

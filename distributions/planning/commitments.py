@@ -89,7 +89,7 @@ def _without_list(number: int) -> str:
 
 def _without_survey(number: int) -> str:
     return ngettext(
-        "It cannot be kept as it was planned any more.", "They cannot be kept as they were planned any more.", number
+        "It can no longer be kept as it was planned.", "They can no longer be kept as they were planned.", number
     )
 
 

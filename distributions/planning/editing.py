@@ -55,7 +55,7 @@ def begin(distribution: Distribution, user: User) -> None:
         planned = Distribution.objects.filter(pk=distribution.pk, state=State.SCHEDULED, cursor=0)
         row = planned.select_for_update(no_key=True).first()
         if row is None:
-            raise Gone(_("It has begun in the meantime, so it cannot be changed any more."))
+            raise Gone(_("It has begun in the meantime, so it can no longer be changed."))
         plan = {name: _as_text(getattr(row, name)) for name in (*OF_THE_FORM, *OF_ITS_STATE)}
         Distribution.objects.filter(pk=row.pk).update(
             state=State.DRAFT,
@@ -109,7 +109,7 @@ def as_planned(rows: Iterable[Distribution]) -> None:
 
 def without_survey() -> str:
     """What to say of a plan whose survey is not there any more."""
-    return _("The survey of the plan has been deleted since. Choose another one, and plan it anew.")
+    return _("The planned survey has since been deleted. Choose another one and plan it again.")
 
 
 def _as_text(value: Any) -> Any:

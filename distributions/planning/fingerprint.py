@@ -16,7 +16,7 @@ from django.core import signing
 from django.db import connection
 from django.db.models import BigIntegerField, BooleanField, DecimalField, ExpressionWrapper, F, Func, Q, Sum
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from contacts.columns import IN_TEXTS
@@ -26,7 +26,9 @@ from distributions.piping import EMBEDDED, Template
 from distributions.planning.review import Facts, Review, route_of
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
+from intake import figures
 from organizations.reading import pages
+from surveys.conversation import Script
 
 SALT = "distributions.fingerprint"  # signed fingerprints outlive this module's name
 PAGE = 20_000  # contacts that are read at once where the database makes no digest
@@ -128,7 +130,7 @@ def reviewed(distribution: Distribution) -> Fingerprint | None:
 
 
 def since_reviewed(distribution: Distribution, now: Fingerprint) -> list[Difference]:
-    """What is otherwise than it was reviewed by whoever answers for it. A time that has come is no difference."""
+    """What is otherwise than it was reviewed by whoever answers for it. A time that has come is not a difference."""
     before = reviewed(distribution)
     return differences(before, now if now.begins else replace(now, begins=before.begins)) if before else []
 
@@ -155,7 +157,7 @@ def _differences(before: Fingerprint, after: Fingerprint, now: datetime) -> Iter
     if before.contact_list != after.contact_list:
         yield Difference(_("Contact list"), before.list_name or _("none"), after.list_name or _("none"))
     elif before.list_version != after.list_version and _says_the_same(before, after):
-        yield Difference(_("Contact list"), "", _("people or their data have been changed; as many get a text"))
+        yield Difference(_("Contact list"), "", _("people or their data have changed; the number of texts is the same"))
     if before.method != after.method:
         labels = dict(Distribution.Method.choices)
         yield Difference(_("Method"), str(labels[before.method]), str(labels[after.method]))
@@ -174,7 +176,7 @@ def _differences(before: Fingerprint, after: Fingerprint, now: datetime) -> Iter
     if before.begins != after.begins and not _has_just_come(before, after, now):
         yield Difference(_("Begins"), _moment(before.begins, _("at once")), _moment(after.begins, _("at once")))
     if before.link_expires != after.link_expires:
-        for_ever = _("for ever")
+        for_ever = _("no end date")
         yield Difference(
             _("Link works until"), _moment(before.link_expires, for_ever), _moment(after.link_expires, for_ever)
         )
@@ -194,7 +196,7 @@ def _has_just_come(before: Fingerprint, after: Fingerprint, now: datetime) -> bo
 
 
 def _number(number: int) -> str:
-    return number_format(number, force_grouping=True)
+    return figures.whole(number)
 
 
 def _moment(moment: str, otherwise: str) -> str:
@@ -222,8 +224,22 @@ def _version_of_survey(distribution: Distribution) -> str:
     survey = distribution.survey
     parts: list[Any] = [survey.url, survey.reference_parameter]
     if distribution.is_interactive:
-        parts += [asdict(survey.script()), survey.wait_hours]
+        parts += [_spoken(survey.script()), survey.wait_hours]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+# What a survey could not say before 1.1; without it the version stays as it was, so that what is planned is not held.
+_SINCE_1_1 = ("language", "yes", "no", "scale", "unreadable", "over")
+
+
+def _spoken(script: Script) -> dict[str, Any]:
+    """All that is said, and how often."""
+    said = asdict(script)
+    for part in (said, *said["questions"]):
+        for name in _SINCE_1_1:
+            if not part.get(name):
+                part.pop(name, None)
+    return said
 
 
 def version_of_list(distribution: Distribution) -> str:
@@ -248,7 +264,9 @@ def _filled_in(distribution: Distribution) -> list[str]:
     said = [distribution.whole_text]
     if distribution.is_interactive:
         script = distribution.survey.script()
-        said += [script.thank_you, *(f"{question.text}\n{question.error_text}" for question in script.questions)]
+        said += [script.thank_you, script.unreadable, script.over]
+        for question in script.questions:
+            said += [question.text, question.error_text, question.yes, question.no, question.scale]
     names = {name for text in said for name in Template(text).fields}
     found = [column for name, column in FILLED_IN.items() if name in names]
     return [*found, "fields"] if any(name.startswith(EMBEDDED) for name in names) else found

@@ -19,6 +19,7 @@ from distributions.states import STATES
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 from intake.sentences import said as _
+from organizations import steps
 
 State = Distribution.State
 
@@ -44,14 +45,8 @@ def is_held(distribution: Distribution) -> bool:
     return distribution.state in RUNNING and _held().filter(distribution=distribution).exists()
 
 
-def reroute() -> None:
-    """Where texts go on whose account has left, or may not send (R23)."""
-    follow()
-    retire()
-
-
 def follow() -> None:
-    """Hand over what may follow without a question; say on the distribution what waits for a person.
+    """Hand over what may follow without a question (R23); say on the distribution what waits for a person.
 
     What is paused waits anyway, and may say something else: it is looked at once it is resumed.
     """
@@ -60,7 +55,10 @@ def follow() -> None:
     found = Q(pk__in=held.values("distribution")) | Q(pk__in=fresh.values("distribution"))
     waiting = Distribution.objects.filter(found, paused_at=None).select_related("organization__licence")
     begun = set(_begun(waiting).values_list("pk", flat=True))
-    for distribution in waiting:
+    settled = Distribution.objects.filter(state__in=RUNNING, paused_at=None).exclude(problem="")
+    settled.exclude(pk__in=held.values("distribution")).update(problem="")
+
+    def follow_one(distribution: Distribution) -> None:
         if distribution.pk not in begun:
             problem = _follow_the_list(distribution, _left().filter(distribution=distribution))
         else:
@@ -69,8 +67,8 @@ def follow() -> None:
             said = [_follow_the_number(distribution, account, mine) for account in accounts]
             problem = next(filter(None, said), "")
         Distribution.objects.filter(pk=distribution.pk).exclude(problem=problem).update(problem=problem)
-    settled = Distribution.objects.filter(state__in=RUNNING, paused_at=None).exclude(problem="")
-    settled.exclude(pk__in=held.values("distribution")).update(problem="")
+
+    steps.for_each(waiting, follow_one, "hand over what is left of")
 
 
 def retire() -> None:
@@ -123,7 +121,7 @@ def hand_over(distribution: Distribution, chunks: QuerySet[Chunk], to: ProviderA
     with transaction.atomic():
         keys = list(chunks.filter(_free()).exclude(account=to).values_list("pk", flat=True))
         moved = outbox.lock_chunks(Chunk.objects.filter(_free(), pk__in=keys)).update(account=to)
-        Distribution.objects.filter(pk=distribution.pk, state__in=RUNNING).update(account=to)
+        Distribution.objects.filter(pk=distribution.pk, state__in=RUNNING).update(account=to, had_other_accounts=True)
         wake(PUMP, to.pk)
     return moved
 
@@ -140,14 +138,14 @@ def _follow_the_list(distribution: Distribution, chunks: QuerySet[Chunk]) -> str
 def _follow_the_number(distribution: Distribution, account: ProviderAccount, chunks: QuerySet[Chunk]) -> str:
     """On to the account that has the same number now; else the sentence that says what a person has to decide."""
     if not distribution.organization.has_sms:
-        return _("The texts that are left wait: your organisation’s licence no longer includes SMS.")
+        return _("The remaining texts are waiting: your organisation’s licence no longer includes SMS.")
     successor = conversations.carrier(account)
     if successor is not None and successor.pk != account.pk:
         hand_over(distribution, chunks.filter(account=account), successor)
         return ""
     names = {"name": account.name, "sender": account.sender}
     if account.deleted_at is None:
-        return _("“%(name)s” (%(sender)s) may not send at present, so the texts that are left wait.") % names
+        return _("“%(name)s” (%(sender)s) cannot send at present, so the remaining texts are waiting.") % names
     return (
         _(
             "“%(name)s” (%(sender)s) was deleted while texts were waiting. Nothing more is sent from another number "

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Min, Q, QuerySet, Sum
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -22,6 +21,7 @@ from distributions.planning.review import finish
 from distributions.sums import Sums
 from extensions.contract import SenderKind
 from extensions.models import ProviderAccount
+from intake import figures
 
 State = Distribution.State
 
@@ -67,9 +67,7 @@ class Remaining:
         if hours <= HOURS:
             return ngettext("about %(number)s hour", "about %(number)s hours", hours) % {"number": hours}
         days = math.ceil(hours / 24)
-        return ngettext("about %(number)s day", "about %(number)s days", days) % {
-            "number": number_format(days, force_grouping=True)
-        }
+        return ngettext("about %(number)s day", "about %(number)s days", days) % {"number": figures.whole(days)}
 
 
 def remaining(distribution: Distribution) -> Remaining | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from django.conf import settings
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import ngettext
 
 from contacts import numbers
@@ -31,6 +32,7 @@ from distributions.planning import times
 from extensions.contract import SenderKind
 from extensions.models import AccountState, ProviderAccount
 from extensions.routing import NoRoute, Route, route_for, routes_for
+from intake import figures
 from intake.sentences import joined
 from intake.sentences import said as _
 from organizations.models import Licence, Organization, User
@@ -71,7 +73,9 @@ class Review:
     offending: dict[str, int] = field(default_factory=dict)  # character -> in how many texts
     changed: int = 0  # texts in which the provider replaces characters
     empty: Counter[str] = field(default_factory=Counter)  # placeholder's name -> for how many people it is empty
+    known: set[str] = field(default_factory=set)  # the names of other columns that somebody has
     longest: str = ""
+    longest_of: int | None = None  # the contact's key
     examples: list[tuple[Contact, str]] = field(default_factory=list)
     areas: dict[str, list[Any]] = field(default_factory=dict)  # the first digits -> one such number, how many people
     warnings: list[str] = field(default_factory=list)
@@ -90,7 +94,7 @@ class Review:
 
     @property
     def offending_characters(self) -> list[tuple[str, int]]:
-        """The characters that make texts dearer, the most frequent first, and in how many texts."""
+        """The characters that make texts more expensive, the most frequent first, and in how many texts."""
         return sorted(self.offending.items(), key=lambda item: -item[1])[:CHARACTERS]
 
     @property
@@ -105,27 +109,41 @@ class Review:
 
 def review(distribution: Distribution) -> Review:
     """Work out everything the last page before the launch shows."""
+    found = begin(distribution)
+    if distribution.contact_list_id is not None:
+        texts = Texts.of(distribution, found.account)
+        for contact, reason in recipients(distribution):
+            add(found, contact, reason, texts)
+        conclude(found)
+    return found
+
+
+def begin(distribution: Distribution, facts: Facts | None = None) -> Review:
+    """A review of nobody so far: what carries it, and what is in its way."""
     found = Review(distribution)
-    template = Template(distribution.whole_text)
     try:
         found.route = route_of(distribution)
     except NoRoute as error:
         found.refusal = error.reason
-    found.refusal = obstacle(distribution) or found.refusal
-    if distribution.contact_list_id is None:
-        return found
+    found.refusal = obstacle(distribution, facts) or found.refusal
+    return found
 
-    carried = found.account.provider_class.carried_text if found.account else _as_it_is
-    texts = Texts(template)
-    known: set[str] = set()
-    for contact, reason in recipients(distribution):
-        found.total += 1
-        known.update(contact.fields)
-        if reason:
-            found.skipped[reason] += 1
-        else:
-            _add(found, contact, texts, carried)
-    found.warnings = cautions(template, known, found.account, interactive=distribution.is_interactive)
+
+def add(found: Review, contact: Contact, reason: str, texts: Texts) -> None:
+    """Add one of the `recipients` to a review."""
+    found.total += 1
+    found.known.update(contact.fields)
+    if reason:
+        found.skipped[reason] += 1
+    else:
+        _add(found, contact, texts)
+
+
+def conclude(found: Review) -> None:
+    """Say of a review of everybody what deserves a second look, and when the texts would have left."""
+    distribution = found.distribution
+    template = Template(distribution.whole_text)
+    found.warnings = cautions(template, found.known, found.account, interactive=distribution.is_interactive)
     if found.most > MANY_SEGMENTS:
         found.warnings.append(
             _("The longest text takes %(segments)s segments. Many providers refuse more than %(limit)s.")
@@ -138,7 +156,6 @@ def review(distribution: Distribution) -> Review:
         found.starts_at = max(timezone.now(), distribution.send_at or timezone.now())
         found.finishes_at = finish(found.starts_at, found.segments / found.rate, distribution.organization)
         found.warnings.extend(at_night(distribution.organization, found.areas.values(), found.starts_at))
-    return found
 
 
 def areas_of(contact_list: ContactList) -> list[tuple[str, int]]:
@@ -153,12 +170,17 @@ def areas_of(contact_list: ContactList) -> list[tuple[str, int]]:
 def at_night(organization: Organization, areas: Iterable[Sequence[Any]], starts_at: datetime) -> Iterator[str]:
     """What to say if the first texts wait for the end of the quiet hours, or if they leave in people's night.
 
-    `areas` has a number and how many people for each, as `areas_of` gives them.
+    `areas` has a number and how many people for each, as `areas_of` gives them; without any there is nothing to say.
     """
+    areas = list(areas)
+    if not areas:
+        return
     own = organization.time_zone
     leaves_at = quiet.ends_at(starts_at, organization.quiet_from, organization.quiet_until, own) or starts_at
     if leaves_at != starts_at:
-        yield _("Your quiet hours hold the texts back: the first leave on %(moment)s.") % {"moment": _shown(leaves_at)}
+        yield _("Your quiet hours hold the texts back: the first are sent on %(moment)s.") % {
+            "moment": _shown(leaves_at)
+        }
     sleeping: Counter[str] = Counter()
     for phone, people in areas:
         there = numbers.zones_of(phone) or (own,)
@@ -167,13 +189,11 @@ def at_night(organization: Organization, areas: Iterable[Sequence[Any]], starts_
     if sleeping:
         zone = max(sleeping, key=lambda zone: (sleeping[zone], zone))  # the same in whichever order they come
         yield ngettext(
-            "When the texts begin to leave it is night for %(people)s person: %(clock)s in %(zone)s. Perhaps choose "
-            "another time.",
-            "When the texts begin to leave it is night for %(people)s people: %(clock)s in %(zone)s. Perhaps choose "
-            "another time.",
+            "When sending begins, it is night for %(people)s person: %(clock)s in %(zone)s. Consider another time.",
+            "When sending begins, it is night for %(people)s people: %(clock)s in %(zone)s. Consider another time.",
             sleeping.total(),
         ) % {
-            "people": number_format(sleeping.total(), force_grouping=True),
+            "people": figures.whole(sleeping.total()),
             "clock": date_format(leaves_at.astimezone(ZoneInfo(zone)), "TIME_FORMAT"),
             "zone": zone,
         }
@@ -339,14 +359,15 @@ def survey_obstacle(survey: Survey, *, interactive: bool) -> str:
         if position is None:
             return sentence
         return _("Question %(number)s of the survey: %(problem)s") % {"number": position + 1, "problem": sentence}
-    said = [Template(text) for text in (*(question.text for question in script.questions), script.thank_you)]
+    texts = [*(conversation.ask(question) for question in script.questions), script.thank_you]
+    said = [Template(text) for text in (*texts, script.unreadable, script.over)]
     if not survey.url and any(template.has_survey_link for template in said):
         return _("The survey has no address, so a question cannot have a link to it.")
     return joined(sentence for template in said for sentence in template.problems)
 
 
 def interactive_obstacle(organization: Organization) -> str:
-    """Why this organisation cannot hold a survey by text now, and whom to ask; "" if it can."""
+    """Why this organisation cannot run a survey by text now, and whom to ask; "" if it can."""
     try:
         _require_two_way(organization, route_for(organization))
     except NoRoute as refusal:
@@ -367,8 +388,8 @@ def _require_two_way(organization: Organization, route: Route) -> None:
     if licence is None or not licence.two_way:
         raise NoRoute(
             _(
-                "Surveys by text need two-way SMS, and your organisation's licence does not have it. Ask whoever runs "
-                "this installation, or send a link to the survey."
+                "Surveys by text need two-way SMS, and your organisation's licence does not include it. Ask whoever "
+                "runs this installation, or send a link to the survey."
             )
         )
     if route.is_default:
@@ -381,26 +402,30 @@ def _require_two_way(organization: Organization, route: Route) -> None:
     if "message" not in route.account.provider_class.calls():
         raise NoRoute(
             _(
-                "Replies to the account “%(name)s” do not come here: %(provider)s is one-way. A survey by text needs "
-                "an account at a provider with two-way SMS; or send a link to the survey."
+                "Replies to the account “%(name)s” do not arrive here: %(provider)s is one-way. A survey by text "
+                "needs an account at a provider with two-way SMS; or send a link to the survey."
             )
             % {"name": route.account.name, "provider": route.account.provider_name}
         )
     if not route.account.capabilities.two_way:
         raise NoRoute(
             _(
-                "The sender of the account “%(name)s” is a name, and nobody can answer a name. A survey by text needs "
-                "an account with a number; or send a link to the survey."
+                "The sender of the account “%(name)s” is a name, and nobody can reply to a name. A survey by text "
+                "needs an account with a number; or send a link to the survey."
             )
             % {"name": route.account.name}
         )
 
 
 class Texts:
-    """Fills in a template as the launch will; the links have the length they will have, but lead nowhere."""
+    """Fills in a template as the launch will; the links have the length they will have, but lead nowhere.
 
-    def __init__(self, template: Template) -> None:
+    `carried` is what becomes of a text on its way through the provider.
+    """
+
+    def __init__(self, template: Template, carried: Callable[[str], str] = str) -> None:
         self.template = template
+        self.carried = carried
         self.fields = template.fields
         epoch = Epoch.objects.order_by("-first_id").values("first_id")[:1]  # after a restore, keys begin far above
         latest = Message.objects.order_by("-pk").values_list("pk", Coalesce(Subquery(epoch), 0)).first() or (0, 0)
@@ -408,18 +433,18 @@ class Texts:
         self._survey_link = f"{settings.PUBLIC_URL}/s/{nowhere}"
         self._opt_out_link = f"{settings.PUBLIC_URL}/o/{nowhere}"
 
+    @classmethod
+    def of(cls, distribution: Distribution, account: ProviderAccount | None) -> Texts:
+        return cls(Template(distribution.whole_text), account.provider_class.carried_text if account else str)
+
     def render(self, values: Mapping[str, str]) -> str:
         return self.template.render(values, survey_link=self._survey_link, opt_out_link=self._opt_out_link)
 
 
-def _as_it_is(text: str) -> str:
-    return text
-
-
-def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str], str]) -> None:
+def _add(found: Review, contact: Contact, texts: Texts) -> None:
     values = values_of(contact)
     written = texts.render(values)
-    text = carried(written)
+    text = texts.carried(written)
     length = segments.count(text)
     found.sendable += 1
     area = found.areas.setdefault(contact.phone[:AREA], [contact.phone, 0])
@@ -427,7 +452,7 @@ def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str],
     found.segments += length.segments
     found.least = min(found.least or length.segments, length.segments)
     if length.segments > found.most:
-        found.most, found.longest = length.segments, text
+        found.most, found.longest, found.longest_of = length.segments, text, contact.pk
     found.encodings[length.encoding] += 1
     for character in length.offending:
         found.offending[character] = found.offending.get(character, 0) + 1
@@ -442,13 +467,17 @@ def _add(found: Review, contact: Contact, texts: Texts, carried: Callable[[str],
 
 def recipients(distribution: Distribution) -> Iterator[tuple[Contact, str]]:
     """Everybody on the list, in the order of sending, and why they would be skipped ("" if they would not)."""
-    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id)
+    return chain.from_iterable(groups(distribution))
+
+
+def groups(distribution: Distribution, after: int = 0) -> Iterator[list[tuple[Contact, str]]]:
+    """The same, BATCH at a time; with `after`, from behind the contact with this key on."""
+    contacts = Contact.objects.filter(contact_list_id=distribution.contact_list_id, pk__gt=after)
     for found in pages(contacts, size=BATCH):
         phones = {contact.phone for contact in found if contact.phone}
         stopped = again(partial(OptOut.objects.numbers, distribution.organization_id, phones))
         served = again(partial(without_a_text, distribution.contact_list_id, found))
-        for contact in found:
-            yield contact, _skip_reason(contact, stopped, served)
+        yield [(contact, _skip_reason(contact, stopped, served)) for contact in found]
 
 
 def _skip_reason(contact: Contact, stopped: set[str], served: set[int]) -> str:
@@ -484,9 +513,9 @@ def cautions(
     if not stop_words_reach_us:
         found.append(
             _(
-                "The sender is a name, and nobody can answer a name: a stop word unsubscribes a person at the provider "
-                "at most, and your contact list stays unchanged. Put a way to opt out into the survey itself. The "
-                "opt-out link for messages does not work inside a survey, only in the message."
+                "The sender is a name, and nobody can reply to a name: at most, a stop word unsubscribes a person "
+                "at the provider, and your contact list stays unchanged. Put a way to opt out into the survey "
+                "itself. The opt-out link for messages does not work inside a survey, only in the message."
             )
         )
     if not template.has_opt_out_link and not (stop_words_reach_us and "stop" in template.text.casefold()):
@@ -553,7 +582,6 @@ def preview(
     text: str, contacts: Sequence[Contact], account: ProviderAccount | None
 ) -> list[tuple[Contact, str, segments.Segments]]:
     """The text as these people would get it."""
-    texts = Texts(Template(text))
-    carried = account.provider_class.carried_text if account else _as_it_is
-    rendered = [(contact, carried(texts.render(values_of(contact)))) for contact in contacts]
+    texts = Texts(Template(text), account.provider_class.carried_text if account else str)
+    rendered = [(contact, texts.carried(texts.render(values_of(contact)))) for contact in contacts]
     return [(contact, written, segments.count(written)) for contact, written in rendered]

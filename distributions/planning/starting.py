@@ -28,7 +28,7 @@ from distributions.planning.review import Facts, FactsOfMany, Obstacle, obstacle
 from extensions.routing import NoRoute
 from intake.sentences import said as _
 from intake.sentences import stored
-from organizations import audit
+from organizations import audit, steps
 from organizations.commitments import Plan
 from organizations.models import User
 from organizations.permissions import MissingRight
@@ -39,7 +39,7 @@ State = Distribution.State
 
 LATE = timedelta(hours=12)  # a morning's text is not sent at night, nor last week's today, unless a person says so
 FEW = 10  # so many people more than planned, or
-SHARE = 20  # one in so many, are no mistake
+SHARE = 20  # one in so many, are not a mistake
 LOOK_EVERY = timedelta(seconds=30)  # at what is planned and has no alarm
 LOOKED_AT_ONCE = 500
 HELD = gettext_noop("held")
@@ -50,15 +50,11 @@ class Doubt(Exception):
 
 
 def start_due() -> None:
-    """Begin what is due. One that cannot even be looked at does not keep the others from beginning."""
+    """Begin what is due. One that cannot even be looked at keeps none of the others from beginning."""
     due = Distribution.objects.filter(
         state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=timezone.now()
     ).select_related("organization__licence", "survey__organization", "launched_by__organization__licence")
-    for distribution in due.order_by("send_at"):
-        try:
-            start(distribution)
-        except Exception:
-            logger.exception("A planned distribution could not be started: %s", distribution.public_id)
+    steps.for_each(due.order_by("send_at"), start, "begin the planned distribution")
 
 
 def start(distribution: Distribution) -> None:
@@ -164,17 +160,20 @@ def _launcher(distribution: Distribution) -> User:
     """Whoever answers for it, and still may. Raises Doubt."""
     user = distribution.launched_by
     if user is None:
-        raise Doubt(_("Whoever planned this distribution has no account here any more. Somebody has to take it over."))
+        raise Doubt(_("Whoever planned this distribution no longer has an account here. Somebody must take it over."))
     if not user.is_active:
         raise Doubt(
-            _("%(name)s, who planned this distribution, has been switched off. Somebody has to take it over.")
+            _(
+                "The account of %(name)s, who planned this distribution, has been switched off. Somebody must take "
+                "it over."
+            )
             % {"name": user.name or user.email}
         )
     if user.organization is not None and user.organization.has_sms and not user.sms_permission().allowed:
         raise Doubt(
             _(
                 "%(name)s, who planned this distribution, no longer has the permission “Use SMS distributions”. "
-                "Somebody who has it has to take it over."
+                "Somebody who has it must take it over."
             )
             % {"name": user.name or user.email}
         )
@@ -217,13 +216,9 @@ def many_more(distribution: Distribution, people: int | None = None) -> str:
     if planned is None or not has_grown(planned, people):
         return ""
     if distribution.send_at is None:
-        said = _(
-            "The list has grown since this was launched: from %(planned)s people to %(people)s. Look at it once more."
-        )
+        said = _("The list has grown since this was launched: from %(planned)s people to %(people)s. Review it again.")
     else:
-        said = _(
-            "The list has grown since this was planned: from %(planned)s people to %(people)s. Look at it once more."
-        )
+        said = _("The list has grown since this was planned: from %(planned)s people to %(people)s. Review it again.")
     return said % {"planned": planned, "people": people}
 
 

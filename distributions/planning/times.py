@@ -24,4 +24,4 @@ def check_expiry(moment: datetime, begins: datetime, now: datetime) -> None:
     if moment <= max(now, begins):
         raise Unusable(_("The link would have expired before the texts are sent."))
     if moment > now + 2 * AHEAD:
-        raise Unusable(_("This is too far ahead. Leave it out if the link is to work for ever."))
+        raise Unusable(_("This is too far ahead. Leave it out for a link without an end date."))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -27,9 +28,10 @@ from distributions.replies import reactions
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from extensions.senders import spellings
+from organizations import languages, steps
 from organizations.models import Organization
 from surveys import conversation as engine
-from surveys.models import Answer, Question, Response
+from surveys.models import Answer, Question, Response, Survey
 
 State = Conversation.State
 
@@ -93,7 +95,7 @@ def receive(account: ProviderAccount, first: Message, inbound: InboundMessage, *
         _close([found], State.OPTED_OUT, now)
         return
     contact = Contact.objects.filter(pk=first.contact_id).first() if first.contact_id else None
-    with translation.override(_language(contact, inbound.organization)):
+    with translation.override(_language(contact, inbound.organization, survey)):
         if found.state != State.OPEN:
             _say_it_is_over(found, first, contact, now)
         elif is_decided or _was_asked(found, first, inbound.received_at):
@@ -103,7 +105,7 @@ def receive(account: ProviderAccount, first: Message, inbound: InboundMessage, *
 def _was_asked(found: Conversation, first: Message, at: datetime) -> bool:
     """Whether the question that waits had left when a reply arrived: nobody answers what they have not read.
 
-    Each reply that was no answer has had it asked again; any of these texts will do, and what was said beside them.
+    Each reply that was not an answer has had it asked again; any of these texts will do, and what was said beside them.
     """
     since = found.misses + found.asides
     keys = list(found.turns.order_by("-pk").values_list("pk", flat=True)[: since + 1])
@@ -142,7 +144,7 @@ def go_on(first: Message, inbound: InboundMessage) -> None:
     found = Conversation.objects.filter(message=first, state=State.OPEN).select_for_update(no_key=True).first()
     if question is None or found is None or _was_asked(found, first, timezone.now()):
         return
-    with translation.override(_language(inbound.contact, inbound.organization)):
+    with translation.override(_language(inbound.contact, inbound.organization, first.distribution.survey)):
         _say(found, first, inbound.contact, engine.ask(question.spoken()))
 
 
@@ -169,7 +171,8 @@ def help_out(account: ProviderAccount, inbound: InboundMessage) -> bool:
         return False
     Conversation.objects.filter(pk=found.pk).update(helped_at=now, asides=F("asides") + 1)
     contact = inbound.contact
-    with translation.override(_language(contact, organization)):
+    survey = first.distribution.survey if first.distribution.is_interactive else None
+    with translation.override(_language(contact, organization, survey)):
         text = organization.help_text or _(
             "%(organization)s: you get this text because we have you on a list of contacts. Reply STOP to opt out."
         ) % {"organization": organization.name}
@@ -188,7 +191,7 @@ def remind(account: ProviderAccount, inbound: InboundMessage) -> bool:
     if recently or found.state != State.OPEN or _is_stopped(inbound):
         return False
     Conversation.objects.filter(pk=found.pk).update(reminded_at=now, asides=F("asides") + 1)
-    with translation.override(_language(inbound.contact, inbound.organization)):
+    with translation.override(_language(inbound.contact, inbound.organization, first.distribution.survey)):
         already = _("You already get our texts; reply STOP to opt out. Our question was:")
         _say(found, first, inbound.contact, f"{already}\n\n{engine.ask(question.spoken())}")
     return True
@@ -198,20 +201,15 @@ def _beside(account: ProviderAccount, first: Message, now: datetime) -> Conversa
     """What an answer beside the survey is a part of, locked. In reply to a link there is no survey by text."""
     if first.distribution.is_interactive:
         return _find_or_begin(account, first, now, timedelta(hours=first.distribution.survey.wait_hours))
-    found, _is_new = Conversation.objects.get_or_create(
-        message=first,
-        defaults={
-            "organization_id": first.organization_id,
-            "distribution_id": first.distribution_id,
-            "account": account,
-            "phone": first.to,
-            "state": State.ASIDE,
-            "expires_at": now,
-            "ended_at": now,
-        },
-    )
-    locked: Conversation = Conversation.objects.select_for_update(no_key=True).get(pk=found.pk)
+    locked, _is_new = _with(account, first, state=State.ASIDE, expires_at=now, ended_at=now)
     return locked
+
+
+def _with(account: ProviderAccount, first: Message, **begins: Any) -> tuple[Conversation, bool]:
+    """The conversation that this text has led to, locked, and whether it has just begun, as `begins` says."""
+    whose = {"organization_id": first.organization_id, "distribution_id": first.distribution_id, "phone": first.to}
+    found, is_new = Conversation.objects.get_or_create(message=first, defaults={**whose, "account": account, **begins})
+    return Conversation.objects.select_for_update(no_key=True).get(pk=found.pk), is_new
 
 
 def _can_send(account: ProviderAccount, organization: Organization) -> bool:
@@ -229,19 +227,13 @@ def _find_or_begin(account: ProviderAccount, first: Message, now: datetime, wait
     """The conversation, locked. It begins with the first reply, if that does not come too late."""
     begins = first.distribution.state != Distribution.State.CANCELLED
     expires_at = (first.attempted_at or now) + waits
-    found, is_new = Conversation.objects.get_or_create(
-        message=first,
-        defaults={
-            "organization_id": first.organization_id,
-            "distribution_id": first.distribution_id,
-            "account": account,
-            "phone": first.to,
-            "position": engine.opening(first.distribution.survey.script()).position or 0,
-            "state": State.ENDED if not begins else State.EXPIRED if expires_at <= now else State.OPEN,
-            "expires_at": expires_at,
-        },
+    locked, is_new = _with(
+        account,
+        first,
+        position=engine.opening(first.distribution.survey.script()).position or 0,
+        state=State.ENDED if not begins else State.EXPIRED if expires_at <= now else State.OPEN,
+        expires_at=expires_at,
     )
-    locked: Conversation = Conversation.objects.select_for_update(no_key=True).get(pk=found.pk)
     if is_new and locked.state == State.OPEN:
         locked.response = Response.objects.create(
             organization_id=first.organization_id, survey_id=first.distribution.survey_id, started_at=now
@@ -296,7 +288,7 @@ def _say_it_is_over(found: Conversation, first: Message, contact: Contact | None
         return
     Conversation.objects.filter(pk=found.pk).update(told_at=now)
     if first.distribution.state != Distribution.State.CANCELLED:  # nothing leaves in the name of a cancelled one
-        _say(found, first, contact, _("This survey has ended. Thank you for your reply."))
+        _say(found, first, contact, engine.over(first.distribution.survey.script()))
 
 
 def _say(found: Conversation, first: Message, contact: Contact | None, text: str) -> None:
@@ -330,10 +322,12 @@ def _say(found: Conversation, first: Message, contact: Contact | None, text: str
     wake(PUMP, account.pk)
 
 
-def _language(contact: Contact | None, organization: Organization) -> str:
-    """The person's own language where the interface speaks it, else the organisation's."""
+def _language(contact: Contact | None, organization: Organization, survey: Survey | None = None) -> str:
+    """The survey's language; else the person's own where the interface speaks it, else the organisation's."""
+    if survey is not None and survey.language:
+        return str(survey.language)
     own = contact.language.casefold().split("-")[0] if contact else ""
-    return own if own in dict(settings.LANGUAGES) else organization.language
+    return own if languages.is_spoken(own) else organization.language
 
 
 # --- the number ------------------------------------------------------------------------------------------------------
@@ -366,11 +360,11 @@ def carry_over() -> None:
     """
     leaving = Q(account__deleted_at__isnull=False) | Q(account__retiring_at__isnull=False)
     waiting = Conversation.objects.filter(leaving, expires_at__gt=timezone.now())
-    orphans = ProviderAccount.objects.filter(pk__in=waiting.order_by().values("account"))
-    for account in orphans:
+
+    def hand_on(account: ProviderAccount) -> None:
         successor = carrier(account)
         if successor is None or successor.pk == account.pk:
-            continue
+            return
         unsaid = Chunk.objects.filter(
             account=account, state=Chunk.State.OPEN, priority=Chunk.Priority.REPLY, lease_until=None
         )
@@ -379,6 +373,9 @@ def carry_over() -> None:
             Conversation.objects.filter(pk__in=theirs).update(account=successor)
             if outbox.lock_chunks(unsaid).update(account=successor):
                 wake(PUMP, successor.pk)
+
+    orphans = ProviderAccount.objects.filter(pk__in=waiting.order_by().values("account"))
+    steps.for_each(orphans, hand_on, "hand on conversations of the account")
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -411,11 +408,11 @@ def stop(organization: Organization, phone: str) -> None:
         _close(_locked(opened), State.OPTED_OUT, timezone.now())
 
 
-def end(distribution_id: int) -> None:
-    """This distribution was cancelled: its conversations end with it."""
+def end(distribution_id: int) -> int:
+    """This distribution was cancelled: its conversations end with it, GROUP at a time. Returns how many have."""
     opened = Conversation.objects.filter(distribution_id=distribution_id, state=State.OPEN)
     with tallies.counted():
-        _close(_locked(opened), State.ENDED, timezone.now())
+        return _close(list(_locked(opened)[:GROUP]), State.ENDED, timezone.now())
 
 
 def _take_back(ending: Sequence[Conversation]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db.models import Case, F, When
 from django.utils import timezone
 
+from contacts import forgotten
 from contacts.models import Contact, OptOut
 from contacts.opt_outs import opt_in, opt_out
 from distributions.engine import tallies
@@ -18,11 +20,13 @@ from extensions import senders
 from extensions.contract import InboundSms
 from extensions.models import ProviderAccount
 from intake.text import fitted_id
+from organizations import steps
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
 
 PARTS_WAIT = timedelta(minutes=10)  # how long the parts of one text may be apart
+FORMER_MEXICAN = re.compile(r"\+521[0-9]{10}")
 
 
 def apply_inbound(
@@ -36,7 +40,8 @@ def apply_inbound(
 
     `account` has verified it, at the address of `organization`; the number that was written to decides whose it is (see
     `lines`). `received_at` is when it arrived, now if it is left out. None if it was kept before, is a part of a longer
-    text whose other parts have not come yet, or came on a shared number from somebody whom nobody has texted there.
+    text whose other parts have not come yet, came on a shared number from somebody whom nobody has texted there, or is
+    of somebody who was forgotten: of them nothing is stored anew.
     """
     at = received_at or timezone.now()
     sender, recipient = international(sms.sender), senders.e164(sms.recipient)
@@ -48,6 +53,10 @@ def apply_inbound(
     route = lines.route(line, organization, sender, at)
     if route is None:
         logger.warning("%s: a reply on a shared number from somebody whom nobody has texted", account.public_id)
+        return None
+    if forgotten.known(route.organization.pk, [sender]):
+        logger.info("%s: a reply of somebody who was forgotten is not kept", account.public_id)
+        _obey(route, None, sms)
         return None
     if sms.concat_total > 1:
         return _keep_part(account, route.organization, sms, at)
@@ -75,6 +84,7 @@ def apply_inbound(
         )
         if not created:
             return None
+        logger.info("Reply %s to message %s is kept.", f"{inbound.pk:_}", f"{message.pk:_}" if message else "–")
         is_doubtful = is_reply and doubts.keep_back(route.account, first, inbound)
         if first is not None and not is_doubtful:
             conversations.receive(route.account, first, inbound)
@@ -83,26 +93,27 @@ def apply_inbound(
     return inbound
 
 
-def _obey(route: lines.Route, inbound: InboundMessage, sms: InboundSms) -> None:
+def _obey(route: lines.Route, inbound: InboundMessage | None, sms: InboundSms) -> None:
     """Act on a stop or start word, for everybody who texts this person on the line.
 
     Each organisation reads it with its own stop words. A start word lets back in the others only where it was the stop
-    word on this line that had ended it.
+    word on this line that had ended it. Without `inbound` nothing of it is kept: its person was forgotten.
     """
-    phone, shared = inbound.sender, f"shared line {inbound.recipient}"
+    phone, shared = sms.sender, f"shared line {sms.recipient}"
     for organization in (route.organization, *route.others):
-        is_theirs = organization.pk == inbound.organization_id
-        meaning = inbound.meaning if is_theirs else _meaning(organization, phone, sms)
+        is_theirs = organization.pk == route.organization.pk
+        meaning = inbound.meaning if inbound and is_theirs else _meaning(organization, phone, sms)
         if meaning == keywords.Meaning.OPT_OUT:
-            opt_out(organization, phone, OptOut.Source.KEYWORD, f"inbound {inbound.pk}" if is_theirs else shared)
+            evidence = f"inbound {inbound.pk}" if inbound and is_theirs else shared
+            opt_out(organization, phone, OptOut.Source.KEYWORD, evidence)
             conversations.stop(organization, phone)
             doubts.close(organization, phone)
         elif meaning == keywords.Meaning.OPT_IN and (is_theirs or _was_stopped(organization, phone, shared)):
             was_stopped = opt_in(organization, phone)
             doubts.close(organization, phone)
-            if is_theirs and not was_stopped:
+            if inbound and is_theirs and not was_stopped:
                 conversations.remind(route.account, inbound)
-        elif meaning == keywords.Meaning.HELP and is_theirs:
+        elif meaning == keywords.Meaning.HELP and inbound and is_theirs:
             conversations.help_out(route.account, inbound)
 
 
@@ -134,8 +145,12 @@ def _latest(line: lines.Line, organization: Organization, phone: str, at: dateti
 
 
 def international(number: str) -> str:
-    """A person's number as contacts hold it: E.164 with a plus. Short codes and names stay as they are."""
-    return senders.e164(number, shortest=7)
+    """A person's number as contacts hold it: E.164 with a plus. Short codes and names stay as they are.
+
+    In Mexico some carriers go on writing the 1 that stood before mobile numbers until 2019; no contact has it.
+    """
+    found = senders.e164(number, shortest=7)
+    return f"+52{found[4:]}" if FORMER_MEXICAN.fullmatch(found) else found
 
 
 def _meaning(organization: Organization, sender: str, sms: InboundSms) -> InboundMessage.Meaning:
@@ -169,6 +184,7 @@ def _keep_part(
         )
         since = timezone.now() - PARTS_WAIT  # the provider's number is small and used again
         parts = InboundPart.objects.filter(provider_identity=identity, key=key, received_at__gte=since)
+        parts = parts.filter(total=sms.concat_total)  # of another length it is another text
         parts = parts.order_by("pk").select_for_update()
         found = {part.part: part for part in parts}
         return _join(list(found.values())) if len(found) >= sms.concat_total else None
@@ -194,9 +210,14 @@ def join_forgotten_parts() -> None:
     """A text of which a part never comes is kept as far as it came."""
     until = timezone.now() - PARTS_WAIT
     late = InboundPart.objects.filter(received_at__lt=until)
-    for identity, key in list(late.order_by().values_list("provider_identity", "key").distinct()):
+
+    def join(text: tuple[str, str, int]) -> None:
+        identity, key, total = text
         with tallies.counted():
-            parts = late.filter(provider_identity=identity, key=key).order_by("pk").select_for_update(of=("self",))
-            found = list(parts.select_related("account", "organization"))
+            parts = late.filter(provider_identity=identity, key=key, total=total).order_by("pk")
+            found = list(parts.select_for_update(of=("self",)).select_related("account", "organization"))
             if found:
                 _join(found)
+
+    waiting = late.order_by().values_list("provider_identity", "key", "total").distinct()
+    steps.for_each(waiting, join, "join the parts of the text")

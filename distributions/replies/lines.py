@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, Q
 
 from distributions.models import Message
-from extensions.models import ProviderAccount
+from extensions.models import ProviderAccount, UnreadableCredentials
 from extensions.senders import is_number, spellings
 from organizations.models import Organization
 
@@ -88,6 +88,8 @@ def _holds_the_same(stranger: ProviderAccount, mine: Sequence[ProviderAccount]) 
         return bool(secrets) and any(secrets == one.secrets() for one in mine)
     except PermissionDenied:
         logger.error("account %s holds another organisation's credentials", stranger.public_id)
+        return False
+    except UnreadableCredentials:
         return False
 
 

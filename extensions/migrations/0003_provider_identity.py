@@ -1,7 +1,6 @@
 """Rows that are one account at the provider are known by one name: what it tells us counts once for all of them."""
 
 import extensions.models
-from cryptography.fernet import InvalidToken
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
@@ -15,10 +14,7 @@ def name_accounts(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> N
         accounts.values_list("pk", "organization", "provider", "sender", "replaces")
     ):
         sender = sender.removeprefix("+")
-        try:
-            sealed = accounts.filter(pk=pk).values_list("credentials", flat=True).get()
-        except InvalidToken:  # its key is gone: it is an account of its own
-            sealed = {}
+        sealed = accounts.filter(pk=pk).values_list("credentials", flat=True).get()  # empty if its key is gone
         values = tuple(sorted((sealed or {}).get("values", {}).items())) or (pk,)
         before, identity = on_number.get(replaces, ("", ""))
         if before != sender:

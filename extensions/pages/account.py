@@ -15,14 +15,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 from unfold.widgets import INPUT_CLASSES
 
-from extensions import checklist, routing, services, traffic
-from extensions.contract import SenderKind
+from extensions import checklist, rates, routing, services, traffic
+from extensions.contract import Provider, SenderKind
 from extensions.forms import KINDS
 from extensions.models import AccountState, ProviderAccount
 from extensions.pages.frame import account_of, explained, for_administrators, organization_of, page, set_up
 from extensions.pages.leaving import former_of
+from extensions.pages.pace import shown
 from extensions.selftest import SelfTest
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.models import Organization
 
 
@@ -95,8 +96,12 @@ def _account_page(
         former=former_of(account),
         successors=successors,
         kind=KINDS[SenderKind(account.sender_kind)],
+        rate=shown(state.messages_per_second or rates.documented_rate(account)),
         able=account.capabilities,
         is_name=account.sender_kind == SenderKind.ALPHANUMERIC,
+        tells_balance=provider.offers(Provider.build_balance),
+        last_refusal=refusals[0] if refusals else None,
+        countries=traffic.countries(account) if not fragment else None,
         test_form=form or TestForm(organization),
         status=status,
         **set_up(provider, organization),
@@ -147,7 +152,11 @@ def test_account(request: HttpRequest, public_id: str) -> HttpResponse:
     text = _("Test message from %(organization)s, sent by Switchboard. It arrived: the account works.") % {
         "organization": organization.name
     }
-    services.send_test(account, current_user(request), form.cleaned_data["to"], text, request=request)
+    try:
+        services.send_test(account, current_user(request), form.cleaned_data["to"], text, request=request)
+    except forms.ValidationError as barred:
+        form.add_error("to", barred)
+        return _account_page(request, account, form=form, status=422)
     return _done(request, account, "test")
 
 
@@ -174,7 +183,7 @@ def move_account_to_top(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 @for_administrators
 def replace_account(request: HttpRequest, public_id: str) -> HttpResponse:
-    """“Create new” is the add form, filled in with what is no secret (R24)."""
+    """“Create new” is the add form, filled in with what is not a secret (R24)."""
     account = account_of(request, public_id)
     url = reverse("admin:extensions_add_account", args=[account.provider_class])
     return redirect(f"{url}?replaces={account.public_id}")

@@ -18,7 +18,7 @@ from extensions.contract import Provider
 from extensions.diagnosis import explain, summarise
 from extensions.models import ProviderAccount
 from extensions.webhook_urls import webhook_url
-from organizations.admin_base import current_user
+from organizations.current import current_user
 from organizations.models import Organization, User
 
 View = Callable[..., HttpResponse]
@@ -87,6 +87,7 @@ def set_up(provider: type[Provider], organization: Organization) -> dict[str, An
         "reports_url": reports_url,
         "inbound_url": inbound_url,
         "datacenter_id": settings.DATACENTER_ID,
+        "sets_webhooks": provider.offers(Provider.build_webhooks),
         "set_up_text": text,
         "set_up_blocks": catalogue.blocks(text, (reports_url, inbound_url)),
     }

@@ -21,8 +21,8 @@ from extensions.pages.frame import account_of, for_administrators, organization_
 from extensions.routing import Place
 from extensions.services import Rest
 from organizations import commitments
-from organizations.admin_base import current_user
 from organizations.commitments import Depending
+from organizations.current import current_user
 
 
 class RestForm(forms.Form):
@@ -31,9 +31,9 @@ class RestForm(forms.Form):
     use_required_attribute = False
 
     rest = forms.ChoiceField(
-        label=gettext_lazy("What becomes of the texts that are waiting?"),
+        label=gettext_lazy("What should happen to the waiting texts?"),
         widget=forms.RadioSelect,
-        error_messages={"required": gettext_lazy("Choose what becomes of the texts that are waiting.")},
+        error_messages={"required": gettext_lazy("Choose what should happen to the waiting texts.")},
     )
     at_once = forms.BooleanField(required=False)
 
@@ -42,11 +42,11 @@ class RestForm(forms.Form):
     ) -> None:
         super().__init__(*args)
         words = {
-            Rest.STOP: _("Stop these distributions: what is left is cancelled"),
+            Rest.STOP: _("Stop these distributions: the remaining texts are cancelled"),
             Rest.HOLD: _("Let them wait until access is granted again"),
         }
         if may_finish(account):
-            words[Rest.FINISH] = _("Let it finish them from %(sender)s; nothing new is sent through it") % {
+            words[Rest.FINISH] = _("Let this account finish them as %(sender)s; nothing new is sent through it") % {
                 "sender": account.sender
             }
         if to is not None:
@@ -56,7 +56,9 @@ class RestForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         if self.cleaned_data.get("at_once") and self.cleaned_data.get("rest") == Rest.FINISH.value:
-            self.add_error("rest", _("An account that finishes needs its secrets: choose another way."))
+            self.add_error(
+                "rest", _("An account that is to finish its texts needs its secrets: choose another option.")
+            )
         return self.cleaned_data
 
     @property
@@ -151,9 +153,9 @@ def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
         at_once = "at_once" in request.POST
         services.delete(account, current_user(request), rest=rest, to=successor, at_once=at_once, request=request)
         if rest is Rest.FINISH:
-            said = _("“%(name)s” finishes what it has begun and is deleted then.")
+            said = _("“%(name)s” will finish what it has begun and then be deleted.")
         elif at_once:
-            said = _("“%(name)s” has been deleted, and its secrets have ended.")
+            said = _("“%(name)s” has been deleted, and its secrets have been revoked.")
         else:
             said = _("“%(name)s” has been deleted.")
         messages.success(request, said % {"name": account.name})

@@ -20,6 +20,7 @@ from extensions.contract import (
     Again,
     ApiRequest,
     ApiResponse,
+    Balance,
     Category,
     Check,
     ChosenSecretField,
@@ -30,6 +31,7 @@ from extensions.contract import (
     LookUp,
     NotTaken,
     OutboundSms,
+    OwnNumber,
     Provider,
     ProviderError,
     Refused,
@@ -50,7 +52,9 @@ from extensions.contract import (
     verify_basic,
 )
 from extensions.credential_fields import ChosenNameField, GivenSecretField, HostField
-from extensions.reading import digest, mapping, number, object_of, word
+from extensions.reading import amount, digest, digits_of, listed, mapping, mappings, number, object_of, word
+from intake.pasted import plain_letters
+from intake.sentences import amount as money
 from intake.sentences import said_lazy as _
 
 MAX_VALIDITY = 48 * 60  # minutes
@@ -115,7 +119,7 @@ ERRORS: Mapping[int, Category] = by_code(  # the `error` of a report; refines th
 )
 CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
     401: _("Infobip refused the API key (%(detail)s)."),
-    429: _("Infobip takes no more calls just now (%(detail)s). Check again in a minute."),
+    429: _("Infobip is not accepting any more calls just now (%(detail)s). Check again in a minute."),
 }
 CHECK_LATER = _("Infobip could not check the key (%(detail)s). Check again later.")
 NOT_INFOBIP = _("This does not look like Infobip's API (%(detail)s): the base URL is wrong.")
@@ -171,8 +175,8 @@ def _entries(response: ApiResponse) -> list[dict[str, Any]]:
     """The messages that an answer to a send names. Raises Unclear."""
     entries = response.object().get("messages")
     if not isinstance(entries, list):
-        raise Unclear(f"HTTP {response.status} without messages")
-    return [entry for entry in entries if isinstance(entry, dict)]
+        raise Unclear(_("HTTP %(status)s without a list of messages") % {"status": response.status})
+    return mappings(entries)
 
 
 def _accepted(entry: Mapping[str, Any], reference: str, *, repeated: bool) -> SendResult:
@@ -180,7 +184,7 @@ def _accepted(entry: Mapping[str, Any], reference: str, *, repeated: bool) -> Se
     message_id = word(entry.get("messageId")) or reference
     status, category = _outcome(entry)
     if not message_id or status is Delivery.UNKNOWN:
-        raise Unclear("the answer names no message id or no known status")
+        raise Unclear(_("the answer names no message ID or no known status"))
     if repeated and number(mapping(entry.get("status")).get("id")) == DUPLICATE and status is Delivery.FAILED:
         return SendResult(message_id)  # our ids never come twice: the attempt before this one was taken
     if status in FAILURES:
@@ -204,9 +208,8 @@ def _detail(data: Mapping[str, Any], status: int) -> str:
 
 def _violations(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(property, what is wrong with it)."""
-    found = data.get("violations")
-    listed = [mapping(violation) for violation in found] if isinstance(found, list) else []
-    pairs = [(word(violation.get("property")), word(violation.get("violation"))) for violation in listed]
+    found = map(mapping, listed(data.get("violations")))
+    pairs = [(word(violation.get("property")), word(violation.get("violation"))) for violation in found]
     older = mapping(mapping(mapping(data.get("requestError")).get("serviceException")).get("validationErrors"))
     pairs += [(str(name), word(why[0] if isinstance(why, list) and why else why)) for name, why in older.items()]
     return pairs
@@ -230,7 +233,7 @@ def _results(request: WebhookRequest) -> list[dict[str, Any]]:
     """The entries of a callback. Raises Unreadable."""
     data = request.json()
     if not isinstance(data, dict) or not isinstance(data.get("results"), list):
-        raise Unreadable("results is missing: it should hold a list of reports or messages.")
+        raise Unreadable(_("results is missing: it should hold a list of reports or messages."))
     return [entry if isinstance(entry, dict) else {} for entry in data["results"]]
 
 
@@ -256,6 +259,7 @@ class Infobip(Provider):
     keywords = ("infobip", "sms", "short code")
     webhook_check = WebhookCheck.BASIC
     webhook_secrets = ("webhook_username", "webhook_password")
+    typical: ClassVar = {"base_url": rf"(?i)(?:https?://)?{HOST}/?", "api_key": "[0-9A-Za-z-]{24,}"}
     host_patterns = (HOST,)
     batch_size = 100
     max_in_flight = 4  # batches: Infobip publishes no limit, and advises against more than a few at once
@@ -283,8 +287,8 @@ class Infobip(Provider):
             min_length=MIN_PASSWORD,
             max_length=128,
             help_text=_(
-                "Have one generated for this purpose, or choose one with at least 8 characters: Infobip shows it to us "
-                "with every callback. Never use the password of your portal log-in."
+                "Have one generated for this purpose, or choose one with at least 8 characters: Infobip sends it to "
+                "us with every callback. Never use the password of your portal log-in."
             ),
         )
         webhook_username = ChosenNameField(
@@ -315,7 +319,9 @@ class Infobip(Provider):
         value = value.strip()
         if not re.search("[A-Za-z]", value):
             return senders.plain_sender(value)
-        suggestion = re.sub(rf"[^{SENDER_CHARACTERS}]", "", value).lstrip("+")[: SENDER_LENGTHS.stop - 1].strip()
+        suggestion = (
+            re.sub(rf"[^{SENDER_CHARACTERS}]", "", plain_letters(value)).lstrip("+")[: SENDER_LENGTHS.stop - 1].strip()
+        )
         if len(suggestion) not in SENDER_LENGTHS or not re.search("[A-Za-z]", suggestion):
             raise ValidationError(_("A sender ID has 3 to 11 characters, one of them a letter, for example MyClinic."))
         if value != suggestion:
@@ -361,7 +367,10 @@ class Infobip(Provider):
             raise error
         entries = _entries(response)
         if len(entries) != 1:
-            raise Unclear(f"HTTP {response.status} with {len(entries)} messages instead of one")
+            raise Unclear(
+                _("HTTP %(status)s with %(number)s messages instead of one")
+                % {"status": response.status, "number": len(entries)}
+            )
         return _accepted(entries[0], "", repeated=True)
 
     def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
@@ -381,7 +390,7 @@ class Infobip(Provider):
         def read(sms: OutboundSms) -> SendResult:
             named = [by_id[sms.reference]] if sms.reference in by_id else by_number.get(sms.to.removeprefix("+"), [])
             if len(named) != 1:
-                raise Unclear("the answer does not name this message")
+                raise Unclear(_("the answer does not name this message"))
             return _accepted(named[0], sms.reference, repeated=sms.repeated)
 
         return one_by_one(messages, read)
@@ -404,17 +413,40 @@ class Infobip(Provider):
         data = object_of(response)
         detail = _detail(data, response.status)
         if response.status == 200 and "balance" in data:
-            balance = f"{data['balance']} {word(data.get('currency'))}".strip()[:40]
+            balance = money(str(data["balance"])[:30], word(data.get("currency"))[:10])
             return Check(
-                True, _("The key and the base URL are good; the balance is %(balance)s.") % {"balance": balance}
+                True, _("The key and the base URL are valid; the balance is %(balance)s.") % {"balance": balance}
             )
         if response.status == 403 and data:  # the balance needs a right of its own, which sending does not
             return Check(
                 True,
-                _("Infobip knows the key and the base URL."),
+                _("Infobip recognises the key and the base URL."),
                 [_("The key may not read the balance, so it is not known whether it may send: send a test message.")],
             )
         return failed_check(response, CHECKS, CHECK_LATER if response.status >= 500 else NOT_INFOBIP, detail)
+
+    # --- what else the API tells --------------------------------------------------------------------------------
+
+    def build_numbers(self) -> ApiRequest:
+        return ApiRequest("GET", self._url("/numbers/1/numbers?limit=100&page=0"), headers=self._headers)
+
+    def parse_numbers(self, response: ApiResponse) -> list[OwnNumber]:
+        """https://www.infobip.com/docs/api/platform/numbers; the key needs a right for it (numbers:manage)."""
+        if error := self.http_error(response, _detail(object_of(response), response.status)):
+            raise error
+        rows = mappings(response.object().get("numbers"))
+        able = [row for row in rows if "SMS" in (row.get("capabilities") or ["SMS"])]
+        return [OwnNumber(digits_of(row.get("number")), word(row.get("country"))) for row in able]
+
+    def build_balance(self) -> ApiRequest:
+        return ApiRequest("GET", self._url("/account/1/balance"), headers=self._headers)
+
+    def parse_balance(self, response: ApiResponse) -> Balance:
+        """It needs a right that sending does not (account-management:manage)."""
+        if error := self.http_error(response, _detail(object_of(response), response.status)):
+            raise error
+        data = response.object()
+        return Balance(amount(data.get("balance")), word(data.get("currency")))
 
     # --- settling an unclear send -------------------------------------------------------------------------------
 
@@ -427,7 +459,7 @@ class Infobip(Provider):
             raise error
         results = response.object().get("results")
         if not isinstance(results, list):
-            raise Unclear("HTTP 200 without results")
+            raise Unclear(_("HTTP 200 without a list of messages"))
         for entry in results:
             if isinstance(entry, dict) and entry.get("messageId") == sms.reference:
                 status, category = _outcome(entry)
@@ -441,10 +473,10 @@ class Infobip(Provider):
         verify_basic(
             request,
             *self._log_in,
-            lacking="this account has no webhook user name or no webhook password",
-            absent="the header Authorization is missing: ask Infobip's support for Basic authentication",
-            malformed="the header Authorization is not well-formed Basic authentication",
-            wrong="wrong webhook user name or webhook password",
+            lacking=_("this account has no webhook user name or no webhook password"),
+            absent=_("the header Authorization is missing: ask Infobip's support for Basic authentication"),
+            malformed=_("the header Authorization is not well-formed Basic authentication"),
+            wrong=_("wrong webhook user name or webhook password"),
         )
 
     @property
@@ -486,7 +518,7 @@ class Infobip(Provider):
                 )
             )
         if unusable and not reports:
-            raise Unreadable("results: no entry has a messageId and a status.")
+            raise Unreadable(_("results: no entry has a messageId and a status."))
         return reports
 
     def parse_inbound(self, request: WebhookRequest) -> list[InboundSms]:
@@ -509,7 +541,7 @@ class Infobip(Provider):
                 )
             )
         if unusable and not messages:
-            raise Unreadable("results: no entry has a text and from, the number that it comes from.")
+            raise Unreadable(_("results: no entry has a text and from, the number that it comes from."))
         return messages
 
     # --- guide ------------------------------------------------------------------------------------------------------
@@ -521,13 +553,14 @@ class Infobip(Provider):
         "your own sender ID, letters as in MyClinic or digits as in 868686. Two-way SMS needs a number."
     )
     setup = _(
-        "Delivery reports and replies are switched on by Infobip's support. Choose a webhook user name and a webhook "
-        "password, enter them here, and send this text to support@infobip.com:\n"
+        "Delivery reports and replies are switched on by Infobip's support. Choose a webhook user name and a "
+        "webhook password, enter them here, and send this text to support@infobip.com:\n"
         "\n"
         "“Please configure our account as follows.\n"
         "1. Send delivery reports for SMS as JSON by HTTP POST to {reports_url}\n"
         "2. Forward inbound SMS to our numbers as JSON (MO_JSON_2) by HTTP POST to {inbound_url}\n"
-        "3. Use Basic authentication for both, with the user name and password that we will give you by a safe way.\n"
+        "3. Use Basic authentication for both, with the user name and password that we will give you separately, by "
+        "a secure channel.\n"
         "4. If one of our numbers has an inbound configuration of its own, set it to “follow subscription”, as it "
         "would win over these settings.”\n"
         "\n"

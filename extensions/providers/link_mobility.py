@@ -53,7 +53,8 @@ from extensions.contract import (
     verify_basic,
 )
 from extensions.credential_fields import PLAIN_INPUT, HostField, IdentifierField
-from extensions.reading import digest, number, object_of, text, without_astral
+from extensions.reading import digest, mappings, number, object_of, text, within, without_astral
+from intake.pasted import plain_letters
 from intake.sentences import said_lazy as _
 
 logger = logging.getLogger(__name__)
@@ -125,15 +126,15 @@ API_ERRORS = {
 GATE_ERRORS: dict[int, Text] = {
     103100: _("The username or the password is wrong."),
     103101: _(
-        "The gate could not be looked at: this user may not read gates, or the username or password is wrong. If a "
+        "The gate could not be checked: this user may not read gates, or the username or password is wrong. If a "
         "test message arrives, the account works; ask LINK Mobility to allow the user to read its gates."
     ),
     103201: _("The platform ID is wrong."),
     103202: _("The platform partner ID is wrong."),
     103301: _("The gate ID is wrong."),
     103302: _("The gate ID is wrong."),
-    103303: _("LINK Mobility knows no gate with this gate ID."),
-    103304: _("LINK Mobility knows no gate with this gate ID."),
+    103303: _("LINK Mobility has no gate with this gate ID."),
+    103304: _("LINK Mobility has no gate with this gate ID."),
 }
 GATE_HTTP_ERRORS = {401: GATE_ERRORS[103100], 403: GATE_ERRORS[103101]}
 
@@ -157,12 +158,13 @@ def _number_error(value: str) -> forms.ValidationError:
     digits = re.sub(r"[^0-9]", "", value).removeprefix("00")
     if re.fullmatch(r"[1-9][0-9]{6,14}", digits):
         return forms.ValidationError(
-            _("A number begins with + and its country code: %(suggestion)s"), params={"suggestion": f"+{digits}"}
+            _("A number begins with + and its country code: %(suggestion)s"),
+            params={"suggestion": f"+{digits}", "certain": True},
         )
     return forms.ValidationError(
         _(
             "A number begins with + and its country code and has 7 to 15 digits, for example +35312345678; a short "
-            "number has 3 to 7 digits."
+            "code has 3 to 7 digits."
         )
     )
 
@@ -184,7 +186,7 @@ def _result(answer: dict[str, Any]) -> SendResult:
     """What the answer says of one message. Raises Refused, NotTaken or Unclear."""
     code = number(answer.get("resultCode"))
     if code is None:
-        raise Unclear("no result code in the answer")
+        raise Unclear(_("no result code in the answer"))
     status, category, meaning = RESULTS.get(code, (Delivery.UNKNOWN, Category.UNKNOWN, "unknown result code"))
     words = f"{code}: {text(answer.get('description')) or text(answer.get('message')) or meaning}"[:200]
     message_id = text(answer.get("messageId"))
@@ -202,26 +204,38 @@ def _entries(request: WebhookRequest) -> list[tuple[dict[str, Any], str]]:
     try:
         data = request.json()
     except Unreadable as error:
-        raise Unreadable("The body is not JSON: the gate's content type must be application/json, by POST.") from error
-    entries = data if isinstance(data, list) else [data]
-    if not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise Unreadable("The body is neither a JSON object nor a list of objects.")
-    return [(entry, _kind(entry)) for entry in entries]
+        raise Unreadable(
+            _("The body is not JSON: the gate's content type must be application/json, by POST.")
+        ) from error
+    read: list[tuple[dict[str, Any], str]] = []
+    faults: list[Unreadable] = []
+    for entry in data if isinstance(data, list) else [data]:
+        try:
+            if not isinstance(entry, dict):
+                raise Unreadable(_("The body is neither a JSON object nor a list of objects."))
+            read.append((entry, _kind(entry)))
+        except Unreadable as fault:  # one bad entry must not cost the others
+            faults.append(fault)
+    if not read:
+        raise faults[0] if faults else Unreadable(_("The body is neither a JSON object nor a list of objects."))
+    if faults:
+        logger.warning("%d of %d entries of a callback cannot be read", len(faults), len(faults) + len(read))
+    return read
 
 
 def _kind(entry: dict[str, Any]) -> str:
     if "resultCode" in entry:
         if number(entry["resultCode"]) is None:
-            raise Unreadable("resultCode is no number.")
+            raise Unreadable(_("resultCode is not a number."))
         if not text(entry.get("id")):
-            raise Unreadable("id, the message's ID, is missing.")
+            raise Unreadable(_("id, the message's ID, is missing."))
         return REPORT
     if isinstance(entry.get("content"), dict):
         for name in ("messageId", "source"):
             if not text(entry.get(name)):
-                raise Unreadable(f"{name} is missing.")
+                raise Unreadable(_("%(name)s is missing.") % {"name": name})
         return INBOUND
-    raise Unreadable("Neither a delivery report (resultCode) nor an inbound message (content).")
+    raise Unreadable(_("Neither a delivery report (resultCode) nor an inbound message (content)."))
 
 
 def _report(entry: dict[str, Any]) -> DeliveryReport:
@@ -246,7 +260,7 @@ def _report(entry: dict[str, Any]) -> DeliveryReport:
 
 def _inbound(entry: dict[str, Any]) -> InboundSms:
     destination = re.sub(r"^[A-Z]{2}-", "", text(entry.get("destination")))
-    sub_number = entry.get("subNumber")  # dialled after the short number
+    sub_number = entry.get("subNumber")  # dialled after the short code
     return InboundSms(
         message_id=entry["messageId"],
         sender=entry["source"],
@@ -284,6 +298,12 @@ class LinkMobility(Provider):
         404: Rung(Again.NEVER, Category.AUTH_FAILED),  # wrong host or path
     }
     mixes_routes = True
+    typical: ClassVar = {
+        "endpoint_host": rf"(?i)(?:https?://)?(?:{'|'.join(HOST_PATTERNS)})(?:/.*)?",
+        "platform_id": "[A-Z]+_[A-Z_]+",
+        "platform_partner_id": "[0-9]{3,}",
+        "gate_id": "(?=.*[0-9])(?=.*[A-Za-z])[0-9A-Za-z]{8}",
+    }
     host_patterns = HOST_PATTERNS
     batch_size = BATCH
     max_in_flight = 4  # requests; no limit is published, five a second is our own rule
@@ -298,18 +318,20 @@ class LinkMobility(Provider):
             max_length=128,
             help_text=_("The username of your LINK Mobility account."),
             widget=forms.TextInput(attrs=PLAIN_INPUT),
-            validators=[RegexValidator(r"^[^:\x00-\x1f\x7f]+\Z", _("A username has no colon in it."))],
+            validators=[RegexValidator(r"^[^:\x00-\x1f\x7f]+\Z", _("A username must not contain a colon."))],
         )
-        password = SecretField(label=_("Password"), help_text=_("The password of your LINK Mobility account."))
+        password = SecretField(
+            label=_("Password"), verbatim=True, help_text=_("The password of your LINK Mobility account.")
+        )
         platform_id = IdentifierField(
             **ID,
             label=_("Platform ID"),
-            help_text=_("Provided by LINK Mobility, for example COMMON_API; its support helps you to find it."),
+            help_text=_("Provided by LINK Mobility, for example COMMON_API; its support can help you find it."),
         )
         platform_partner_id = IdentifierField(
             **ID,
             label=_("Platform partner ID"),
-            help_text=_("Provided by LINK Mobility, for example 23456; its support helps you to find it."),
+            help_text=_("Provided by LINK Mobility, for example 23456; its support can help you find it."),
         )
         endpoint_host = HostField(
             label=_("Endpoint host"),
@@ -318,7 +340,7 @@ class LinkMobility(Provider):
             lenient=True,
             suggest=_("Enter the host alone, without https:// and without a path: %(suggestion)s"),
             wrong=_(
-                "This is no host of LINK Mobility. Enter the one you were given, for example wsx.sp247.net or "
+                "This is not a LINK Mobility host. Enter the one you were given, for example wsx.sp247.net or "
                 "n-eu.linkmobility.io."
             ),
             help_text=_("Provided by LINK Mobility. Only the host: https://wsx.sp247.net/sms becomes wsx.sp247.net."),
@@ -335,7 +357,7 @@ class LinkMobility(Provider):
 
     @classmethod
     def clean_sender(cls, value: str) -> tuple[str, SenderKind]:
-        """A number keeps its plus sign: without one it would be taken for a short number."""
+        """A number keeps its plus sign: without one it would be taken for a short code."""
         value = value.strip()
         if re.fullmatch(r"\+[1-9][0-9]{6,14}", value):
             return value, SenderKind.NUMBER
@@ -345,7 +367,7 @@ class LinkMobility(Provider):
             return value, SenderKind.ALPHANUMERIC
         if re.fullmatch(r"[0-9\s().+/-]+", value):
             raise _number_error(value)
-        suggestion = re.sub(r"[^A-Za-z0-9 ]", "", value).lstrip(" 0123456789")[:11].strip()
+        suggestion = re.sub(r"[^A-Za-z0-9 ]", "", plain_letters(value)).lstrip(" 0123456789")[:11].strip()
         if len(suggestion) < 2:
             raise forms.ValidationError(
                 _(
@@ -421,8 +443,8 @@ class LinkMobility(Provider):
             raise error
         entries = response.json()
         if not isinstance(entries, list):
-            raise Unclear(f"HTTP {response.status} with an unreadable body")
-        answers = {text(entry.get("refId")): entry for entry in entries if isinstance(entry, dict)}
+            raise Unclear(_("HTTP %(status)s with an unreadable body") % {"status": response.status})
+        answers = {text(entry.get("refId")): entry for entry in mappings(entries)}
         return by_reference(messages, answers, _result)
 
     @classmethod
@@ -460,20 +482,25 @@ class LinkMobility(Provider):
         return Check(ok=False, detail=detail, is_open=sentence is GATE_ERRORS[103101])
 
     def _gate_warnings(self, gate: dict[str, Any]) -> list[Text]:
-        destinations = gate.get("destinations")
         ours = [
             destination
-            for destination in (destinations if isinstance(destinations, list) else ())
-            if isinstance(destination, dict)
-            and any(f"/{slug}/" in text(destination.get("url")) for slug in (self.slug, *self.aliases))
+            for destination in mappings(gate.get("destinations"))
+            if any(f"/{slug}/" in text(destination.get("url")) for slug in (self.slug, *self.aliases))
         ]
         if not ours:
-            return [_("No destination of the gate is one of this page's addresses, so no reports will come.")]
+            return [
+                _(
+                    "No destination of the gate is one of the addresses on this page, so no delivery reports will "
+                    "arrive."
+                )
+            ]
         warnings: list[Text] = []
         if any(text(destination.get("contentType")).split(";")[0] != "application/json" for destination in ours):
-            warnings.append(_("A destination of the gate has another content type than application/json."))
+            warnings.append(_("A destination of the gate has a content type other than application/json."))
         if any(destination.get("username") != self.credentials["username"] for destination in ours):
-            warnings.append(_("A destination of the gate logs in with another username, so its calls will be refused."))
+            warnings.append(
+                _("A destination of the gate logs in with a different username, so its calls will be refused.")
+            )
         return warnings
 
     # --- callbacks ----------------------------------------------------------------------------------------------
@@ -483,9 +510,9 @@ class LinkMobility(Provider):
         verify_basic(
             request,
             *self._auth,
-            lacking="the account has no username or no password",
-            absent="no Basic credentials: the gate's destination needs username and password",
-            wrong="wrong username or password: those of the gate must be the same as the account's",
+            lacking=_("the account has no username or no password"),
+            absent=_("no Basic credentials: the gate's destination needs username and password"),
+            wrong=_("wrong username or password: those of the gate must be the same as the account's"),
         )
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
@@ -524,7 +551,7 @@ class LinkMobility(Provider):
 
     def _is_for_this_partner(self, entry: dict[str, Any]) -> bool:
         route = entry.get("route")
-        partner = route.get("platformPartnerId") if isinstance(route, dict) else None
+        partner = within(route, "platformPartnerId")
         if partner is None or str(partner) == self.credentials["platform_partner_id"]:
             return True
         logger.warning("An inbound message for another partner was ignored")
@@ -544,17 +571,18 @@ class LinkMobility(Provider):
     sender_label = _("Phone number/Sender ID")
     sender_help = _(
         "A number of your LINK Mobility account, always with a plus sign and the country code, for example "
-        "+35312345678; a short number; or an alphanumeric sender ID of 2 to 11 letters and digits that LINK Mobility "
-        "has set up for you. Two-way surveys need a number or a short number."
+        "+35312345678; a short code; or an alphanumeric sender ID of 2 to 11 letters and digits that LINK Mobility "
+        "has set up for you. Surveys by text need a number or a short code."
     )
     setup = _(
-        "1. LINK Mobility's support sets this up for you, and helps you to find your platform ID, platform partner ID, "
+        "1. LINK Mobility's support sets this up for you, and helps you find your platform ID, platform partner ID, "
         "endpoint host and gate ID.\n"
         "2. Send this to the support: “Please set up a partner gate for our SMS API account, with the content type "
         "application/json by POST. Delivery reports go to {reports_url} and inbound messages for our number, short "
-        "number or keyword go to {inbound_url} Both destinations need Basic authentication with the username and the "
+        "code or keyword go to {inbound_url} Both destinations need Basic authentication with the username and the "
         "password of our API account. Please also allow this API user to read the gate, so that we can check it.”\n"
-        "3. Enter what you are given in the form. The gate's credentials must be the same as username and password.\n"
+        "3. Enter what you are given in the form. The gate's credentials must be the same as username and "
+        "password.\n"
         "4. Inbound messages may also come through another gate than the one in the form: the same addresses apply."
     )
     webhook_check_note = _(

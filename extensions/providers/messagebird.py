@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -26,6 +27,7 @@ from extensions.contract import (
     Again,
     ApiRequest,
     ApiResponse,
+    Balance,
     Category,
     Check,
     Delivery,
@@ -37,6 +39,7 @@ from extensions.contract import (
     LookUp,
     NotTaken,
     OutboundSms,
+    OwnNumber,
     Provider,
     Refused,
     Rung,
@@ -50,10 +53,25 @@ from extensions.contract import (
     self_test_id,
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField
-from extensions.reading import digest, object_of, plain, same, utf8
+from extensions.reading import (
+    amount,
+    digest,
+    digits_of,
+    listed,
+    mapping,
+    mappings,
+    object_of,
+    plain,
+    same,
+    text,
+    utf8,
+    within,
+)
+from intake.sentences import amount as money
 from intake.sentences import said_lazy as _
 
 BASE_URL = "https://rest.messagebird.com"
+NUMBERS_URL = "https://numbers.messagebird.com/v1"
 AUTHORIZATION = "AccessKey {}"
 SIGNATURE_HEADER = "MessageBird-Signature-JWT"
 LEGACY_SIGNATURE_HEADER = "MessageBird-Signature"
@@ -85,10 +103,11 @@ PARAMETERS = {  # the parameter that an error 9 or 10 names
 
 CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
     401: _(
-        "MessageBird does not know this access token. Check it for typing errors; the signing key is another value."
+        "MessageBird does not recognise this access token. Check it for typing errors; the signing key is a "
+        "different value."
     ),
-    403: _("MessageBird knows the access token but refuses access. Ask MessageBird support."),
-    429: _("MessageBird has had too many requests from this account. Check again in a minute."),
+    403: _("MessageBird recognises the access token but refuses access. Ask MessageBird support."),
+    429: _("MessageBird has received too many requests from this account. Check again in a minute."),
 }
 
 # https://developers.messagebird.com/api/sms-messaging/#sms-statuses
@@ -144,8 +163,7 @@ LOOKUP_LIMIT = 50
 
 def _errors(response: ApiResponse) -> list[dict[str, Any]]:
     """The errors that an answer lists; it has none of its own where it comes from a machine on the way."""
-    listed = object_of(response).get("errors") if 400 <= response.status < 500 else None
-    return [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
+    return mappings(object_of(response).get("errors")) if 400 <= response.status < 500 else []
 
 
 def _told(errors: list[dict[str, Any]]) -> str:
@@ -165,9 +183,7 @@ def _said(error: dict[str, Any]) -> Rung | None:
 
 
 def _first_recipient(message: dict[str, Any]) -> dict[str, Any]:
-    recipients = message.get("recipients")
-    items = recipients.get("items") if isinstance(recipients, dict) else None
-    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    return mapping(next(iter(listed(within(message, "recipients", "items"))), None))
 
 
 def _state(report: dict[str, Any]) -> tuple[Delivery, Category, str]:
@@ -196,7 +212,7 @@ def _fields(request: WebhookRequest) -> dict[str, str]:
     if not request.body:
         pairs: list[tuple[str, Any]] = list(request.query.items())
     elif "json" in request.content_type or request.body.lstrip().startswith(b"{"):
-        pairs = list(request.json_object("The body must be a JSON object.").items())
+        pairs = list(request.json_object(_("The body must be a JSON object.")).items())
     else:
         pairs = list(request.form_pairs())
     return {name.lower(): plain(value) for name, value in pairs}
@@ -217,7 +233,11 @@ class MessageBird(Provider):
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("signing_key",)
     webhook_methods = ("GET", "POST")  # reports come by GET
-    host_patterns = (r"rest\.messagebird\.com",)
+    typical: ClassVar = {
+        "signing_key": "[0-9A-Za-z]{32}",
+        "access_token": "(?:live|test)_[!-~]{10,}|[0-9A-Za-z]{25}",
+    }
+    host_patterns = (r"rest\.messagebird\.com", r"numbers\.messagebird\.com")
     messages_per_second: ClassVar = dict.fromkeys(senders.PLAIN_KINDS, 20.0)
 
     # --- form ---------------------------------------------------------------------------------------------------------
@@ -225,7 +245,9 @@ class MessageBird(Provider):
     class Credentials(forms.Form):
         signing_key = GivenSecretField(
             label=_("Signing key"),
-            help_text=_("Verifies inbound messages and reports: under Developers, API settings in MessageBird."),
+            help_text=_(
+                "Verifies inbound messages and delivery reports: under Developers, API settings in MessageBird."
+            ),
             mistakes={r"\s": _("Enter the key alone: it has no spaces or line breaks in it.")},
         )
         access_token = GivenSecretField(
@@ -279,7 +301,7 @@ class MessageBird(Provider):
         recipient = _first_recipient(data)
         message_id = plain(data.get("id"))
         if not message_id or not recipient:
-            raise Unclear(f"HTTP {response.status} without a message ID and a recipient")
+            raise Unclear(_("HTTP %(status)s without a message ID") % {"status": response.status})
         status, category, words = _state(recipient)
         if status not in GOOD and status is not Delivery.UNKNOWN:
             raise Refused(category, words)
@@ -318,9 +340,32 @@ class MessageBird(Provider):
                 "The access token is right; the balance is %(amount)s %(unit)s. The signing key cannot be checked "
                 "ahead: the first signed call from MessageBird confirms it."
             )
-            % {"amount": f"{amount:.2f}", "unit": plain(data.get("type"))},
+            % {"amount": money(f"{amount:.2f}"), "unit": plain(data.get("type"))},
             warnings,
         )
+
+    # --- what else the API tells --------------------------------------------------------------------------------
+
+    def build_numbers(self) -> ApiRequest:
+        request = self._request("GET", "")
+        return replace(request, url=f"{NUMBERS_URL}/phone-numbers?limit=100")
+
+    def parse_numbers(self, response: ApiResponse) -> list[OwnNumber]:
+        """https://developers.messagebird.com/api/numbers/#list-purchased-numbers"""
+        if error := self.http_error(response):
+            raise error
+        rows = mappings(response.object().get("items"))
+        able = [row for row in rows if "sms" in (row.get("features") or ["sms"])]
+        return [OwnNumber(digits_of(row.get("number")), text(row.get("country"))) for row in able]
+
+    def build_balance(self) -> ApiRequest:
+        return self._request("GET", "/balance")
+
+    def parse_balance(self, response: ApiResponse) -> Balance:
+        if error := self.http_error(response):
+            raise error
+        data = response.object()
+        return Balance(amount(data.get("amount")), text(data.get("type")))
 
     # --- settling an unclear send -------------------------------------------------------------------------------
 
@@ -341,14 +386,14 @@ class MessageBird(Provider):
         data = response.object()
         items = data.get("items")
         if not isinstance(items, list):
-            raise Unclear("the look-up's answer has no list of messages")
+            raise Unclear(_("HTTP 200 without a list of messages"))
         for item in items:
             if isinstance(item, dict) and sms.reference and item.get("reference") == sms.reference:
                 status, category, words = _state(_first_recipient(item))
                 return LookUp(True, plain(item.get("id")), status=status, category=category, error=words)
         total = data.get("totalCount")
         if not isinstance(total, int) or total > len(items):
-            raise Unclear("the look-up's answer does not hold all messages to this person")
+            raise Unclear(_("the answer does not name all messages to this person"))
         return LookUp(False)
 
     # --- callbacks ----------------------------------------------------------------------------------------------
@@ -363,12 +408,14 @@ class MessageBird(Provider):
         if token:
             self._verify_token(token, request, now)
         elif not request.header(LEGACY_SIGNATURE_HEADER):
-            raise InvalidSignature(Fault.UNSIGNED, f"the call is not signed: it has no {SIGNATURE_HEADER} header")
+            raise InvalidSignature(
+                Fault.UNSIGNED, _("the call is not signed: it has no %(name)s header") % {"name": SIGNATURE_HEADER}
+            )
         elif self.credentials.get("accepted_signatures") != ALSO_LEGACY:
             raise InvalidSignature(
                 Fault.METHOD,
-                "the call has only the legacy signature, which does not cover the address; it needs "
-                f"{SIGNATURE_HEADER}",
+                _("the call has only the legacy signature, which does not cover the address; it needs %(name)s")
+                % {"name": SIGNATURE_HEADER},
             )
         else:
             self._verify_legacy(request, now)
@@ -376,14 +423,14 @@ class MessageBird(Provider):
     def _verify_token(self, token: str, request: WebhookRequest, now: datetime) -> None:
         claims = json_web_tokens.claims(token, self.credentials["signing_key"], algorithms=ALGORITHMS)
         if claims.get("iss") != "MessageBird":
-            raise InvalidSignature(Fault.OTHER_ACCOUNT, "the token was not issued by MessageBird")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, _("the token was not issued by MessageBird"))
         not_before, expires = json_web_tokens.seconds(claims.get("nbf")), json_web_tokens.seconds(claims.get("exp"))
         if not_before is None or expires is None or not plain(claims.get("jti")):
-            raise InvalidSignature(Fault.CLOCK, "the token lacks nbf, exp or jti")
+            raise InvalidSignature(Fault.CLOCK, _("the token lacks nbf, exp or jti"))
         if not_before > now.timestamp() + LEEWAY:
-            raise InvalidSignature(Fault.CLOCK, "the token is not valid yet: check the clock of this server")
+            raise InvalidSignature(Fault.CLOCK, _("the token is not valid yet: check the clock of this server"))
         if expires <= now.timestamp() - LEEWAY:
-            raise InvalidSignature(Fault.CLOCK, "the token has expired")
+            raise InvalidSignature(Fault.CLOCK, _("the token has expired"))
         signed_url = plain(claims.get("url_hash"))
 
         def fits(url: str) -> bool:
@@ -393,13 +440,13 @@ class MessageBird(Provider):
             raise InvalidSignature(
                 Fault.ADDRESS,
                 request.signed_for(fits)
-                or "the address called is not the one that was signed, or its query was changed",
+                or _("the address called is not the one that was signed, or its query was changed"),
             )
         content = plain(claims.get("payload_hash"))
         if not request.body and content:
-            raise InvalidSignature(Fault.CONTENT, "a body was signed, but the call has none")
+            raise InvalidSignature(Fault.CONTENT, _("a body was signed, but the call has none"))
         if request.body and not same(content, hashlib.sha256(request.body).hexdigest()):
-            raise InvalidSignature(Fault.CONTENT, "the body is not the one that was signed")
+            raise InvalidSignature(Fault.CONTENT, _("the body is not the one that was signed"))
 
     def _verify_legacy(self, request: WebhookRequest, now: datetime) -> None:
         """Over time, sorted query and body. Raises InvalidSignature."""
@@ -412,7 +459,7 @@ class MessageBird(Provider):
         if not same(request.header(LEGACY_SIGNATURE_HEADER).strip(), base64.b64encode(expected).decode()):
             raise InvalidSignature
         if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(now.timestamp() - int(timestamp)) > LEGACY_WINDOW:
-            raise InvalidSignature(Fault.CLOCK, "the signed time is outside the window")
+            raise InvalidSignature(Fault.CLOCK, _("the signed time is outside the window"))
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         """A report by GET, as MessageBird makes it; an inbound message by POST."""
@@ -447,7 +494,7 @@ class MessageBird(Provider):
             return []
         message_id, reference = data.get("id", ""), data.get("reference", "")
         if not message_id and not reference:
-            raise Unreadable("id is missing: it must name the message that the report is about.")
+            raise Unreadable(_("id is missing: it must name the message that the report is about."))
         status, category, words = _state(data)
         return [DeliveryReport(message_id, reference=reference, status=status, category=category, error=words)]
 
@@ -458,7 +505,7 @@ class MessageBird(Provider):
             return []
         sender = _first(data, "originator", "sender")
         if not sender:
-            raise Unreadable("originator is missing: it must be the number of the person who wrote.")
+            raise Unreadable(_("originator is missing: it must be the number of the person who wrote."))
         recipient, text = _first(data, "recipient", "receiver", "shortcode"), _first(data, *texts)
         message_id = _first(data, "id", "message_id", "mid")
         written_at = _first(data, "createddatetime", "receive_datetime", "date_utc", "date").replace(" ", "+")
@@ -481,8 +528,8 @@ class MessageBird(Provider):
     sender_label = _("Phone number or sender ID")
     sender_help = _(
         "A number of your MessageBird account, country code first, without + or 00, for example 35312345678; or an "
-        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. Some countries want a "
-        "sender ID registered."
+        "alphanumeric sender ID of up to 11 letters and digits. Surveys by text need a number. Some countries want "
+        "a sender ID registered."
     )
     setup = _(
         "Before you add the account, so that delivery reports arrive:\n"
@@ -491,18 +538,19 @@ class MessageBird(Provider):
         "3. As URL for status reports, enter {reports_url}\n"
         "4. Note the signing key, on the same page.\n"
         "\n"
-        "For two-way surveys as well:\n"
+        "For surveys by text as well:\n"
         "5. Open Flow Builder and choose Create new flow.\n"
         "6. Choose Templates, then the template Call HTTP endpoint with SMS.\n"
         "7. As method, choose POST. Either content type will do, JSON or form.\n"
         "8. As URL, enter {inbound_url}\n"
         "9. Save the flow, then publish it.\n"
         "\n"
-        "URLs from older instructions, whose path says twilio-sms, work as well.\n"
+        "URLs from older instructions, whose path contains twilio-sms, work as well.\n"
         "\n"
-        "What is known about the future: Bird calls this API the classic one and replaces it by a new platform. Its "
-        "migration page speaks of a dual-key window through 31 December 2026; what happens to the classic API after "
-        "that day, it does not say. New customers may only get the new platform, which this extension does not use."
+        "What is known about the future: Bird calls this API the classic one and is replacing it with a new "
+        "platform. Its migration page speaks of a dual-key window through 31 December 2026; it does not say what "
+        "happens to the classic API after that day. New customers may only get the new platform, which this "
+        "extension does not use."
     )
     webhook_check_note = _(
         "Each call carries a token signed with your signing key, good for about a minute, that covers the whole "

@@ -42,6 +42,7 @@ from extensions.contract import (
     Text,
     Unclear,
     Unreadable,
+    WebhookChange,
     WebhookCheck,
     WebhookRequest,
     by_reference,
@@ -49,10 +50,17 @@ from extensions.contract import (
 )
 from extensions.credential_fields import IdentifierField
 from extensions.public_keys import PublicKeyField
-from extensions.reading import digest, moment, object_of, within
+from extensions.reading import digest, listed, mappings, moment, object_of, text, within
 from intake.sentences import said_lazy as _
 
 BASE_URL = "https://api.messagemedia.com"
+# MessageMedia fills in the names that begin with $, and writes the text as JSON needs it.
+# https://developers.messagemedia.com/code/webhooks-api-documentation/#parameters-available-in-templates
+INBOUND_TEMPLATE = (
+    '{"reply_id":"$moId","message_id":"$mtId","source_number":"$sourceAddress",'
+    '"destination_number":"$destinationAddress","date_received":"$receivedTimestamp","content":"$esc.json($moContent)"}'
+)
+ADDS_INBOUND = _("A webhook for what people write by themselves is added to the account: %(url)s")
 OTHER_REGIONS = ("au.app.api.sinch.com", "eu.app.api.sinch.com")  # an account lives on one host only
 SENDER_TYPES = {
     SenderKind.NUMBER: "INTERNATIONAL",
@@ -187,8 +195,7 @@ def _target(url: str) -> str:
 
 def _words(response: ApiResponse) -> str:
     data = object_of(response)
-    details = data.get("details")
-    words = [_text(data.get("message")), *map(_text, details[:3] if isinstance(details, list) else ())]
+    words = [_text(data.get("message")), *map(_text, listed(data.get("details"))[:3])]
     return " ".join([f"HTTP {response.status}", *filter(None, words)])[:200]
 
 
@@ -196,9 +203,8 @@ def _faults(response: ApiResponse) -> dict[int, Refused]:
     """What a 400 says of single messages, by their place in the request."""
     if response.status != 400:
         return {}
-    details = object_of(response).get("details")
     found: dict[int, list[tuple[Category, str]]] = defaultdict(list)
-    for detail in details if isinstance(details, list) else ():
+    for detail in listed(object_of(response).get("details")):
         if pointer := POINTER.match(_text(detail)):
             category = FIELD_ERRORS.get(pointer[2], Category.UNKNOWN)
             found[int(pointer[1])].append((category, f"HTTP 400 {_text(detail)[:190]}"))
@@ -209,7 +215,7 @@ def _faults(response: ApiResponse) -> dict[int, Refused]:
 def _messages(response: ApiResponse) -> list[dict[str, Any]]:
     messages = response.object().get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise Unclear(f"HTTP {response.status} with an unreadable body")
+        raise Unclear(_("HTTP %(status)s with an unreadable body") % {"status": response.status})
     return messages
 
 
@@ -219,7 +225,7 @@ def _result(answer: dict[str, Any]) -> SendResult:
     if STATES.get(word) in FAILURES:
         raise Refused(Category.UNKNOWN, word)
     if not message_id:
-        raise Unclear("accepted, but without a message ID")
+        raise Unclear(_("accepted, but without a message ID"))
     return SendResult(message_id)
 
 
@@ -240,7 +246,8 @@ def _event(request: WebhookRequest) -> tuple[dict[str, Any], str]:
     if kind:
         return data, kind
     raise Unreadable(
-        f"None of {REPORT}, {REPLY} and {OPT_OUT} is there: the webhook's template needs MessageMedia's field names."
+        _("None of %(names)s is there: the webhook's template needs MessageMedia's field names.")
+        % {"names": ", ".join((REPORT, REPLY, OPT_OUT))}
     )
 
 
@@ -256,6 +263,11 @@ class MessageMedia(Provider):
     webhook_secrets = ("webhook_public_key",)
     account_fields = ("username",)
     mixes_routes = True
+    typical: ClassVar = {
+        "username": "[0-9A-Za-z]{10,20}",
+        "password": "[0-9A-Za-z]{24,}|(?=.*[^0-9A-Za-z])[!-~]{12,}",
+        "webhook_public_key": r"(?s)-----BEGIN PUBLIC KEY-----.*|[0-9A-Za-z+/=\s]{200,}",
+    }
     host_patterns = (r"api\.messagemedia\.com",)
     batch_size = 100
     max_in_flight = 4  # requests; no limit is published, five a second is our own rule
@@ -331,7 +343,10 @@ class MessageMedia(Provider):
             raise _faults(response).get(0, error)
         messages = _messages(response)
         if len(messages) != 1:
-            raise Unclear(f"HTTP {response.status} with {len(messages)} messages")
+            raise Unclear(
+                _("HTTP %(status)s with %(number)s messages instead of one")
+                % {"status": response.status, "number": len(messages)}
+            )
         return _result(messages[0])
 
     def parse_batch(self, response: ApiResponse, messages: Sequence[OutboundSms]) -> list[SendResult | ProviderError]:
@@ -368,10 +383,38 @@ class MessageMedia(Provider):
             )
             % {"others": ", ".join(OTHER_REGIONS)},
             404: _("The address of MessageMedia's API was not found: verify again later."),
-            429: _("MessageMedia is being asked too often: verify again in a minute."),
+            429: _("MessageMedia has received too many requests: verify again in a minute."),
         }
         sentence = why.get(response.status, _("MessageMedia could not answer now: verify again later."))
         return Check(ok=False, detail=_("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": words})
+
+    # --- what else the API tells --------------------------------------------------------------------------------
+
+    def build_webhooks(self) -> ApiRequest:
+        return self._request("GET", "/v1/webhooks/messages?page=0&page_size=100")
+
+    def webhook_changes(self, response: ApiResponse, reports_url: str, inbound_url: str) -> list[WebhookChange]:
+        """For what answers no message of ours: every message names the address of its own reports and replies."""
+        if error := self.http_error(response, _words(response)):
+            raise error
+        rows = mappings(response.object().get("pageData"))
+        if any(text(row.get("url")) == inbound_url and text(row.get("method")) == "POST" for row in rows):
+            return []
+        content = {
+            "url": inbound_url,
+            "method": "POST",
+            "encoding": "JSON",
+            "events": ["RECEIVED_SMS"],
+            "template": INBOUND_TEMPLATE,
+        }
+        request = self._request("POST", "/v1/webhooks/messages", content)
+        return [WebhookChange(ADDS_INBOUND % {"url": inbound_url}, request)]
+
+    def parse_webhook_change(self, response: ApiResponse) -> None:
+        """409: it is there already."""
+        error = self.http_error(response, _words(response)) if response.status != 409 else None
+        if error:
+            raise error
 
     # --- callbacks ----------------------------------------------------------------------------------------------
 
@@ -385,20 +428,22 @@ class MessageMedia(Provider):
         date = request.header("Date")
         if not signature:
             raise InvalidSignature(
-                Fault.UNSIGNED, "not signed: secure callbacks are off, or no signature key is enabled"
+                Fault.UNSIGNED, _("not signed: secure callbacks are off, or no signature key is enabled")
             )
         if digest is None:
-            raise InvalidSignature(Fault.METHOD, f"signed with another digest than {', '.join(DIGESTS)}")
+            raise InvalidSignature(
+                Fault.METHOD, _("signed with another digest than %(names)s") % {"names": ", ".join(DIGESTS)}
+            )
         if request.header(CIPHER_HEADER).strip().upper() != "RSA":
-            raise InvalidSignature(Fault.METHOD, "signed with another cipher than RSA")
+            raise InvalidSignature(Fault.METHOD, _("signed with another cipher than RSA"))
         if not date:
-            raise InvalidSignature(Fault.UNSIGNED, "the Date header is missing: does the proxy forward it?")
+            raise InvalidSignature(Fault.UNSIGNED, _("the Date header is missing: does the proxy forward it?"))
         try:
             signed_by_them = base64.b64decode(signature.strip(), validate=True)
             key = public_keys.load(self.credentials["webhook_public_key"])
         except ValueError as error:
             raise InvalidSignature(
-                Fault.SECRET, "the signature is not base64, or the account's public key cannot be read"
+                Fault.SECRET, _("the signature is not base64, or the account's public key cannot be read")
             ) from error
 
         @cache
@@ -415,13 +460,15 @@ class MessageMedia(Provider):
             if other := request.signed_for(lambda url: signs(_target(url))):
                 raise InvalidSignature(Fault.ADDRESS, other)
             raise InvalidSignature(
-                Fault.SECRET, "wrong signature: made with another key, or the call or its address was altered"
+                Fault.SECRET, _("wrong signature: made with another key, or the call or its address was altered")
             )
         dated = moment(date)
         if dated is None:
-            raise InvalidSignature(Fault.CLOCK, "the Date header is no date")
+            raise InvalidSignature(Fault.CLOCK, _("the Date header is not a date"))
         if abs(dated - now) > TIME_WINDOW:
-            raise InvalidSignature(Fault.CLOCK, f"dated more than {TIME_WINDOW.seconds} seconds from now")
+            raise InvalidSignature(
+                Fault.CLOCK, _("dated more than %(seconds)s seconds from now") % {"seconds": TIME_WINDOW.seconds}
+            )
 
     def dedupe_key(self, request: WebhookRequest) -> str:
         """The vendor's own id: the same reply may come by the message's address and by the account's webhook."""
@@ -439,7 +486,7 @@ class MessageMedia(Provider):
             return []
         message_id = _text(data.get("message_id"))
         if not message_id:
-            raise Unreadable("message_id is missing.")
+            raise Unreadable(_("%(name)s is missing.") % {"name": "message_id"})
         word, code = _text(data.get("status")).lower(), _text(data.get("error_code"))
         status, category, error = STATES.get(word, Delivery.UNKNOWN), Category.NONE, ""
         if status is Delivery.FAILED and word == "failed" and code in CARRIER_GAVE_UP:
@@ -459,7 +506,7 @@ class MessageMedia(Provider):
             return []
         sender = _text(data.get("source_number"))
         if not sender:
-            raise Unreadable("source_number is missing.")
+            raise Unreadable(_("%(name)s is missing.") % {"name": "source_number"})
         content = data.get("content")
         return [
             InboundSms(
@@ -479,7 +526,7 @@ class MessageMedia(Provider):
     sender_help = _(
         "A number of your MessageMedia account, country code first, for example 35312345678; a short code; or an "
         "alphanumeric sender of 3 to 11 letters, digits, hyphens and underscores. It must be registered for your "
-        "account. Two-way surveys need a number."
+        "account. Surveys by text need a number."
     )
     setup = _(
         "1. Log in to MessageMedia and create an API key under Basic authentication. Keep the key and the secret: the "

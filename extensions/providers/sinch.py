@@ -11,6 +11,7 @@ import hmac
 import json
 import logging
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -44,13 +45,14 @@ from extensions.contract import (
     Token,
     Unclear,
     Unreadable,
+    WebhookChange,
     WebhookCheck,
     WebhookRequest,
     bounded,
     self_test_id,
 )
 from extensions.credential_fields import IdentifierField
-from extensions.reading import object_of, same, text, within
+from extensions.reading import listed, mapping, mappings, object_of, same, text, within
 from intake.sentences import said_lazy as _
 
 logger = logging.getLogger(__name__)
@@ -107,12 +109,17 @@ SAID = (  # the status of a refusal, what its error says in some place, and what
     (403, "billing|limit|credit", Category.INSUFFICIENT_BALANCE),
 )
 TEXT_CHANNELS = {"", "SMS", "MMS"}  # an app may carry other channels too: not ours
-PLACEHOLDERS = {  # what is kept of a message that is no text; another kind is named
+PLACEHOLDERS = {  # what is kept of a message that is not text; another kind is named
     "media_message": "[media message]",
     "media_card_message": "[media message]",
     "choice_response_message": "[choice]",
     "fallback_message": "[unreadable message]",
 }
+
+DELIVERY_TRIGGERS = ("EVENT_DELIVERY", "MESSAGE_DELIVERY")
+INBOUND_TRIGGERS = ("MESSAGE_INBOUND",)
+ADDS_REPORTS = _("A webhook for delivery reports is added to the app, with your secret token: %(url)s")
+ADDS_INBOUND = _("A webhook for inbound messages is added to the app, with your secret token: %(url)s")
 
 SIGNATURE_HEADER = "x-sinch-webhook-signature"
 ALGORITHM = "HmacSHA256"  # pinned: the caller does not choose
@@ -139,7 +146,7 @@ def _written(content: Any) -> str:
         words = within(content, *place)
         if isinstance(words, str) and (words or place[0] == "text_message"):
             return words
-    found = content if isinstance(content, dict) else {}
+    found = mapping(content)
     kinds = (kind for kind in found if kind not in ("reply_to", "text_message") and found[kind] is not None)
     kind = next(kinds, "")
     named = re.sub("[^a-z]+", " ", kind.lower()).strip()[:40]
@@ -166,8 +173,7 @@ def _wait(response: ApiResponse) -> float | None:
     """Seconds to wait, from the header or from the RetryInfo in the body."""
     if response.retry_after is not None:
         return response.retry_after
-    details = within(object_of(response), "error", "details")
-    for detail in details if isinstance(details, list) else ():
+    for detail in listed(within(object_of(response), "error", "details")):
         if delay := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s", text(within(detail, "retryDelay"))):
             return bounded(float(delay[1]))
     return None
@@ -193,10 +199,7 @@ def _failure(reason: Any) -> tuple[Delivery, Category, str]:
 
 
 def _sms_channel_warnings(app: dict[str, Any]) -> list[Text]:
-    channels = app.get("channel_credentials")
-    sms = [
-        channel for channel in (channels if isinstance(channels, list) else ()) if within(channel, "channel") == "SMS"
-    ]
+    sms = [channel for channel in mappings(app.get("channel_credentials")) if channel.get("channel") == "SMS"]
     if not sms:
         return [_("The app has no SMS channel: add one in the Sinch dashboard, or every message will fail.")]
     if not any(within(channel, "state", "status") == "ACTIVE" for channel in sms):
@@ -215,6 +218,12 @@ class Sinch(Provider):
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("webhook_secret",)
     account_fields = ("region", "project_id", "app_id")
+    typical: ClassVar = {
+        "client_id": UUID,
+        "client_secret": rf"(?!{UUID}\Z)(?![0-9A-Z]{{26}}\Z)[0-9A-Za-z._~-]{{16,}}",
+        "project_id": UUID,
+        "app_id": "[0-9A-Z]{26}",
+    }
     host_patterns = (r"auth\.sinch\.com", r"(?:eu|us)\.conversation\.api\.sinch\.com")
     max_in_flight = 10
     # an app's queue is drained at 20 to 25 messages a second unless raised by Sinch
@@ -245,7 +254,7 @@ class Sinch(Provider):
             label=_("Account data centre (EU or US)"),
             choices=[("eu", "EU"), ("us", "US")],
             error_messages={
-                "invalid_choice": _("%(value)s is no data centre that can be chosen here: choose EU or US.")
+                "invalid_choice": _("%(value)s is not a data centre you can choose here: choose EU or US.")
             },
             help_text=_("The region of your Conversation API app; the app's page in the Sinch dashboard shows it."),
         )
@@ -298,7 +307,11 @@ class Sinch(Provider):
         Raises Refused if the text is longer than the API is known to take.
         """
         if len(sms.text) > LONGEST_TEXT:
-            raise Refused(Category.REJECTED_CONTENT, f"{len(sms.text)} characters; at most {LONGEST_TEXT} can be sent")
+            raise Refused(
+                Category.REJECTED_CONTENT,
+                _("%(length)s characters; at most %(most)s can be sent")
+                % {"length": len(sms.text), "most": LONGEST_TEXT},
+            )
         ttl = max(SHORTEST_TTL, int(sms.validity.total_seconds()))
         identity = {"channel": "SMS", "identity": sms.to.lstrip("+")}
         return ApiRequest(
@@ -326,7 +339,7 @@ class Sinch(Provider):
             raise error
         message_id = response.object().get("message_id")
         if not isinstance(message_id, str) or not message_id:
-            raise Unclear("accepted, but without a message ID")
+            raise Unclear(_("accepted, but without a message ID"))
         return SendResult(message_id)
 
     # --- checking the credentials ------------------------------------------------------------------------------------
@@ -345,10 +358,7 @@ class Sinch(Provider):
         if response.status in (400, 401, 403):
             raise Refused(
                 Category.AUTH_FAILED,
-                str(
-                    _("The OAuth client ID or the OAuth client secret is wrong (%(words)s).")
-                    % {"words": _words(response)}
-                ),
+                _("The OAuth client ID or the OAuth client secret is wrong (%(words)s).") % {"words": _words(response)},
             )
         if response.status == 429:
             raise NotTaken(_words(response), retry_after=_wait(response), category=Category.RATE_LIMITED)
@@ -360,9 +370,9 @@ class Sinch(Provider):
             raise NotTaken(error.detail) from error
         value, expires_in = data.get("access_token"), data.get("expires_in")
         if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,8192}", value):
-            raise NotTaken("an answer without an access token")
+            raise NotTaken(_("an answer without an access token"))
         if not isinstance(expires_in, int | float) or not 0 < expires_in <= 365 * 24 * 3600:
-            raise NotTaken("an access token without its time of expiry")
+            raise NotTaken(_("an access token without its time of expiry"))
         return Token(value, float(expires_in))
 
     def build_check(self) -> ApiRequest:
@@ -382,16 +392,48 @@ class Sinch(Provider):
             401: _("Sinch refuses the access key: the OAuth client ID or secret is wrong, or the key was revoked."),
             403: _("The access key is right but has no access to this project: create a key inside the project."),
             404: _(
-                "Sinch knows no such app in data centre %(region)s. Either the app's region is the other one "
-                "(%(other)s), or the project ID or the app ID is wrong: compare all three with the app's page in the "
-                "Sinch dashboard."
+                "Sinch has no such app in data centre %(region)s. Either the app's region is the other one "
+                "(%(other)s), or the project ID or the app ID is wrong: compare all three with the app's page in "
+                "the Sinch dashboard."
             )
             % {"region": region, "other": "US" if region == "EU" else "EU"},
-            429: _("Sinch is being asked too often: verify again in a minute."),
+            429: _("Sinch has received too many requests: verify again in a minute."),
         }
         unknown = _("Sinch could not answer now: verify again later.")
         sentence = why.get(response.status, unknown)
         return Check(ok=False, detail=_("%(sentence)s (%(words)s)") % {"sentence": sentence, "words": _words(response)})
+
+    # --- what else the API tells --------------------------------------------------------------------------------
+
+    def build_webhooks(self) -> ApiRequest:
+        app_id = quote(self.credentials["app_id"], safe="")
+        return ApiRequest("GET", f"{self._project_url}/apps/{app_id}/webhooks", headers=self._headers())
+
+    def webhook_changes(self, response: ApiResponse, reports_url: str, inbound_url: str) -> list[WebhookChange]:
+        """https://developers.sinch.com/docs/conversation/api-reference/conversation/webhooks; it tells no secret."""
+        if error := self.http_error(response, _words(response), said=_said(response), wait=_wait(response)):
+            raise error
+        known: dict[str, set[str]] = {}
+        for webhook in mappings(response.object().get("webhooks")):
+            known.setdefault(text(webhook.get("target")), set()).update(map(text, listed(webhook.get("triggers"))))
+        return [
+            WebhookChange(what % {"url": target}, self._add_webhook(target, triggers))
+            for target, triggers, what in (
+                (reports_url, DELIVERY_TRIGGERS, ADDS_REPORTS),
+                (inbound_url, INBOUND_TRIGGERS, ADDS_INBOUND),
+            )
+            if triggers[-1] not in known.get(target, set())
+        ]
+
+    def _add_webhook(self, target: str, triggers: Sequence[str]) -> ApiRequest:
+        content = {
+            "app_id": self.credentials["app_id"],
+            "target": target,
+            "target_type": "HTTP",
+            "triggers": list(triggers),
+            "secret": self.credentials["webhook_secret"],
+        }
+        return ApiRequest("POST", f"{self._project_url}/webhooks", headers=self._headers(), json=content)
 
     # --- callbacks ----------------------------------------------------------------------------------------------
 
@@ -403,20 +445,22 @@ class Sinch(Provider):
         timestamp = request.header(f"{SIGNATURE_HEADER}-timestamp")
         algorithm = request.header(f"{SIGNATURE_HEADER}-algorithm")
         if not secret:
-            raise InvalidSignature(Fault.INCOMPLETE, "the account has no webhook secret token")
+            raise InvalidSignature(Fault.INCOMPLETE, _("the account has no webhook secret token"))
         if not (signature and nonce and timestamp and algorithm):
-            raise InvalidSignature(Fault.UNSIGNED, "not signed: the webhook needs a secret token")
+            raise InvalidSignature(Fault.UNSIGNED, _("not signed: the webhook needs a secret token"))
         if algorithm != ALGORITHM:
-            raise InvalidSignature(Fault.METHOD, f"signed with another algorithm than {ALGORITHM}")
+            raise InvalidSignature(Fault.METHOD, _("signed with another algorithm than %(name)s") % {"name": ALGORITHM})
         if not re.fullmatch(r"[0-9]{1,12}", timestamp):
-            raise InvalidSignature(Fault.CLOCK, "the signature's timestamp is no number")
+            raise InvalidSignature(Fault.CLOCK, _("the signature's timestamp is not a number"))
         expected = _sign(secret, request.body, nonce, timestamp)
         if not same(expected, signature):
             raise InvalidSignature(
-                Fault.SECRET, "wrong signature: the webhook has another secret token, or the call was altered"
+                Fault.SECRET, _("wrong signature: the webhook has another secret token, or the call was altered")
             )
         if abs(now.timestamp() - int(timestamp)) > TIME_WINDOW:
-            raise InvalidSignature(Fault.CLOCK, f"signed more than {TIME_WINDOW} seconds from now")
+            raise InvalidSignature(
+                Fault.CLOCK, _("signed more than %(seconds)s seconds from now") % {"seconds": TIME_WINDOW}
+            )
 
     def sample_callback(self, kind: Kind, url: str, *, now: datetime) -> WebhookRequest:
         person = {"channel": "SMS", "identity": SELF_TEST_PHONE}
@@ -463,7 +507,7 @@ class Sinch(Provider):
             return []
         message_id = text(within(report, "message_id"))
         if not message_id:
-            raise Unreadable("message_delivery_report.message_id is missing.")
+            raise Unreadable(_("%(name)s is missing.") % {"name": "message_delivery_report.message_id"})
         if not _is_by_text(report):
             return []
         word = text(within(report, "status"))
@@ -484,7 +528,7 @@ class Sinch(Provider):
         message_id = text(within(message, "id"))
         sender = text(within(message, "channel_identity", "identity"))
         if not message_id or not sender:
-            raise Unreadable("message.id or message.channel_identity.identity is missing.")
+            raise Unreadable(_("message.id or message.channel_identity.identity is missing."))
         if not _is_by_text(message):
             return []
         return [
@@ -503,17 +547,17 @@ class Sinch(Provider):
     sender_label = _("Phone number or sender ID")
     sender_help = _(
         "A number of your Sinch account, always with the country code first, for example 35312345678; or an "
-        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number."
+        "alphanumeric sender ID of up to 11 letters and digits. Surveys by text need a number."
     )
     setup = _(
-        "1. Make up a secret token, long and random. Both webhooks below and the form use this one token.\n"
+        "1. Generate a secret token, long and random. Both webhooks below and the form use this one token.\n"
         "2. Log in to the Sinch dashboard, open your Conversation API app and go to its Webhooks section.\n"
-        "3. For delivery reports, choose Add webhook: target type HTTP, triggers EVENT_DELIVERY and MESSAGE_DELIVERY, "
-        "the secret token, and as target URL {reports_url}\n"
-        "4. For two-way surveys, choose Add webhook again: target type HTTP, trigger MESSAGE_INBOUND, the same secret "
-        "token, and as target URL {inbound_url}\n"
-        "5. Under Access keys, create a key: its ID is the OAuth client ID, its secret the OAuth client secret. Sinch "
-        "shows the secret only once.\n"
+        "3. For delivery reports, choose Add webhook: target type HTTP, triggers EVENT_DELIVERY and "
+        "MESSAGE_DELIVERY, the secret token, and as target URL {reports_url}\n"
+        "4. For surveys by text, choose Add webhook again: target type HTTP, trigger MESSAGE_INBOUND, the same "
+        "secret token, and as target URL {inbound_url}\n"
+        "5. Under Access keys, create a key: its ID is the OAuth client ID, its secret the OAuth client secret. "
+        "Sinch shows the secret only once.\n"
         "6. Note the project ID, the app ID and the region of the app: EU or US.\n"
         "7. Check that the app has an active SMS channel; the sender must belong to its service plan."
     )

@@ -23,6 +23,7 @@ from extensions.contract import (
     Again,
     ApiRequest,
     ApiResponse,
+    Balance,
     Category,
     Check,
     Delivery,
@@ -34,6 +35,7 @@ from extensions.contract import (
     LookUp,
     NotTaken,
     OutboundSms,
+    OwnNumber,
     Provider,
     Refused,
     Rung,
@@ -48,7 +50,7 @@ from extensions.contract import (
     self_test_id,
 )
 from extensions.credential_fields import GivenSecretField, IdentifierField
-from extensions.reading import digest, moment, number, object_of, same, text
+from extensions.reading import amount, digest, digits_of, mapping, mappings, moment, number, object_of, same, text
 from extensions.senders import Rules, plain_sender
 from intake.sentences import said_lazy as _
 
@@ -106,8 +108,8 @@ ERRORS: Mapping[int, Category] = by_code(  # https://www.twilio.com/docs/api/err
 CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
     401: _("Twilio refused the Account SID or the Auth Token (%(detail)s)."),
     403: _("Twilio refused access: the account is suspended or closed (%(detail)s)."),
-    404: _("Twilio knows no account with this Account SID (%(detail)s)."),
-    429: _("Twilio takes no more calls just now (%(detail)s). Check again in a minute."),
+    404: _("Twilio has no account with this Account SID (%(detail)s)."),
+    429: _("Twilio is not accepting any more calls just now (%(detail)s). Check again in a minute."),
 }
 CHECK_LATER = _("Twilio could not check the account (%(detail)s). Check again later.")
 VALIDITY_RAN_OUT = 30036
@@ -167,7 +169,7 @@ def _values(request: WebhookRequest) -> dict[str, str]:
         return request.query
     if request.content_type != "application/json":
         return request.form()
-    data = request.json_object("The body is no JSON object: it should hold fields such as MessageSid.")
+    data = request.json_object(_("The body is not a JSON object: it should hold fields such as MessageSid."))
     return {name: str(value) for name, value in data.items() if isinstance(value, str | int)}
 
 
@@ -204,7 +206,7 @@ def _algorithm(request: WebhookRequest) -> str:
             algorithm = value.strip().upper()
             if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
                 raise InvalidSignature(
-                    Fault.METHOD, "signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256"
+                    Fault.METHOD, _("signed with an algorithm that is neither HMAC_SHA1 nor HMAC_SHA256")
                 )
             return algorithm
     return "HMAC_SHA1"
@@ -216,7 +218,7 @@ def _signed_urls(url: str) -> list[str]:
         parts = urlsplit(url)._replace(fragment="")
         port = parts.port or {"http": 80}.get(parts.scheme, 443)
     except ValueError as error:
-        raise InvalidSignature(Fault.ADDRESS, "the address that was called cannot be read") from error
+        raise InvalidSignature(Fault.ADDRESS, _("the address that was called cannot be read")) from error
     bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
     return [url.partition("#")[0], *(parts._replace(netloc=spelled).geturl() for spelled in (bare, f"{bare}:{port}"))]
 
@@ -229,13 +231,13 @@ def _signed_fields(request: WebhookRequest) -> str:
         try:
             pairs = request.form_pairs()
         except Unreadable as error:
-            raise InvalidSignature(Fault.CONTENT, "the body is not a form in UTF-8") from error
+            raise InvalidSignature(Fault.CONTENT, _("the body is not a form in UTF-8")) from error
         return "".join(name + value for name, value in sorted(set(pairs)))
     expected = parse_qs(urlsplit(request.url).query).get("bodySHA256", [""])[0]
     if not request.body and not expected:
         return ""
     if not same(hashlib.sha256(request.body).hexdigest(), expected.lower()):
-        raise InvalidSignature(Fault.CONTENT, "the body is not a form, and bodySHA256 in the query does not fit it")
+        raise InvalidSignature(Fault.CONTENT, _("the body is not a form, and bodySHA256 in the query does not fit it"))
     return ""
 
 
@@ -248,6 +250,7 @@ class Twilio(Provider):
     answers_help = frozenset({"help", "info"})  # its default replies, which only a request to its support turns off
     webhook_secrets = ("auth_token",)
     account_fields = ("account_sid",)
+    typical: ClassVar = {"account_sid": ACCOUNT_SID, "auth_token": "[0-9a-f]{32}"}
     host_patterns = (r"api\.twilio\.com",)
     http_ladder: ClassVar = {404: Rung(Again.NEVER, Category.AUTH_FAILED)}  # the Account SID is part of the address
     max_in_flight = 10
@@ -338,13 +341,13 @@ class Twilio(Provider):
         data = response.object()
         sid = data.get("sid")
         if not isinstance(sid, str) or not sid:
-            raise Unclear(f"HTTP {response.status} without a message SID")
+            raise Unclear(_("HTTP %(status)s without a message ID") % {"status": response.status})
         status = REPORT_STATES.get(text(data.get("status")), Delivery.QUEUED)
         if status in FAILURES:
             code = number(data.get("error_code"))
             raise Refused(
                 ERRORS.get(code or 0, Category.UNKNOWN),
-                _detail(code, data.get("error_message"), "failed at once"),
+                _detail(code, data.get("error_message")) or _("failed at once"),
                 blocked=code == BLOCKED,
             )
         segments = number(data.get("num_segments"))  # "0" until a messaging service has chosen the number
@@ -378,7 +381,7 @@ class Twilio(Provider):
         if status != "active":
             return Check(
                 False,
-                _("Twilio knows the account “%(name)s”, but it is %(status)s: see the Twilio Console.")
+                _("The Twilio account “%(name)s” exists, but it is %(status)s: see the Twilio Console.")
                 % {"name": name, "status": status or "?"},
             )
         warnings: list[Text] = []
@@ -397,6 +400,29 @@ class Twilio(Provider):
         if isinstance(owner, str) and owner and owner != data.get("sid"):
             detail = _("Twilio sub-account “%(name)s” is active.") % {"name": name}
         return Check(True, detail, warnings)
+
+    # --- what else the API tells --------------------------------------------------------------------------------
+
+    def build_numbers(self) -> ApiRequest:
+        return ApiRequest("GET", f"{self._account_url}/IncomingPhoneNumbers.json?PageSize=100", auth=self._auth)
+
+    def parse_numbers(self, response: ApiResponse) -> list[OwnNumber]:
+        """https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource"""
+        if error := self._error(response):
+            raise error
+        rows = mappings(response.object().get("incoming_phone_numbers"))
+        able = [row for row in rows if mapping(row.get("capabilities")).get("sms") is not False]
+        return [OwnNumber(digits_of(row.get("phone_number")), text(row.get("friendly_name"))) for row in able]
+
+    def build_balance(self) -> ApiRequest:
+        return ApiRequest("GET", f"{self._account_url}/Balance.json", auth=self._auth)
+
+    def parse_balance(self, response: ApiResponse) -> Balance:
+        """Sub-accounts have none: it is that of the main account."""
+        if error := self._error(response):
+            raise error
+        data = response.object()
+        return Balance(amount(data.get("balance")), text(data.get("currency")))
 
     # --- settling an unclear send -------------------------------------------------------------------------------
 
@@ -419,7 +445,7 @@ class Twilio(Provider):
         data = response.object()
         messages = data.get("messages")
         if not isinstance(messages, list):
-            raise Unclear("HTTP 200 without a list of messages")
+            raise Unclear(_("HTTP 200 without a list of messages"))
         since = sms.attempted_at - LOOK_BACK if sms.attempted_at else None
         for message in messages:
             if not isinstance(message, dict) or message.get("body") != sms.text or message.get("to") != sms.to:
@@ -439,7 +465,7 @@ class Twilio(Provider):
                     _detail(code, message.get("error_message")) if status in FAILURES else "",
                 )
         if data.get("next_page_uri"):
-            raise Unclear(f"more than {PAGE_SIZE} messages went to this number")
+            raise Unclear(_("more than %(most)s messages went to this number") % {"most": PAGE_SIZE})
         return LookUp(False)
 
     # --- callbacks ----------------------------------------------------------------------------------------------
@@ -448,7 +474,7 @@ class Twilio(Provider):
         """https://www.twilio.com/docs/usage/webhooks/webhooks-security#validating-signatures-from-twilio"""
         given = request.header("X-Twilio-Signature").strip()
         if not given:
-            raise InvalidSignature(Fault.UNSIGNED, "the header X-Twilio-Signature is missing")
+            raise InvalidSignature(Fault.UNSIGNED, _("the header X-Twilio-Signature is missing"))
         algorithm = _algorithm(request)
         hashing = hashlib.sha1 if algorithm == "HMAC_SHA1" else hashlib.sha256
         fields = _signed_fields(request)
@@ -460,20 +486,22 @@ class Twilio(Provider):
             if algorithm != "HMAC_SHA1":
                 raise InvalidSignature(
                     Fault.METHOD,
-                    "signed with a shared key (HMAC_SHA256), which this account does not have: in Twilio, switch "
-                    "webhook signing back to the Auth Token",
+                    _(
+                        "signed with a shared key (HMAC_SHA256), which this account does not have: in Twilio, switch "
+                        "webhook signing back to the Auth Token"
+                    ),
                 )
             if other := self._signed_for(request, fields, given):
                 raise InvalidSignature(Fault.ADDRESS, other)
             raise InvalidSignature(
-                Fault.SECRET, "wrong signature: not made with this account's primary Auth Token for this address"
+                Fault.SECRET, _("wrong signature: not made with this account's primary Auth Token for this address")
             )
         try:
             owner = _values(request).get("AccountSid")
         except Unreadable:  # authentic all the same: parsing it says what is wrong
             owner = None
         if owner is not None and not same(owner, self.credentials["account_sid"]):
-            raise InvalidSignature(Fault.OTHER_ACCOUNT, "AccountSid is not this account's")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, _("AccountSid is not this account's"))
 
     def _signed_for(self, request: WebhookRequest, fields: str, given: str) -> str:
         """The other address that a call was signed for, as a reason; "" if that is not what is wrong."""
@@ -522,9 +550,9 @@ class Twilio(Provider):
             return []
         message_id = values.get("MessageSid") or values.get("SmsSid")
         if not message_id:
-            raise Unreadable("MessageSid is missing: it should hold the message's SID.")
+            raise Unreadable(_("MessageSid is missing: it should hold the message's SID."))
         if not word:
-            raise Unreadable("MessageStatus is missing: it should hold a status such as delivered.")
+            raise Unreadable(_("MessageStatus is missing: it should hold a status such as delivered."))
         code = number(values.get("ErrorCode"))
         status = _delivery(word, code)
         return [
@@ -545,9 +573,9 @@ class Twilio(Provider):
             return []
         message_id = values.get("MessageSid") or values.get("SmsMessageSid") or values.get("SmsSid")
         if not message_id:
-            raise Unreadable("MessageSid is missing: it should hold the message's SID.")
+            raise Unreadable(_("MessageSid is missing: it should hold the message's SID."))
         if not values.get("From"):
-            raise Unreadable("From is missing: it should hold the number that the text comes from.")
+            raise Unreadable(_("From is missing: it should hold the number that the text comes from."))
         text = _decoded(values.get("Body", ""))
         return [
             InboundSms(
@@ -577,8 +605,8 @@ class Twilio(Provider):
         "control over regional numbers and routing."
     )
     setup = _(
-        "For every message the status callback is set by us, so delivery reports ({reports_url}) need no set-up. "
-        "For two-way SMS, Twilio must know where replies go.\n"
+        "We set the status callback for every message, so delivery reports ({reports_url}) need no set-up. For "
+        "two-way SMS, Twilio must know where replies go.\n"
         "\n"
         "For a number:\n"
         "1. In the Twilio Console, choose Manage numbers, then Active numbers.\n"
@@ -586,7 +614,7 @@ class Twilio(Provider):
         "3. Under Messaging, choose to configure with webhooks.\n"
         "4. Set “A message comes in” to Webhook and its URL to {inbound_url}\n"
         "5. Make sure that its method is HTTP POST.\n"
-        "6. “Primary handler fails” may have the same URL and method: a message that comes twice counts once.\n"
+        "6. “Primary handler fails” may have the same URL and method: a message that arrives twice counts once.\n"
         "\n"
         "For a messaging service:\n"
         "1. In the Twilio Console, choose Programmable Messaging, then Messaging services.\n"

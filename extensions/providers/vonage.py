@@ -24,6 +24,7 @@ from extensions.contract import (
     Again,
     ApiRequest,
     ApiResponse,
+    Balance,
     Category,
     Check,
     Delivery,
@@ -34,6 +35,7 @@ from extensions.contract import (
     Kind,
     NotTaken,
     OutboundSms,
+    OwnNumber,
     Provider,
     Refused,
     Rung,
@@ -49,7 +51,8 @@ from extensions.contract import (
     self_test_id,
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField, IdentifierField
-from extensions.reading import object_of, plain, same, utf8
+from extensions.reading import amount, digits_of, mapping, mappings, object_of, plain, same, text, utf8, within
+from intake.sentences import amount as money
 from intake.sentences import said_lazy as _
 
 BASE_URL = "https://rest.nexmo.com"
@@ -96,9 +99,9 @@ NAMED_PARAMETER = re.compile(
 WAIT = re.compile(r"\bwait\s*\[\s*([0-9]{1,9})\s*\]\s*(?:ms|milliseconds)?\s*(?:and retry|$)", re.IGNORECASE)
 
 CHECKS: dict[int, Text] = {  # what the answer to a check means, by its HTTP status
-    401: _("Vonage does not know this account SID with this auth token. Check both for typing errors."),
-    403: _("Vonage knows the account but refuses access: it may be suspended. Ask Vonage support."),
-    429: _("Vonage has had too many requests from this account. Check again in a minute."),
+    401: _("Vonage does not recognise this account SID with this auth token. Check both for typing errors."),
+    403: _("Vonage recognises the account but refuses access: it may be suspended. Ask Vonage support."),
+    429: _("Vonage has received too many requests from this account. Check again in a minute."),
 }
 
 # `err-code` of a delivery receipt. https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
@@ -171,6 +174,8 @@ SIGNATURE_METHODS = {  # name -> length of the signature in hexadecimal digits
 }
 OLDEST = 24 * 3600 + 300  # seconds; a call is repeated for 24 hours, perhaps with its first timestamp
 AHEAD = 300
+# What a part of a long text says of itself, the same in every call about it.
+PART_FIELDS = ("messageId", "msisdn", "to", "concat-ref", "concat-part", "concat-total", "text")
 
 
 # --- what Vonage writes ----------------------------------------------------------------------------------------------
@@ -185,7 +190,7 @@ def _parameters(request: WebhookRequest) -> dict[str, Any]:
         return dict(request.query)
     if "json" not in request.content_type and not request.body.lstrip().startswith(b"{"):
         return dict(request.form())
-    return request.json_object("The body must be a JSON object.")
+    return request.json_object(_("The body must be a JSON object."))
 
 
 def _string_to_sign(parameters: dict[str, Any]) -> bytes:
@@ -195,7 +200,7 @@ def _string_to_sign(parameters: dict[str, Any]) -> bytes:
         if name == "sig":
             continue
         if isinstance(value, dict | list) or "&" in name or "=" in name:  # could be written so as to hide another
-            raise Unreadable("A signed parameter must be plain text under a name without & and =.")
+            raise Unreadable(_("A signed parameter must be plain text under a name without & and =."))
         content += f"&{name}={str(value).replace('&', '_').replace('=', '_')}"
     return utf8(content)
 
@@ -205,10 +210,14 @@ def _token(request: WebhookRequest) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def _is_part(data: dict[str, Any]) -> bool:
+    return plain(data.get("concat")).lower() == "true"
+
+
 def _count(data: dict[str, Any], name: str) -> int:
     value = plain(data.get(name))
     if not re.fullmatch("[0-9]{1,3}", value):
-        raise Unreadable(f"{name} must be a number of one to three digits.")
+        raise Unreadable(_("%(name)s must be a number of one to three digits.") % {"name": name})
     return int(value)
 
 
@@ -238,6 +247,11 @@ class Vonage(Provider):
     webhook_check = WebhookCheck.SIGNATURE
     webhook_secrets = ("signature_secret",)
     account_fields = ("account_sid",)
+    typical: ClassVar = {
+        "account_sid": "[0-9A-Za-z]{8}",
+        "auth_token": "[!-~]{12,23}",
+        "signature_secret": "[!-~]{24,}",
+    }
     host_patterns = (r"rest\.nexmo\.com",)
     webhook_methods = ("GET", "HEAD", "POST")  # as the account's webhook format says
     repeats_unsigned = True  # https://developer.vonage.com/en/messages/concepts/signed-webhooks
@@ -271,7 +285,7 @@ class Vonage(Provider):
         signature_method = ChoiceField(
             label=_("Signature method"),
             choices=[
-                (AUTO, _("Find out from the signature")),
+                (AUTO, _("Detect from the signature")),
                 ("md5hash", _("MD5 hash")),
                 ("md5", _("MD5 HMAC")),
                 ("sha1", _("SHA-1 HMAC")),
@@ -279,7 +293,7 @@ class Vonage(Provider):
                 ("sha512", _("SHA-512 HMAC")),
             ],
             help_text=_(
-                "As under API settings in the dashboard. Choosing the method is safer than having it found out: then "
+                "As under API settings in the dashboard. Choosing the method is safer than having it detected: then "
                 "no weaker one is accepted."
             ),
         )
@@ -316,12 +330,13 @@ class Vonage(Provider):
         if not refused:
             message_id = plain(parts[0].get("message-id"))
             if not message_id:
-                raise Unclear("accepted, but without a message ID")
+                raise Unclear(_("accepted, but without a message ID"))
             count = plain(response.object().get("message-count"))
             return SendResult(message_id, segments=int(count) if re.fullmatch("[1-9][0-9]{0,3}", count) else len(parts))
         if len(refused) < len(parts):
             raise Unclear(
-                f"{len(parts) - len(refused)} of {len(parts)} parts accepted, the others refused: {_words(refused[0])}"
+                _("%(accepted)s of %(parts)s parts accepted, the others refused: %(words)s")
+                % {"accepted": len(parts) - len(refused), "parts": len(parts), "words": _words(refused[0])}
             )
         raise self._send_error(refused[0])
 
@@ -334,11 +349,11 @@ class Vonage(Provider):
         error = self.http_error(response, f"HTTP {response.status} {words}".strip()[:200], said=said)
         parts = data.get("messages")
         if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
-            raise error or Unclear(f"HTTP {response.status} with an unreadable body")
+            raise error or Unclear(_("HTTP %(status)s with an unreadable body") % {"status": response.status})
         if error and not isinstance(error, Refused):  # one that refuses may say why part by part
             raise error
         if error and any(plain(part.get("status")) == ACCEPTED for part in parts):
-            raise Unclear(f"HTTP {response.status}, yet parts are accepted")
+            raise Unclear(_("HTTP %(status)s, yet parts are accepted") % {"status": response.status})
         return parts
 
     @staticmethod
@@ -347,7 +362,7 @@ class Vonage(Provider):
         code = plain(part.get("status"))
         words = _words(part)
         if not code or part.get("message-id"):
-            return Unclear(f"neither accepted nor refused: {words}")
+            return Unclear(_("neither accepted nor refused: %(words)s") % {"words": words})
         category, _label = SEND_ERRORS.get(code, (Category.UNKNOWN, ""))
         if code in NOT_TAKEN:
             wait = WAIT.search(words)
@@ -359,12 +374,7 @@ class Vonage(Provider):
     # --- checking the credentials ------------------------------------------------------------------------------------
 
     def build_check(self) -> ApiRequest:
-        return ApiRequest(
-            "GET",
-            f"{BASE_URL}/account/get-balance",
-            headers={"Accept": "application/json"},
-            auth=(self.credentials["account_sid"], self.credentials["auth_token"]),
-        )
+        return self.build_balance()
 
     def parse_check(self, response: ApiResponse) -> Check:
         data = object_of(response)
@@ -381,9 +391,38 @@ class Vonage(Provider):
                 "The account SID and the auth token are right; the balance is %(balance)s EUR. The signature secret "
                 "cannot be checked ahead: the first signed call from Vonage confirms it."
             )
-            % {"balance": f"{balance:.2f}"},
+            % {"balance": money(f"{balance:.2f}")},
             warnings,
         )
+
+    # --- what else the API tells --------------------------------------------------------------------------------
+
+    def _account_call(self, path: str) -> ApiRequest:
+        return ApiRequest(
+            "GET",
+            f"{BASE_URL}{path}",
+            headers={"Accept": "application/json"},
+            auth=(self.credentials["account_sid"], self.credentials["auth_token"]),
+        )
+
+    def build_numbers(self) -> ApiRequest:
+        return self._account_call("/account/numbers?size=100")
+
+    def parse_numbers(self, response: ApiResponse) -> list[OwnNumber]:
+        """https://developer.vonage.com/en/api/numbers#getOwnedNumbers; without any, the answer is {}."""
+        if error := self.http_error(response):
+            raise error
+        rows = mappings(response.object().get("numbers"))
+        able = [row for row in rows if "SMS" in (row.get("features") or ["SMS"])]
+        return [OwnNumber(digits_of(row.get("msisdn")), text(row.get("country"))) for row in able]
+
+    def build_balance(self) -> ApiRequest:
+        return self._account_call("/account/get-balance")
+
+    def parse_balance(self, response: ApiResponse) -> Balance:
+        if error := self.http_error(response):
+            raise error
+        return Balance(amount(response.object().get("value")), "EUR")
 
     # --- callbacks ----------------------------------------------------------------------------------------------
 
@@ -403,12 +442,12 @@ class Vonage(Provider):
         claims = json_web_tokens.claims(_token(request), self.credentials["signature_secret"], algorithms=["HS256"])
         if not request.body or request.query:
             raise InvalidSignature(
-                Fault.CONTENT, "the token signs the body only: the call must have a body and no query"
+                Fault.CONTENT, _("the token signs the body only: the call must have a body and no query")
             )
         if claims.get("iss") != "Vonage":
-            raise InvalidSignature(Fault.OTHER_ACCOUNT, "the token was not issued by Vonage")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, _("the token was not issued by Vonage"))
         if not same(plain(claims.get("payload_hash")), hashlib.sha256(request.body).hexdigest()):
-            raise InvalidSignature(Fault.CONTENT, "the body is not the one that was signed")
+            raise InvalidSignature(Fault.CONTENT, _("the body is not the one that was signed"))
         self._judge(plain(claims.get("api_key")), json_web_tokens.seconds(claims.get("iat")), now)
 
     def _verify_parameters(self, request: WebhookRequest, now: datetime) -> None:
@@ -418,21 +457,23 @@ class Vonage(Provider):
             content = _string_to_sign(parameters)
         except Unreadable as error:
             raise InvalidSignature(
-                Fault.CONTENT, "the call cannot be read, so its signature cannot be checked"
+                Fault.CONTENT, _("the call cannot be read, so its signature cannot be checked")
             ) from error
         signature = plain(parameters.get("sig")).lower()
         if not signature:
             raise InvalidSignature(
-                Fault.UNSIGNED, "the call is not signed: Vonage support switches signatures on for an account"
+                Fault.UNSIGNED, _("the call is not signed: Vonage support switches signatures on for an account")
             )
         if request.body and request.query:
-            raise InvalidSignature(Fault.CONTENT, "parameters in the query and in the body: only one of them is signed")
+            raise InvalidSignature(
+                Fault.CONTENT, _("parameters in the query and in the body: only one of them is signed")
+            )
         pinned = self.credentials.get("signature_method") or AUTO
         methods = [pinned] if pinned != AUTO else list(SIGNATURE_METHODS)
         methods = [method for method in methods if SIGNATURE_METHODS.get(method) == len(signature)]
         if not methods:
             raise InvalidSignature(
-                Fault.METHOD, "the signature's length does not fit the signature method of the account"
+                Fault.METHOD, _("the signature's length does not fit the signature method of the account")
             )
         matches = [same(signature, self._sign(content, method)) for method in methods]
         if not any(matches):
@@ -466,20 +507,26 @@ class Vonage(Provider):
     def _judge(self, api_key: str, signed_at: float | None, now: datetime) -> None:
         """What must be true of a signed call besides its signature."""
         if signed_at is None:
-            raise InvalidSignature(Fault.CLOCK, "the signed time is missing")
+            raise InvalidSignature(Fault.CLOCK, _("the signed time is missing"))
         if not -AHEAD <= now.timestamp() - signed_at <= OLDEST:
-            raise InvalidSignature(Fault.CLOCK, "the signed time is outside the window of 24 hours")
+            raise InvalidSignature(Fault.CLOCK, _("the signed time is outside the window of 24 hours"))
         if not same(api_key, self.credentials["account_sid"]):
-            raise InvalidSignature(Fault.OTHER_ACCOUNT, "the call is for another Vonage account (api-key)")
+            raise InvalidSignature(Fault.OTHER_ACCOUNT, _("the call is for another Vonage account (api-key)"))
 
     def dedupe_key(self, request: WebhookRequest) -> str:
         """Over what is signed, nonce or token id included, so that an unsigned change makes no new callback of it."""
         if token := _token(request):
             return hashlib.sha256(utf8(json_web_tokens.signed_part(token)) + b"\0" + request.body).hexdigest()
         try:
-            return hashlib.sha256(_string_to_sign(_parameters(request))).hexdigest()
+            parameters = _parameters(request)
+            content = _string_to_sign(parameters)
         except Unreadable:
             return super().dedupe_key(request)
+        if _is_part(parameters) and "messageId" in parameters:
+            # Repeated, it may have another nonce. A whole text is known by its id; of a part that is gone by then,
+            # since its text is complete, nobody would know any more that it is not another text.
+            content = utf8("\0".join(plain(parameters.get(name)) for name in PART_FIELDS))
+        return hashlib.sha256(content).hexdigest()
 
     def parse_reports(self, request: WebhookRequest) -> list[DeliveryReport]:
         data = _parameters(request)
@@ -490,7 +537,7 @@ class Vonage(Provider):
         status = plain(data.get("status")).lower()
         message_id, reference = plain(data.get("messageId")), plain(data.get("client-ref"))
         if not message_id and not reference:
-            raise Unreadable("messageId is missing: it must name the message part that the receipt is about.")
+            raise Unreadable(_("messageId is missing: it must name the message part that the receipt is about."))
         delivery = RECEIPT_STATES.get(status, Delivery.UNKNOWN)
         code = plain(data.get("err-code"))
         category, label = RECEIPT_ERRORS.get(code, (Category.UNKNOWN, ""))
@@ -513,8 +560,7 @@ class Vonage(Provider):
     def _messages_report(data: dict[str, Any]) -> DeliveryReport:
         status = plain(data.get("status")).lower()
         delivery = MESSAGES_STATES.get(status, Delivery.UNKNOWN)
-        error = data.get("error")
-        error = error if isinstance(error, dict) else {}
+        error = mapping(data.get("error"))
         named = (plain(error.get(name)) for name in ("title", "code", "type"))
         code = next((found[1] for text in named if (found := re.search(r"(?:^|#)(1[0-9]{3})\b", text))), "")
         bad = delivery not in GOOD
@@ -537,13 +583,16 @@ class Vonage(Provider):
             return []
         message_id, sender = plain(data.get("messageId")), plain(data.get("msisdn"))
         if not message_id or not sender:
-            raise Unreadable(f"{'msisdn' if message_id else 'messageId'} is missing.")
+            raise Unreadable(_("%(name)s is missing.") % {"name": "msisdn" if message_id else "messageId"})
         sms = InboundSms(message_id, senders.e164(sender), senders.e164(plain(data.get("to"))), plain(data.get("text")))
-        if plain(data.get("concat")).lower() != "true":
+        if not _is_part(data):
             return [sms]
         part, total = _count(data, "concat-part"), _count(data, "concat-total")
         if not 1 <= part <= total:
-            raise Unreadable(f"concat-part is {part} of {total}: it must be between 1 and concat-total.")
+            raise Unreadable(
+                _("concat-part is %(part)s of %(total)s: it must be between 1 and concat-total.")
+                % {"part": part, "total": total}
+            )
         return [replace(sms, concat_ref=plain(data.get("concat-ref")), concat_part=part, concat_total=total)]
 
     @staticmethod
@@ -551,12 +600,10 @@ class Vonage(Provider):
         sender, recipient, text = data.get("from"), data.get("to"), data.get("text")
         if isinstance(sender, dict) and isinstance(recipient, dict):  # the older shape, v0.1
             sender, recipient = sender.get("number"), recipient.get("number")
-            message = data.get("message")
-            content = message.get("content") if isinstance(message, dict) else None
-            text = content.get("text") if isinstance(content, dict) else None
+            text = within(data, "message", "content", "text")
         message_id, sender = plain(data.get("message_uuid")), plain(sender)
         if not message_id or not sender:
-            raise Unreadable(f"{'from' if message_id else 'message_uuid'} is missing.")
+            raise Unreadable(_("%(name)s is missing.") % {"name": "from" if message_id else "message_uuid"})
         return InboundSms(message_id, senders.e164(sender), senders.e164(plain(recipient)), plain(text))
 
     # --- guide ------------------------------------------------------------------------------------------------------
@@ -565,14 +612,14 @@ class Vonage(Provider):
     sender_label = _("Phone number, sender ID or message service ID")
     sender_help = _(
         "A number of your Vonage account, country code first, without + or 00, for example 35312345678; or an "
-        "alphanumeric sender ID of up to 11 letters and digits. Two-way surveys need a number. A sender ID must be "
+        "alphanumeric sender ID of up to 11 letters and digits. Surveys by text need a number. A sender ID must be "
         "allowed in the countries you send to."
     )
     setup = _(
         "1. Log in to the Vonage dashboard and open API settings.\n"
         "2. Under SMS settings, either format of the webhooks will do: SMS API or Messages API.\n"
         "3. As delivery receipts webhook (status URL), enter {reports_url}\n"
-        "4. As inbound SMS webhook, which two-way surveys need, enter {inbound_url}\n"
+        "4. As inbound SMS webhook, which surveys by text need, enter {inbound_url}\n"
         "5. If your number has a webhook of its own under Numbers, enter the same URL there.\n"
         "6. Choose POST-JSON as webhook format; GET and POST are understood as well.\n"
         "7. Save. Vonage calls both addresses once to try them.\n"

@@ -88,6 +88,11 @@ class Provider:
         call.account = account
         return account
 
+    def numbers(self, account: Account) -> list[str]:
+        """The numbers that the account owns, in E.164: those of its setting "numbers", else that of the example."""
+        owned = account.settings.get("numbers")
+        return [plus(digits(str(number))) for number in owned or [self.example["sender"]]]
+
     # --- ids ------------------------------------------------------------------------------------------------------
 
     def hex(self, digits: int) -> str:

@@ -104,6 +104,11 @@ class Infobip(Provider):
                 return self._logs(call, account)
             case "GET", "sms/3/reports":
                 return self._reports(call, account)
+            case "GET", "numbers/1/numbers":
+                rows = [
+                    {"number": digits(each), "country": "IE", "capabilities": ["SMS"]} for each in self.numbers(account)
+                ]
+                return Answer.json(200, {"numbers": rows, "numberCount": len(rows)})
             case "GET", "account/1/balance":
                 if not account.settings.get("balance_scope", True):
                     return _legacy(403, "FORBIDDEN", "Forbidden")

@@ -20,6 +20,7 @@ from simulator.wire import Answer, BadRequest, Call, Draft, Outgoing, Submission
 from simulator.world import Account, Message
 
 HOSTS = {"", "rest.messagebird.com"}
+NUMBERS_HOST = "numbers.messagebird.com"
 RECIPIENT_LIMIT = 50
 PART_LIMIT = 9
 KEY_LENGTH = 8  # shorter ones are not keys
@@ -56,12 +57,19 @@ class MessageBird(Provider):
     # --- the API --------------------------------------------------------------------------------------------------
 
     def respond(self, call: Call) -> Answer | Submission:
-        if call.host not in HOSTS:
+        if call.host not in {*HOSTS, NUMBERS_HOST}:
             return _error(404, 98, "Not found (no such endpoint)")
         account = self._account(call)
         if account is None or account.suspended:
             return self.unauthorised()
         match call.method, call.segments:
+            case "GET", ["v1", "phone-numbers"] if call.host in ("", NUMBERS_HOST):
+                rows = [
+                    {"number": digits(number), "country": "NL", "features": ["sms", "voice"], "status": "active"}
+                    for number in self.numbers(account)
+                ]
+                page = {"offset": 0, "limit": 100, "count": len(rows), "totalCount": len(rows), "items": rows}
+                return Answer.json(200, page)
             case "POST", ["messages"]:
                 return self._send(call, account)
             case "GET", ["messages"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ from simulator.world import Account, Message, World
 DEFAULT_HOST = "api.messagemedia.com"
 HOSTS = {DEFAULT_HOST, "au.app.api.sinch.com", "eu.app.api.sinch.com"}
 BATCH_LIMIT = 100
+LONGEST_URL = 1_000
+EVENTS = {
+    *("RECEIVED_SMS", "OPT_OUT_SMS", "RECEIVED_MMS", "ENROUTE_DR", "EXPIRED_DR", "REJECTED_DR", "FAILED_DR"),
+    *("DELIVERED_DR", "SUBMITTED_DR"),
+}
 NUMBER = re.compile(r"\+[1-9]\d{6,14}")
 SOURCE = re.compile(r"\+?\d{3,15}|[A-Za-z0-9_-]{3,11}")
 SOURCE_TYPES = {None, "INTERNATIONAL", "ALPHANUMERIC", "SHORTCODE"}
@@ -90,6 +96,8 @@ class MessageMedia(Provider):
                 return Answer.json(200, _resource(message))
             case "GET", ["v1", "webhooks", "messages"]:
                 return self._webhooks(call, account)
+            case "POST", ["v1", "webhooks", "messages"]:
+                return self._add_webhook(call, account)
         return Answer.json(404, {"message": "Resource not found"})
 
     def unreadable(self, detail: str) -> Answer:
@@ -131,6 +139,29 @@ class MessageMedia(Provider):
         ]
         data = found if account.inbound_url and page == "0" else []
         return Answer.json(200, {"page": int(page), "pageSize": int(size), "pageData": data})
+
+    def _add_webhook(self, call: Call, account: Account) -> Answer:
+        if not account.settings.get("webhooks_feature", True):
+            return Answer.json(403, {"message": "The feature is not enabled"})
+        body = call.object()
+        url, events = body.get("url"), body.get("events")
+        if not isinstance(url, str) or not url.startswith("http") or len(url) > LONGEST_URL:
+            return _refused(["/url: must be a valid URL"])
+        if body.get("method") not in ("POST", "GET", "PUT", "DELETE", "PATCH") or body.get("encoding") != "JSON":
+            return _refused(["/encoding: this simulator knows JSON alone"])
+        if not isinstance(events, list) or not set(events) <= EVENTS or not events:
+            return _refused(["/events: must hold at least one known event"])
+        try:
+            template = json.loads(str(body.get("template", "")))
+        except ValueError:
+            return _refused(["/template: is not JSON once it is filled in"])
+        if url == account.inbound_url:
+            return Answer.json(409, {"message": "A webhook with this URL and method exists"})
+        if template.get("reply_id") != "$moId" or "$moContent" not in str(template.get("content")):
+            return _refused(["/template: names no reply"])  # nothing could be read of what it sends
+        account.inbound_url = url
+        self.world.save_accounts()
+        return Answer.json(201, {**body, "id": self.uuid()})
 
     # --- send -----------------------------------------------------------------------------------------------------
 

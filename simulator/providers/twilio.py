@@ -198,9 +198,17 @@ class Twilio(Provider):
 
     def _numbers(self, call: Call, account: Account) -> Answer:
         wanted = call.query.get("PhoneNumber", "")
-        owned = account.settings.get("numbers")  # None = every number is theirs
+        owned = account.settings.get("numbers")  # None = every number that is asked for is theirs
         found = [wanted] if wanted and (owned is None or wanted in owned) else []
-        numbers = [{"phone_number": number, "sms_url": account.inbound_url} for number in found]
+        numbers = [
+            {
+                "phone_number": number,
+                "friendly_name": f"Number {number[-4:]}",
+                "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
+                "sms_url": account.inbound_url,
+            }
+            for number in (found if wanted else self.numbers(account))
+        ]
         return Answer.json(200, {"incoming_phone_numbers": numbers, "page": 0, "page_size": 50})
 
     # --- send -----------------------------------------------------------------------------------------------------

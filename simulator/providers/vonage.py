@@ -92,6 +92,15 @@ class Vonage(Provider):
                 if account is None:
                     return Answer.json(401, {"error-code": "401", "error-code-label": "authentication failed"})
                 return Answer.json(200, {"value": account.balance, "autoReload": False})
+            case "GET", "/account/numbers":
+                account = self._account(call, call.query)
+                if account is None:
+                    return Answer.json(401, {"error-code": "401", "error-code-label": "authentication failed"})
+                rows = [
+                    {"country": "GB", "msisdn": digits(number), "type": "mobile-lvn", "features": ["SMS", "VOICE"]}
+                    for number in self.numbers(account)
+                ]
+                return Answer.json(200, {"count": len(rows), "numbers": rows})
             case "POST", "/account/settings":
                 return self._settings(call)
         return _problem(404, "Not Found")

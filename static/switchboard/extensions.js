@@ -7,7 +7,9 @@ document.addEventListener("click", (event) => {
   if (button) {
     const field = document.getElementById(button.dataset.for);
     field.value = button.dataset.use;
-    field.dispatchEvent(new Event("input", { bubbles: true }));
+    for (const kind of ["input", "change"]) {
+      field.dispatchEvent(new Event(kind, { bubbles: true }));
+    }
     field.focus();
   }
 });
@@ -31,6 +33,98 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
+// <button data-show="id_auth_token">: shows what is being typed there, and hides it again. What is kept is not there.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-show]").forEach((button) => {
+    button.hidden = false;
+    button.dataset.showLabel = button.textContent;
+  });
+});
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-with-script]").forEach((part) => {
+    part.hidden = false;
+  });
+});
+function reveal(field, shown) {
+  field.type = shown ? "text" : "password";
+  const button = document.querySelector(`[data-show="${field.id}"]`);
+  if (button) {
+    button.textContent = shown ? button.dataset.hideLabel : button.dataset.showLabel;
+    button.setAttribute("aria-pressed", String(shown));
+  }
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-show]");
+  if (button) {
+    const field = document.getElementById(button.dataset.show);
+    reveal(field, field.type === "password");
+    field.focus();
+  }
+});
+document.addEventListener("submit", (event) => {
+  // A browser would offer to remember what it sees as text, and show it again when somebody comes back.
+  event.target.querySelectorAll("[data-show]").forEach((button) => reveal(document.getElementById(button.dataset.show), false));
+});
+
+// What was said of a field that somebody has left: the value that counts takes the place of what was typed, unless
+// somebody is typing there again.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const said = event.target;
+  const form = said.closest("#account-form");
+  if (!form) {
+    return;
+  }
+  if (said.querySelector("[name=swap]")) {
+    // It is about two fields, and said once.
+    form.querySelectorAll(".ext-said").forEach((other) => other !== said && other.querySelector("[name=swap]") && other.replaceChildren());
+  }
+  const { elt, triggeringEvent, parameters } = event.detail.requestConfig || {};
+  const right = said.querySelector("[data-put-right]");
+  if (right && elt && elt.id === right.dataset.for && triggeringEvent?.type === "change") {
+    const sent = typeof parameters?.get === "function" ? parameters.get(elt.name) : parameters?.[elt.name];
+    if (elt.value === sent) {
+      elt.value = right.dataset.putRight;
+    }
+  }
+  if (elt && elt.name) {
+    const wrong = Boolean(said.querySelector(".sb-error"));
+    elt.toggleAttribute("aria-invalid", false);
+    if (wrong) {
+      elt.setAttribute("aria-invalid", "true");
+    }
+    if (said.id === "sender-preview") {
+      document.getElementById("said-sender").replaceChildren(); // what was said of it before
+    }
+  }
+});
+
+// Whoever presses a button of the form leaves a field by it. What would be said of that field must not push the button
+// away from under the pointer: nothing is asked or shown until it is released. The submit looks at everything anyway.
+let isPressing = false;
+document.addEventListener(
+  "pointerdown",
+  (event) => {
+    isPressing = Boolean(event.target.closest?.("#account-form button, #account-form a"));
+  },
+  true,
+);
+for (const released of ["pointerup", "pointercancel"]) {
+  document.addEventListener(released, () => window.setTimeout(() => (isPressing = false)), true);
+}
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (isPressing && event.target.closest("#account-form")) {
+    event.detail.shouldSwap = false;
+  }
+});
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (isPressing && event.target.matches("#account-form input, #account-form textarea, #account-form select")) {
+    event.preventDefault();
+  }
+});
+
+// What is misplaced on a page that comes back is said there: that is where reading goes on.
+document.addEventListener("DOMContentLoaded", () => document.getElementById("exchanged")?.focus());
+
 // <button data-generate="20" data-for="id_webhook_password">: fills in that many random letters and digits, and shows them
 // once, since they have to be entered at the provider too.
 const LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"; // none that look alike
@@ -52,9 +146,11 @@ document.addEventListener("click", (event) => {
     }
   }
   const field = document.getElementById(button.dataset.for);
-  field.type = "text";
   field.value = value;
-  field.dispatchEvent(new Event("input", { bubbles: true }));
+  reveal(field, true);
+  for (const kind of ["input", "change"]) {
+    field.dispatchEvent(new Event(kind, { bubbles: true }));
+  }
   const row = button.closest("[data-generates]");
   const copy = row.querySelector("[data-copy]");
   copy.dataset.copy = value;
@@ -88,8 +184,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // What was asked for did not happen (signed out, deleted meanwhile, no connection): show the page as it is now.
 for (const trouble of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(trouble, (event) => {
-    if (!event.target.matches("[data-polls]")) {
-      window.location.reload();
+    if (!event.target.matches("[data-polls]") && !event.target.closest("#account-form")) {
+      window.location.reload(); // but never away from under what somebody is typing
     }
   });
 }

@@ -68,3 +68,11 @@ window.addEventListener("pageshow", (event) => {
     window.location.reload();
   }
 });
+
+// Paper is light: what is dark on the screen would be black on black.
+let wasDark = false;
+window.addEventListener("beforeprint", () => {
+  wasDark = document.documentElement.classList.contains("dark");
+  document.documentElement.classList.remove("dark");
+});
+window.addEventListener("afterprint", () => document.documentElement.classList.toggle("dark", wasDark));

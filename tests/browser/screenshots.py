@@ -28,6 +28,7 @@ from distributions.engine.references import opt_out_token
 from distributions.models import Conversation, Message, Tally
 from distributions.states import FINAL, Status
 from extensions.models import ProviderAccount
+from intake.sentences import said
 from organizations.models import Organization, User, UserGroup, UserType
 from tests import factories
 from tests.browser import png
@@ -103,7 +104,7 @@ def made(quick: None, simulator: Any, web: Web, beat: Any) -> demo_organization.
         organization=clinic,
         slug="twilio-sms",
         kind="status",
-        reason="wrong signature",
+        reason=said("wrong signature"),
         fault="secret",
         day=timezone.now().date(),
         count=3,

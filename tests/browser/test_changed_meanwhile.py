@@ -100,7 +100,7 @@ def test_a_plan_is_changed_left_half_way_and_planned_again(person: Person, clini
     expect(page.locator("#night")).to_contain_text("it is night for 4 people: 23:30 in Europe/London")
     page.locator("#id_send_at").fill("2035-07-02T10:30")
     expect(page.locator("#night")).to_be_empty()
-    page.get_by_role("button", name="Go on to the review").click()
+    page.get_by_role("button", name="Continue to review").click()
     page.get_by_role("button", name="Schedule 4 texts").click()
     expect(page.locator("#controls")).to_contain_text("It begins on 2 Jul 2035, 10:30.")
 
@@ -126,8 +126,8 @@ def test_a_plan_is_changed_left_half_way_and_planned_again(person: Person, clini
         "Good morning ${m://FirstName|there}: ${l://SurveyURL}. Reply STOP to opt out."
     )
     page.locator("#id_send_at").fill("2035-07-03T11:00")
-    page.get_by_role("button", name="Go on to the review").click()
-    expect(page.get_by_text("Its clock stands: nothing is sent until you plan it again.")).to_be_visible()
+    page.get_by_role("button", name="Continue to review").click()
+    expect(page.get_by_text("Its plan is suspended: nothing is sent until you plan it again.")).to_be_visible()
     expect(page.get_by_text("Good morning Ada0")).to_be_visible()
     person.looks_right()
     page.get_by_role("button", name="Schedule 4 texts").click()

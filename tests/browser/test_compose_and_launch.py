@@ -107,7 +107,7 @@ def test_from_a_file_to_texts_that_arrive(
     page.get_by_role("button", name="Survey link").click()
     expect(page.locator("#preview")).to_contain_text("Hello Ada0 – how was Bonn? http")
     expect(page.locator("#preview")).to_contain_text("UCS-2")
-    page.get_by_role("button", name="Replace quotes and dashes by plain ones").click()
+    page.get_by_role("button", name="Replace quotes and dashes with plain ones").click()
     expect(page.locator("#preview")).to_contain_text("GSM-7")
     expect(page.locator("#preview")).to_contain_text("does not say how to opt out")
     text.press("Control+End")
@@ -119,7 +119,7 @@ def test_from_a_file_to_texts_that_arrive(
     expect(page.locator("#id_send_at")).to_be_visible()
     page.get_by_label("as soon as it is launched").check()
     person.looks_right()
-    page.get_by_role("button", name="Go on to the review").click()
+    page.get_by_role("button", name="Continue to review").click()
 
     expect(page.locator("#sendable")).to_have_text("20")
     expect(page.get_by_text("Main account")).to_be_visible()
@@ -142,8 +142,11 @@ def test_from_a_file_to_texts_that_arrive(
     person.looks_right()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone(person: Person, clinic: Organization, account: ProviderAccount, scheme: Any) -> None:
+@pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en"), ("dark", 375, "de")])
+def test_every_page_fits_its_window(
+    person: Person, clinic: Organization, account: ProviderAccount, scheme: Any, width: int, language: str
+) -> None:
+    """R34; German words are long, and 320 px is a desk at four times the size (WCAG 1.4.10)."""
     name = "Patients of the outpatient department for cardiology and internal medicine, spring term of this year"
     people = factories.contact_list(clinic, 60, name=name[:100])
     draft = factories.distribution(clinic, contact_list=people, message_text="x" * 600 + " ${l://SurveyURL} €’")
@@ -151,7 +154,9 @@ def test_every_page_fits_a_phone(person: Person, clinic: Organization, account: 
     Distribution.objects.filter(pk=running.pk).update(problem="The provider refused the credentials: 20003. " * 4)
     message = running.messages.first()
     Message.objects.filter(pk=message.pk).update(text="y" * 700, error="z" * 200, status="uncertain")
-    person.page.set_viewport_size({"width": 375, "height": 812})
+    User.objects.update(language=language)
+    survey = factories.survey(clinic, name="Umfrage", questions=factories.THREE_QUESTIONS)
+    person.page.set_viewport_size({"width": width, "height": 812})
     person.page.emulate_media(color_scheme=scheme)
 
     for path in (
@@ -168,10 +173,28 @@ def test_every_page_fits_a_phone(person: Person, clinic: Organization, account: 
         f"/admin/contacts/contact/{message.contact_id}/change/",
         "/admin/contacts/optout/",
         "/admin/surveys/survey/",
+        "/admin/surveys/survey/add/",
+        f"/admin/surveys/survey/{survey.pk}/change/",
+        f"/admin/surveys/survey/{survey.pk}/try/",
         "/admin/distributions/inboundmessage/",
+        "/admin/distributions/doubt/",
+        "/admin/extensions/",
+        "/admin/extensions/twilio/",
+        "/admin/extensions/vonage/add/",
+        f"/admin/extensions/account/{account.public_id}/",
+        f"/admin/extensions/account/{account.public_id}/calls/",
+        f"/admin/extensions/account/{account.public_id}/delete/",
+        "/admin/keeping/periods/",
+        "/admin/keeping/forgetting/",
+        "/admin/keeping/forgetting/add/",
+        "/admin/profile/notices/",
     ):
         person.go(path)
         person.looks_right()
+        if width < 1000:
+            person.page.set_viewport_size({"width": 320, "height": 812})
+            assert person.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} at 320"
+            person.page.set_viewport_size({"width": width, "height": 812})
 
 
 def test_a_respondent_opts_out_without_scripts_and_cookies(

@@ -7,6 +7,7 @@ same for all (R7): what differs stands in the provider's file of cases, under `[
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from collections import Counter
@@ -22,7 +23,8 @@ from distributions.models import InboundMessage, Message
 from distributions.states import FINAL, Status
 from distributions.wording import explain
 from extensions import registry
-from extensions.contract import Category
+from extensions.contract import Category, Provider, SecretField
+from extensions.models import ProviderAccount
 from organizations.models import Organization, User
 from simulator import process as simulator_process
 from simulator.process import SimulatorProcess
@@ -139,7 +141,7 @@ def compose_and_launch(page: Page, web: Web) -> None:
     page.get_by_label("Contact list").select_option(label="Patients")
     page.get_by_label("Survey", exact=True).select_option(label="Visit")
     page.get_by_role("textbox", name="Text", exact=True).fill("Hello ${m://FirstName}, how was it? ${l://SurveyURL}")
-    page.get_by_role("button", name="Go on to the review").click()
+    page.get_by_role("button", name="Continue to review").click()
     expect(page.locator("#sendable")).to_have_text(str(CONTACTS))
     page.get_by_role("button", name=f"Send {CONTACTS} texts now").click()
     expect(page.locator("#progress")).to_be_visible()
@@ -206,6 +208,70 @@ def test_from_the_empty_form_to_the_last_answer(
     assert taken == dict.fromkeys(set(numbers.values()) - refused, 1), "every text once, and none that was refused"
 
 
+def as_people_paste(key: str, values: dict[str, str]) -> dict[str, str]:
+    """The values with what stands around them where they were copied, and two of them in each other's field."""
+    provider = registry.get(key)
+    fields, pasted = provider.Credentials.base_fields, dict(values)
+    for name, field in fields.items():
+        is_chosen = getattr(field, "verbatim", False) or getattr(field, "generates", 0) or hasattr(field, "choices")
+        if name in values and not is_chosen and name in provider.typical:
+            host = f"https://{values[name]}/" if hasattr(field, "patterns") else ""
+            pasted[name] = host or f'  {field.label}: "{values[name]}", '
+    typical = [name for name in provider.typical if name in values]
+    here, there = next(
+        (one, other)
+        for one in typical
+        for other in typical
+        if one != other
+        and not re.fullmatch(provider.typical[one], values[other])
+        and not re.fullmatch(provider.typical[other], values[one])
+        and "\n" not in values[one] + values[other]  # a field of one line takes no more
+    )
+    pasted[here], pasted[there] = pasted[there], pasted[here]
+    number = values["sender"].lstrip("+")
+    return {**pasted, "sender": f" +{number[:2]} ({number[2:5]}) {number[5:]}"}
+
+
+@pytest.mark.parametrize("key", provider_cases.each(simulated=True))
+def test_with_the_typical_mistakes_no_secret_is_typed_twice(
+    administrator: User, page: Page, web: Web, simulator: SimulatorProcess, key: str
+) -> None:
+    """Pasted lines, plus, spaces, https://, swapped fields, and a forgotten name: each field is filled in once."""
+    provider = registry.get(key)
+    published = {
+        f"webhook_{name}": v for name, v in ask(simulator, "")["providers"][key].items() if name == "public_key"
+    }
+    values = demo_organization.example_accounts(simulator.url)[key] | published
+    page.goto(f"{web.url}/admin/extensions/{key}/add/")
+    for name, value in as_people_paste(key, values).items():
+        field = page.locator(f"#account-form [name={name}]")
+        if field.evaluate("field => field.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
+    page.get_by_role("button", name="Add account").click()  # the name was forgotten, two fields are swapped
+    expect(page.get_by_text("They have been exchanged.")).to_be_visible()
+    expect(page.locator("#form-errors")).to_contain_text("1 field needs your attention")
+    secrets = [value for name, value in values.items() if isinstance(fields_of(provider).get(name), SecretField)]
+    html = re.sub(r'<script id="example-account".*?</script>', "", page.content(), flags=re.DOTALL)
+    assert not any(secret in html for secret in secrets if len(secret) > 7)
+
+    page.get_by_label("Name", exact=True).fill("Main account")
+    page.get_by_role("button", name="Add account").click()
+
+    expect(page.get_by_text("“Main account” has been added.")).to_be_visible()
+    verify_and_grant(page)
+    stored = ProviderAccount.objects.get(organization=administrator.organization).secrets()
+    meant = provider.Credentials(values)
+    assert meant.is_valid()
+    assert stored == {name: str(value) for name, value in meant.cleaned_data.items()}
+
+
+def fields_of(provider: type[Provider]) -> dict[str, Any]:
+    return dict(provider.Credentials.base_fields)
+
+
 @pytest.mark.parametrize("width", [1280, 375])
 @pytest.mark.parametrize("key", provider_cases.each(simulated=True))
 def test_sample_values_lead_to_an_account_in_use(
@@ -213,6 +279,11 @@ def test_sample_values_lead_to_an_account_in_use(
 ) -> None:
     """From the home page, as `make demo` leaves one there: in at most ten clicks, and nothing is typed."""
     page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("window.name = '0'")
+    page.context.add_init_script(
+        "addEventListener('click', (click) => { if (click.isTrusted) window.name = Number(window.name) + 1 }, true)"
+    )
+    page.reload()
     expect(page.get_by_text("Demonstration: the providers are simulated.")).to_be_visible()
     if width < 1000:
         page.get_by_role("button", name="Menu").click()
@@ -223,3 +294,4 @@ def test_sample_values_lead_to_an_account_in_use(
     expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
     page.get_by_role("button", name="Add account").click()
     verify_and_grant(page)
+    assert 0 < int(page.evaluate("window.name")) <= 10

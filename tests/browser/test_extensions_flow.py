@@ -82,14 +82,14 @@ def test_from_the_menu_to_an_account_in_use_in_eight_clicks(
     page.get_by_label("Auth Token").fill(TOKEN)
     page.get_by_label("Phone number, sender ID").press_sequentially("+1 353 123 4567")
     expect(page.locator("#sender-preview")).to_contain_text("13531234567")
+    page.get_by_label("Name").fill("")
     person.click("button", "Add account")
 
     expect(page.get_by_role("alert")).to_contain_text("1 field needs your attention")
-    expect(page.get_by_label("Auth Token")).to_have_value("")
-    assert page.evaluate("document.activeElement.name") == "sender"
-    page.get_by_label("Auth Token").fill(TOKEN)
-    page.get_by_label("Phone number, sender ID").fill("13531234567")
-    expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
+    expect(page.get_by_label("Auth Token")).to_have_value("")  # it is kept, and not in the page
+    assert page.evaluate("document.activeElement.name") == "name"
+    page.get_by_label("Name").fill("Main")
+    expect(page.get_by_label("Phone number, sender ID")).to_have_value("13531234567")
     person.click("button", "Add account")
     expect(page.get_by_text("“Main” has been added.")).to_be_visible()
 
@@ -138,10 +138,10 @@ def test_deleting_asks_first_and_moves_on_to_the_next_account(person: Person) ->
     person.log_in(factories.administrator(organization))
 
     person.page.goto(f"{person.web.url}/admin/extensions/account/{second.public_id}/")
-    expect(person.page.locator("#check-list")).to_contain_text("“First” comes first in the list")
+    expect(person.page.locator("#check-list")).to_contain_text("“First” comes before it in the list")
     person.page.goto(f"{person.web.url}/admin/extensions/account/{first.public_id}/")
-    person.click("link", "Delete")
-    expect(person.page.locator("form.ext-delete")).to_contain_text("“Second” at Twilio is next in the list")
+    person.page.get_by_role("link", name="Delete", exact=True).click()
+    expect(person.page.locator("form.ext-delete")).to_contain_text("“Second” (Twilio) is next in the list")
     person.click("button", "Delete account")
 
     expect(person.page.get_by_text("“First” has been deleted.")).to_be_visible()
@@ -162,13 +162,11 @@ def test_the_keyboard_alone_adds_an_account(person: Person) -> None:
         person.tab_to(link)
         with page.expect_navigation():
             page.keyboard.press("Enter")
-    person.tab_to(page.get_by_label("Name"))
-    for value in ("Main", SID, TOKEN, "Clinic"):
+    for field, value in (("name", "Main"), ("account_sid", SID), ("auth_token", TOKEN), ("sender", "Clinic")):
+        person.tab_to(page.locator(f"#account-form [name={field}]"))
         page.keyboard.type(value)
-        if value != "Clinic":
-            page.keyboard.press("Tab")
-    expect(page.locator("#sender-preview")).to_contain_text("Nobody can answer this sender")
-    page.keyboard.press("Tab")
+    expect(page.locator("#sender-preview")).to_contain_text("Nobody can reply to this sender")
+    person.tab_to(page.locator("#account-form [type=checkbox]"))
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
     expect(page.get_by_text("“Main” has been added.")).to_be_visible()
@@ -228,7 +226,7 @@ def test_every_page_fits_and_shuts_nobody_out(person: Person, scheme: Any, width
     person.go("/admin/extensions/twilio/add/")
     person.looks_right()
     page.locator("[name=sender]").fill("Clinic")
-    expect(page.locator("#sender-preview")).to_contain_text("Nobody can answer")
+    expect(page.locator("#sender-preview")).to_contain_text("Nobody can reply to")
     person.looks_right()
     page.get_by_role("button", name="Add account").click()
     expect(page.get_by_role("alert")).to_contain_text("fields need your attention")

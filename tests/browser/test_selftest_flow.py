@@ -117,7 +117,7 @@ def test_nobody_listens_at_the_public_url(person: Person, clinic: Organization, 
     found = try_webhooks(person, account, web=wrong_port)
 
     for notice, route in zip(found.all(), ROUTES, strict=True):
-        expect(notice).to_contain_text(f"{route}: a problem. Nobody listens at 127.0.0.1:")
+        expect(notice).to_contain_text(f"{route}: a problem. Nothing is listening at 127.0.0.1:")
         expect(notice).to_contain_text("PUBLIC_URL has the wrong host or port")
         expect(notice.locator(".ext-came-back")).to_contain_text("no connection")
         expect(notice).to_have_class("sb-notice is-bad")
@@ -144,7 +144,7 @@ def test_a_forged_header_arrives(person: Person, clinic: Organization, open_door
     *good, warning = found.all()
     for notice, route in zip(good, ROUTES, strict=True):
         expect(notice).to_contain_text(f"{route}: good.")
-    expect(warning).to_contain_text("Not safe: A header that this test has forged has arrived")
+    expect(warning).to_contain_text("Not safe: A header that this test forged has arrived")
     expect(warning).to_contain_text("underscores_in_headers off")
     expect(warning).to_have_class("sb-notice is-bad")
 

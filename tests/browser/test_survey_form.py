@@ -88,7 +88,7 @@ def test_a_survey_is_written_question_by_question(page: Page) -> None:
     page.locator("#id_questions-1-kind").select_option("number")
     page.locator("#id_questions-1-text").fill("How many minutes?")
     save(page)
-    expect(page.locator("#id_questions-0-choices").locator("xpath=..")).to_contain_text("“Stop” can be no choice")
+    expect(page.locator("#id_questions-0-choices").locator("xpath=..")).to_contain_text("“Stop” cannot be a choice")
     check(page)
     page.locator("#id_questions-0-choices").fill("Short\nLong")
     save(page)

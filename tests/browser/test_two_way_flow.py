@@ -111,7 +111,7 @@ def test_a_survey_is_written_sent_and_answered_by_text(
     expect(page.locator("#preview")).to_contain_text("Hello Ada0, three questions.")
     expect(page.locator("#preview")).to_contain_text("How likely are you to recommend us")
     person.looks_right()
-    page.get_by_role("button", name="Go on to the review").click()
+    page.get_by_role("button", name="Continue to review").click()
     expect(page.locator("main")).to_contain_text("3 - Too long")
     person.looks_right()
     page.get_by_role("button", name="Send 4 texts now").click()
@@ -146,10 +146,10 @@ def test_a_survey_by_text_is_refused_with_a_sender_that_nobody_can_answer(person
     page = person.page
 
     person.go(f"{LIST}{draft.pk}/edit/")
-    expect(page.locator("#method")).to_contain_text("“Named line” is a name, and nobody can answer a name")
+    expect(page.locator("#method")).to_contain_text("“Named line” is a name, and nobody can reply to a name")
     person.looks_right()
-    page.get_by_role("button", name="Go on to the review").click()
-    expect(page.get_by_role("alert")).to_contain_text("nobody can answer a name")
+    page.get_by_role("button", name="Continue to review").click()
+    expect(page.get_by_role("alert")).to_contain_text("nobody can reply to a name")
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
     person.looks_right()
     crafted = page.evaluate(
@@ -191,7 +191,7 @@ def test_a_new_secret_interrupts_nobody_in_the_middle_of_a_survey(
     for field, value in (factories.CREDENTIALS["twilio"] | {"name": "New line", "auth_token": NEW_TOKEN}).items():
         page.locator(f"#account-form [name={field}]").fill(value)
     person.looks_right()
-    page.get_by_role("button", name="Save and go on").click()
+    page.get_by_role("button", name="Save and continue").click()
     page.get_by_role("link", name="Take over now").click()
     expect(page.locator("form.ext-delete")).to_contain_text("1 person is in the middle of a survey by text")
     page.get_by_role("button", name="Take over now").click()

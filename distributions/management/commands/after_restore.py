@@ -3,12 +3,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from distributions import restoring
+from organizations.commands import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Lets the workers go on after the database was restored from a backup: moves all keys on, makes uncertain what "
         "may have left, pauses it and lists it. Does nothing where there was no restore."

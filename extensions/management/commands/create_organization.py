@@ -4,15 +4,17 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from extensions import registry
 from extensions.contract import Provider
 from extensions.provisioning import provision
+from organizations import languages
+from organizations.commands import DatabaseCommand
 from organizations.models import Organization
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Creates an organisation with a licence for SMS, its extensions, two user types and an administrator."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -23,9 +25,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--extensions", default="", help=f"separated by commas, of: {keys}; or “all” (default: none)"
         )
-        parser.add_argument("--language", default="en", choices=["en", "de"], help="(default: %(default)s)")
+        spoken = [code for code, _name in languages.offered()]
+        parser.add_argument("--language", default="en", choices=spoken, help="(default: %(default)s)")
         parser.add_argument("--time-zone", default="UTC", help="such as Europe/Berlin (default: %(default)s)")
-        parser.add_argument("--region", default="US", help="country of numbers without a code (default: %(default)s)")
+        parser.add_argument(
+            "--region", required=True, help="the country whose numbers are written without a country code, such as DE"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         providers = find_providers(options["extensions"])

@@ -3,16 +3,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.apps import apps
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
-from extensions.fields import EncryptedJSONField
+from extensions.fields import EncryptedJSONField, Unreadable
+from organizations.commands import DatabaseCommand
 
 
-class Command(BaseCommand):
+class UnreadableValue(Exception):
+    """None of FERNET_KEYS opens it."""
+
+
+class Command(DatabaseCommand):
     help = "Encrypts every stored secret anew with the first of FERNET_KEYS; afterwards the others can be dropped."
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -22,7 +26,7 @@ class Command(BaseCommand):
             for key in QuerySet(model).order_by("pk").values_list("pk", flat=True).iterator():
                 try:
                     done += encrypt_anew(model, field, key)
-                except InvalidToken:
+                except UnreadableValue:
                     unreadable.append(f"{model._meta.label} {key}")
             self.stdout.write(f"{model._meta.label}.{field}: {done} encrypted anew")
         if unreadable:
@@ -44,10 +48,12 @@ def encrypt_anew(model: type[Model], field: str, key: Any) -> bool:
     """Read and write one value; False if the row or its value is gone.
 
     With Django's own query set: an account's refuses to change its credentials, and their value stays what it is. One
-    row at a time, locked, so that a token refreshed meanwhile is not set back.
+    row at a time, locked, so that a token refreshed meanwhile is not set back. Raises UnreadableValue.
     """
     with transaction.atomic():
         row = QuerySet(model).select_for_update().filter(pk=key).values_list(field, flat=True).first()
         if row is None:
             return False
+        if isinstance(row, Unreadable):
+            raise UnreadableValue
         return bool(QuerySet(model).filter(pk=key).update(**{field: row}))

@@ -4,11 +4,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from extensions import registry, services
 from extensions.contract import Delivery
 from extensions.models import ProviderAccount
+from organizations.commands import DatabaseCommand
 from organizations.models import Organization
 
 TEXT = "This is a test message from Switchboard."
@@ -18,7 +19,7 @@ MEANING = {
 }
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Sends one real message through an organisation's account and prints what the provider answered."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

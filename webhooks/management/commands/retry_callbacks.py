@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Count
 
+from organizations.commands import DatabaseCommand
 from organizations.models import Organization
 from webhooks import quarantine
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Lists the callbacks that were set aside, by organisation and reason; with --again they are applied once more."
     )
@@ -32,4 +33,4 @@ class Command(BaseCommand):
         for organization, provider, kind, reason, count in places.annotate(count=Count("pk")):
             self.stdout.write(f"{organization or '(installation)'}  {provider}  {kind}  {count}  {reason}")
         if options["again"]:
-            self.stdout.write(f"{quarantine.try_again(callbacks)} callbacks are tried again.")
+            self.stdout.write(f"{quarantine.try_again(callbacks)} callbacks are being tried again.")

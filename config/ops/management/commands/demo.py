@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.ops import demo_organization, demo_verdict, first_run, private, programs, translations
 from config.ops.broker import BrokerMissing
-from config.ops.supervisor import NotReady, Supervisor, take_lock
+from config.ops.supervisor import AlreadyRunning, NotReady, Supervisor, take_lock
 from distributions.models import Message, Tally
 from distributions.states import FINAL
 from extensions import registry
@@ -47,7 +47,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, port: int | None, **options: Any) -> None:
         if settings.VAR_DIR != FOLDER:
-            self._begin(port)
+            try:
+                self._begin(port)
+            except AlreadyRunning as problem:
+                raise CommandError(str(problem)) from problem
         private.narrow()
         lock = take_lock(FOLDER)
         translations.compile_stale()

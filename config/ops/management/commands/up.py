@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import socket
+import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from config.ops import private, programs, translations
 from config.ops.broker import BrokerMissing
@@ -36,7 +40,7 @@ class Command(BaseCommand):
             with Supervisor(environment=programs.environment(), folder=settings.BASE_DIR) as supervisor:
                 if not settings.REDIS_URL:
                     supervisor.start(programs.embedded_broker(settings.BROKER_SOCKET))
-                call_command("migrate", interactive=False, verbosity=0)
+                prepare_database()
                 for worker in programs.workers(processes):
                     supervisor.start(worker)
                 supervisor.start(programs.beat(settings.VAR_DIR))
@@ -49,6 +53,26 @@ class Command(BaseCommand):
         finally:
             lock.close()
         self.stdout.write("stopped")
+
+
+def prepare_database() -> None:
+    """Migrate SQLite, which nobody else uses. Raises CommandError where a server's database lacks migrations.
+
+    There other machines may be running on it, and whoever upgrades decides when (docs/upgrading.md).
+    """
+    if connection.vendor == "sqlite":
+        call_command("migrate", interactive=False, verbosity=0)
+        return
+    try:
+        executor = MigrationExecutor(connection)
+        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except OperationalError as error:
+        raise CommandError(f"DATABASE_URL: the database does not answer ({str(error).strip()}).") from error
+    if is_behind:
+        raise CommandError(
+            "The database lacks migrations of this version. docs/upgrading.md says what they do to a running "
+            f"installation; then: {Path(sys.executable).name} manage.py migrate"
+        )
 
 
 def require_free_port(host: str, port: int) -> None:

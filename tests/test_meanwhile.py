@@ -1,0 +1,128 @@
+"""Two windows, or two people, at the same form: nobody undoes what they have not seen."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+
+from contacts.models import Contact
+from distributions.models import Distribution
+from organizations.models import Organization, User
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+PEOPLE = "/admin/organizations/user"
+
+
+@pytest.fixture
+def boss(client, clinic):
+    boss = factories.administrator(clinic)
+    client.force_login(boss)
+    return boss
+
+
+def shown(page):
+    return unescape(re.search(r'name="_shown" value="([^"]*)"', page.content.decode())[1])
+
+
+def errors(page):
+    return {name: " ".join(said) for name, said in page.context["adminform"].form.errors.items()}
+
+
+def person(user, **changes):
+    fields = {"email": user.email, "name": user.name, "role": user.role, "is_active": "on"}
+    return {**fields, "use_sms_distributions": "inherit", "see_recipients": "inherit", **changes}
+
+
+def test_what_was_changed_in_another_window_is_not_undone(client, clinic, boss):
+    grace = factories.user(clinic, name="Grace")
+    address = f"{PEOPLE}/{grace.pk}/change/"
+    first = second = shown(client.get(address))
+
+    client.post(address, person(grace, role="administrator", _shown=first))
+    saved = client.post(address, person(grace, name="Grace Hopper", _shown=second))
+
+    assert saved.status_code == 302
+    grace.refresh_from_db()
+    assert (grace.role, grace.name) == (User.Role.ADMINISTRATOR, "Grace Hopper")
+
+
+def test_the_same_field_in_both_windows_is_asked_about_once(client, clinic, boss):
+    grace = factories.user(clinic, name="Grace")
+    address = f"{PEOPLE}/{grace.pk}/change/"
+    seen = shown(client.get(address))
+    client.post(address, person(grace, name="Grace B. Hopper", role="administrator", _shown=seen))
+
+    refused = client.post(address, person(grace, name="G. Hopper", _shown=seen))
+
+    assert errors(refused) == {
+        "name": "This has been changed meanwhile; it is now: Grace B. Hopper. Save again to replace it."
+    }
+    assert 'value="G. Hopper"' in refused.content.decode(), "what was typed is still there"
+    assert User.objects.get(pk=grace.pk).name == "Grace B. Hopper"
+    again = client.post(address, person(grace, name="G. Hopper", _shown=shown(refused)))
+    assert again.status_code == 302
+    grace.refresh_from_db()
+    assert (grace.name, grace.role) == ("G. Hopper", User.Role.ADMINISTRATOR), (
+        "the role was not asked about, nor undone"
+    )
+
+
+def test_a_refusal_for_another_reason_keeps_what_was_shown(client, clinic, boss):
+    grace = factories.user(clinic, name="Grace")
+    address = f"{PEOPLE}/{grace.pk}/change/"
+    seen = shown(client.get(address))
+    client.post(address, person(grace, role="administrator", _shown=seen))
+
+    refused = client.post(address, person(grace, email="nobody", _shown=seen))
+    client.post(address, person(grace, email="grace@example.org", _shown=shown(refused)))
+
+    grace.refresh_from_db()
+    assert (grace.email, grace.role) == ("grace@example.org", User.Role.ADMINISTRATOR)
+
+
+def test_choices_and_relations_are_compared_and_named_as_people_know_them(client, clinic, boss):
+    one, other, third = (factories.contact_list(clinic, name=name) for name in ("Ward 1", "Ward 2", "Ward 3"))
+    ada = Contact.objects.create(organization=clinic, contact_list=one, phone="+447700900001", fields={"City": "Bonn"})
+    address = f"/admin/contacts/contact/{ada.pk}/change/"
+    seen = shown(client.get(address))
+    data = {"phone": ada.phone, "fields": '{"City": "Bonn"}', "_shown": seen}
+    client.post(address, {**data, "contact_list": other.pk, "fields": '{"City": "Köln"}'})
+
+    refused = client.post(address, {**data, "contact_list": third.pk, "first_name": "Ada"})
+    client.post(address, {**data, "contact_list": other.pk, "first_name": "Ada"})
+
+    assert list(errors(refused)) == ["contact_list"]
+    assert "it is now: Ward 2." in errors(refused)["contact_list"]
+    ada.refresh_from_db()
+    assert (ada.first_name, ada.contact_list, ada.fields) == ("Ada", other, {"City": "Köln"})
+
+
+def test_the_organisations_settings_and_a_draft_are_no_different(client, clinic, boss):
+    settings = {"name": clinic.name, "language": "en", "time_zone": "UTC", "default_region": "GB"}
+    seen = shown(client.get("/admin/organisation/"))
+    client.post("/admin/organisation/", {**settings, "support_contact": "Ada", "_shown": seen})
+    client.post("/admin/organisation/", {**settings, "name": "Clinic South", "_shown": seen})
+    draft = factories.distribution(clinic, name="Spring")
+    edit = f"/admin/distributions/distribution/{draft.pk}/edit/"
+    seen = shown(client.get(edit))
+    data = {"method": draft.method, "survey": draft.survey_id, "contact_list": draft.contact_list_id, "when": "now"}
+    data |= {"message_text": draft.message_text, "_shown": seen}
+    client.post(edit, {**data, "name": "Summer"})
+    client.post(edit, {**data, "name": "Spring", "message_text": "Hi ${l://SurveyURL}"})
+
+    found = Organization.objects.get(pk=clinic.pk)
+    assert (found.name, found.support_contact) == ("Clinic South", "Ada")
+    stored = Distribution.objects.get(pk=draft.pk)
+    assert (stored.name, stored.message_text) == ("Summer", "Hi ${l://SurveyURL}")
+
+
+@pytest.mark.parametrize("sent", ["", "name", "name:", "name:x role:y ::", "\0", "nothing:0123456789ab"])
+def test_a_page_without_it_or_a_strange_one_saves_or_asks(client, clinic, boss, sent):
+    grace = factories.user(clinic, name="Grace")
+
+    page = client.post(f"{PEOPLE}/{grace.pk}/change/", person(grace, name="Grace H.", _shown=sent))
+
+    assert page.status_code in (200, 302)
