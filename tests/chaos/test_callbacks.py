@@ -29,7 +29,7 @@ from tests.chaos.judge import call, wait_for
 from tests.processes import Beat, Web, Worker
 from webhooks.models import Callback
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 State = Callback.State
 PEOPLE = 200

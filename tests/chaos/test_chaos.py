@@ -20,7 +20,7 @@ from tests import factories
 from tests.chaos.judge import call, judge, wait_for
 from tests.processes import Beat, Web, Worker
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 IN_FLIGHT = 32  # requests of the account at once, all workers together
 MARK_GROUP = 12  # messages that one of its two pumps marks at once: three quarters of its share of them

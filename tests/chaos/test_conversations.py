@@ -23,7 +23,7 @@ from tests import factories
 from tests.chaos.judge import call, wait_for
 from tests.processes import Beat, Web, Worker
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 ANSWERING, HESITATING, STOPPING, SILENT = 160, 20, 10, 10
 PHONES = (

@@ -15,7 +15,7 @@ from django.test import Client
 from tests import factories
 from tests.processes import PgBouncer, Web
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 PEOPLE = 20_000
 

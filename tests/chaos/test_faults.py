@@ -12,7 +12,7 @@ from tests.processes import Worker
 
 __all__ = ["send"]  # the fixture
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 RATE = 0.1  # of the requests, for each kind: together every second one goes wrong
 KINDS = (

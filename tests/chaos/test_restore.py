@@ -17,7 +17,7 @@ from tests import backups, factories
 from tests.chaos.judge import call, wait_for
 from tests.processes import Beat, Web, Worker
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 RECIPIENTS = 1_500
 

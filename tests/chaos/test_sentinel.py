@@ -19,7 +19,7 @@ from tests.chaos.test_chaos import assert_all_arrived, at_50_ms, fast_recovery, 
 from tests.processes import Beat, Process, Web, Worker, free_port
 from tests.test_watching import told_by
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 MASTER = "texts"  # what the sentinel calls it
 RECIPIENTS = 1_500

@@ -19,7 +19,7 @@ from tests import factories
 from tests.chaos.judge import call, judge, wait_for
 from tests.processes import ROOT, Worker, environment
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 SLOW = [{"latency_ms": 8_000, "reports": False}]  # to each request
 RECIPIENTS = 1_000

@@ -19,7 +19,7 @@ from tests.processes import ROOT, Process, environment, free_port
 RECIPIENTS, PACE = 900, 30.0  # people; segments per second: they last longer than the migrations
 FEW, FAST = 200, 100.0
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 class Program(Process):
@@ -123,7 +123,8 @@ def test_an_upgrade_in_the_middle_of_a_distribution_loses_and_doubles_nothing(
     before = taken(simulator)
     assert before + 100 < RECIPIENTS  # or it would show nothing
     wait_for(lambda: taken(simulator) > before + 50, 60, "the old release to send on the new schema")
-    for name in ("beat", "worker", "web"):
+    old["beat"].stop()  # Celery's own may come upon the schedule that it has just closed: its status says nothing
+    for name in ("worker", "web"):
         assert old[name].stop() in (0, -15), old[name].output()
     installation(ROOT, "new")
 
