@@ -1,7 +1,8 @@
 """Two people, or two windows, at the same form: nobody undoes what they have not seen.
 
 The page holds a short digest of each field as it was shown. What has been changed since, and not here, stays as it is
-now. What has been changed in both is an error that says what it is now; to save again then replaces it.
+now. What has been changed in both is an error that says what it is now; to save again then replaces it. Rows below a
+form have one digest together, since their order is changed together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django.forms.formsets import DELETION_FIELD_NAME
+from django.http import QueryDict
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
@@ -104,3 +107,64 @@ class Meanwhile(forms.ModelForm):
         else:
             said = _plain(stored)
         return Truncator(said).chars(120) or "–"
+
+
+class MeanwhileRows(forms.BaseInlineFormSet):
+    """Rows below a form that others may change; its page has a hidden field `<prefix>-shown` with the value `shown`.
+
+    Where any has been changed since, nothing is saved at first: the page shows the rows of now, and in them what was
+    typed. One that has gone and was typed in is a new one.
+    """
+
+    shown: str  # what is stored now: key:digest, with spaces between
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(data, *args, **kwargs)
+        self.shown = " ".join(f"{row.pk}:{self._digest(self.as_posted(row))}" for row in self.get_queryset())
+        before = self.data.get(f"{self.prefix}-shown") if self.is_bound else None
+        self.is_outdated = bool(before) and before != self.shown
+        if self.is_outdated and self.management_form.is_valid():
+            self.data = self._with_rows_of_now(dict(pair.split(":", 1) for pair in before.split() if ":" in pair))
+            self.__dict__.pop("management_form")
+
+    def clean(self) -> None:
+        super().clean()
+        if self.is_outdated:
+            sentence = _(
+                "These have been changed meanwhile, in another window or by somebody else. Below they are as they are "
+                "now, with what you have changed. Look at them and save again."
+            )
+            raise ValidationError(sentence, code=SHOWN)
+
+    def _with_rows_of_now(self, before: Mapping[str, str]) -> QueryDict:
+        """What was posted, as if the page had shown the rows of now: stored ones first, each with its key."""
+        key = self.model._meta.pk.name
+        posted = [self._posted(f"{self.prefix}-{index}-") for index in range(self.total_form_count())]
+        typed = {row[key]: row for row in posted if row.get(key) and self._digest(row) != before.get(row[key])}
+        stored = [
+            typed.pop(str(row.pk), None) or self.as_posted(row) | {key: str(row.pk)} for row in self.get_queryset()
+        ]
+        gone = [{**row, key: ""} for row in typed.values() if DELETION_FIELD_NAME not in row]
+        rows = [*stored, *gone, *(row for row in posted if not row.get(key))]
+        data = QueryDict(mutable=True)
+        for name in self.data:
+            if not name.startswith(f"{self.prefix}-"):
+                data.setlist(name, self.data.getlist(name))
+        data[f"{self.prefix}-TOTAL_FORMS"], data[f"{self.prefix}-INITIAL_FORMS"] = str(len(rows)), str(len(stored))
+        for index, row in enumerate(rows):
+            data.update({f"{self.prefix}-{index}-{name}": value for name, value in row.items()})
+        return data
+
+    def _posted(self, prefix: str) -> dict[str, str]:
+        return {name.removeprefix(prefix): self.data[name] for name in self.data if name.startswith(prefix)}
+
+    def as_posted(self, row: Model) -> dict[str, str]:
+        """As its part of the page would send it unchanged: a tick only where there is one."""
+        values = {field.name: field.value_from_object(row) for field in row._meta.concrete_fields}
+        ticked = {name: value for name, value in values.items() if value is not None and value is not False}
+        return {name: "on" if value is True else str(value) for name, value in ticked.items()}
+
+    def _digest(self, posted: Mapping[str, str]) -> str:
+        """Of what can be typed in one row; whether it is to be deleted, too."""
+        names = {*self.form.base_fields, DELETION_FIELD_NAME} - {self.model._meta.pk.name, self.fk.name}
+        return _digest([f"{name}={_plain(posted[name])}" for name in names if posted.get(name)])

@@ -28,6 +28,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWid
 from organizations import commitments, languages
 from organizations.admin_base import OwnedAdmin, OwnedStackedInline, Role
 from organizations.current import current_user
+from organizations.meanwhile import MeanwhileRows
 from organizations.models import Organization
 from organizations.permissions import missing_sms
 from surveys import conversation, services, trying
@@ -74,7 +75,7 @@ class QuestionForm(forms.ModelForm):
         return "\n".join(filter(None, lines))
 
 
-class QuestionFormSet(forms.BaseInlineFormSet):
+class QuestionFormSet(MeanwhileRows):
     """The questions of a survey in the order of their places. Locked questions stay, whatever is posted."""
 
     instance: Survey
@@ -83,6 +84,9 @@ class QuestionFormSet(forms.BaseInlineFormSet):
         super().add_fields(form, index)
         if index is not None and index < self.initial_form_count():
             form.fields["place"].initial = index + 1
+
+    def as_posted(self, row: Any) -> dict[str, str]:
+        return {**super().as_posted(row), "place": str(row.position + 1)}
 
     def clean(self) -> None:
         """Each question can be asked, and there is something to send: an address or a question."""

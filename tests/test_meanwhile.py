@@ -126,3 +126,114 @@ def test_a_page_without_it_or_a_strange_one_saves_or_asks(client, clinic, boss, 
     page = client.post(f"{PEOPLE}/{grace.pk}/change/", person(grace, name="Grace H.", _shown=sent))
 
     assert page.status_code in (200, 302)
+
+
+# --- Rows below a form: the questions of a survey ---------------------------------------------------------------------
+
+SHOWN = ("id", "kind", "text", "choices", "place")
+
+
+class Window:
+    """A survey's page as somebody has opened it: `rows` is what they type over, `save` says whether it was taken."""
+
+    def __init__(self, client, survey):
+        self.client, self.address = client, f"/admin/surveys/survey/{survey.pk}/change/"
+        self.read(client.get(self.address))
+
+    def read(self, page):
+        formset = page.context["inline_admin_formsets"][0].formset
+        self.errors = [*formset.non_form_errors(), *filter(None, formset.errors)]
+        self.shown = re.search(r'name="questions-shown" value="([^"]*)"', page.content.decode())[1]
+        self.rows = [{name: form[name].value() or "" for name in SHOWN} for form in formset.forms]
+
+    def texts(self):
+        return [row["text"] for row in self.rows]
+
+    def save(self):
+        rows = sorted(self.rows, key=lambda row: not row["id"])
+        data = {"name": "Wards", "language": "en", "url": "", "retries": "2", "wait_hours": "72"}
+        data |= {"reference_parameter": "ref", "questions-shown": self.shown}
+        data |= {"questions-TOTAL_FORMS": len(rows), "questions-INITIAL_FORMS": sum(bool(row["id"]) for row in rows)}
+        for index, row in enumerate(rows):
+            data |= {f"questions-{index}-{name}": value for name, value in {**row, "required": "on"}.items()}
+        page = self.client.post(self.address, data)
+        if page.status_code == 200:
+            self.read(page)
+        return page.status_code == 302
+
+
+@pytest.fixture
+def wards(clinic):
+    return factories.survey(clinic, questions=factories.THREE_QUESTIONS)
+
+
+def asked(survey):
+    return list(survey.questions.values_list("text", flat=True))
+
+
+def test_questions_changed_in_both_windows_are_asked_about_once(client, boss, wards):
+    first, second = Window(client, wards), Window(client, wards)
+    first.rows[0]["text"] = "Would you come again, 0 to 10?"
+    assert first.save()
+    second.rows[2]["text"] = "Anything else?"
+
+    assert not second.save()
+
+    assert len(second.errors) == 1
+    assert "changed meanwhile" in second.errors[0]
+    assert asked(wards)[2] == factories.THREE_QUESTIONS[2]["text"]
+    assert second.texts()[2] == "Anything else?", "what was typed is still there"
+    assert second.save()
+    assert (asked(wards)[0], asked(wards)[2]) == ("Would you come again, 0 to 10?", "Anything else?")
+
+
+def test_a_question_that_was_added_meanwhile_is_shown_and_stays(client, boss, wards):
+    first, second = Window(client, wards), Window(client, wards)
+    first.rows.append({"id": "", "kind": "text", "text": "Which ward?", "choices": "", "place": ""})
+    assert first.save()
+    second.rows[0]["text"] = "Would you come again, 0 to 10?"
+
+    assert not second.save()
+    assert second.texts() == ["Would you come again, 0 to 10?", *asked(wards)[1:]]
+    assert second.save()
+
+    assert asked(wards) == second.texts()
+    assert len(asked(wards)) == 4
+
+
+@pytest.mark.parametrize("typed_in", [0, 1])
+def test_a_question_that_was_deleted_meanwhile_is_a_new_one_only_where_it_was_typed_in(client, boss, wards, typed_in):
+    first, _second, third = asked(wards)
+    window = Window(client, wards)
+    wards.questions.get(position=1).delete()
+    window.rows[typed_in]["text"] = "Would you come again?"
+
+    assert not window.save()
+    assert [(bool(row["id"]), row["text"]) for row in window.rows] == (
+        [(True, first), (True, third), (False, "Would you come again?")]
+        if typed_in
+        else [(True, "Would you come again?"), (True, third)]
+    )
+    assert window.save()
+
+    assert sorted(asked(wards)) == sorted(window.texts())
+
+
+def test_a_question_that_both_have_deleted_is_gone(client, boss, wards):
+    window = Window(client, wards)
+    wards.questions.get(position=1).delete()
+    window.rows[1]["DELETE"] = "on"
+
+    assert not window.save()
+    assert len(window.rows) == 2
+    assert window.save()
+
+
+def test_a_page_without_what_it_showed_is_saved_as_before(client, boss, wards):
+    window = Window(client, wards)
+    wards.questions.filter(position=0).update(text="Changed?")
+    window.shown = ""
+    window.rows[2]["text"] = "Anything else?"
+
+    assert window.save()
+    assert asked(wards)[2] == "Anything else?"
