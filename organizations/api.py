@@ -15,7 +15,10 @@ from organizations.models import User
 class WhoAmISerializer(serializers.Serializer):
     userId = serializers.CharField(source="public_id")
     userName = serializers.CharField(source="email", help_text="The e-mail with which the user logs in.")
+    email = serializers.CharField(help_text="The same as `userName`.")
     name = serializers.CharField()
+    firstName = serializers.SerializerMethodField(help_text="`name` up to its last word.")
+    lastName = serializers.SerializerMethodField(help_text="The last word of `name`; empty where it has one only.")
     accountType = serializers.ChoiceField(source="role", choices=[User.Role.ADMINISTRATOR, User.Role.MEMBER])
     organizationId = serializers.CharField(source="organization.public_id")
     organizationName = serializers.CharField(source="organization.name")
@@ -26,6 +29,17 @@ class WhoAmISerializer(serializers.Serializer):
     missingRight = serializers.SerializerMethodField(
         help_text="What the user lacks for distributing by SMS, and whom to ask; empty if nothing."
     )
+
+    def get_firstName(self, user: User) -> str:
+        return self._parts(user)[0]
+
+    def get_lastName(self, user: User) -> str:
+        return self._parts(user)[1]
+
+    def _parts(self, user: User) -> tuple[str, str]:
+        """A person here has one name; existing clients look up two."""
+        *first, last = user.name.split() or [""]
+        return (" ".join(first), last) if first else (last, "")
 
     def get_datacenter(self, user: User) -> str:
         return settings.DATACENTER_ID

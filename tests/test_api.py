@@ -140,10 +140,23 @@ def test_whoami_names_the_user_the_organisation_and_the_right(api, sender, clini
     assert found["userId"] == sender.public_id
     assert found["userId"].startswith("UR_")
     assert found["organizationId"] == found["brandId"] == clinic.public_id
+    assert found["email"] == found["userName"] == sender.email
     assert (found["maySendSms"], found["missingRight"]) == (True, "")
     meta = response.json()["meta"]
     assert meta["httpStatus"] == "200 - OK"
     assert meta["requestId"]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [("Ada Lovelace", "Ada", "Lovelace"), ("Ana María del Río", "Ana María del", "Río"), ("Prince", "Prince", "")],
+)
+def test_whoami_has_the_two_names_that_clients_look_up(api, sender, name, first, last):
+    type(sender).objects.filter(pk=sender.pk).update(name=name)
+
+    found = result(api.get("whoami"))
+
+    assert (found["name"], found["firstName"], found["lastName"]) == (name, first, last)
 
 
 @pytest.mark.parametrize("path", ["whoami", "surveys", "mailinglists", "distributions/sms"])
@@ -198,7 +211,7 @@ def test_an_invitation_for_later_waits_for_its_time(api, body, account):
 
     element = result(api.get(f"distributions/sms/{result(api.post(body))['id']}"))
 
-    assert (element["state"], element["requestStatus"]) == ("scheduled", "Pending")
+    assert (element["state"], element["requestStatus"]) == ("scheduled", "Scheduled")
     assert element["surveyLinkExpirationDate"] == "2034-12-31T22:00:00Z"
     assert the_only_distribution().link_expires_at == datetime(2034, 12, 31, 22, tzinfo=UTC)
 
@@ -773,7 +786,7 @@ def test_cost_is_zero_everywhere(api, clinic):
     ("state", "status"),
     [
         (State.DRAFT, "Pending"),
-        (State.SCHEDULED, "Pending"),
+        (State.SCHEDULED, "Scheduled"),
         (State.LAUNCHING, "Pending"),
         (State.SENDING, "Generated"),
         (State.FINISHED, "Done"),

@@ -21,7 +21,7 @@ from organizations.one_line import ONE_LINE
 from surveys.models import Answer
 
 State = Distribution.State
-RequestStatus = Literal["Pending", "Generated", "Done"]
+RequestStatus = Literal["Pending", "Scheduled", "Generated", "Done"]
 RequestType = Literal["Invite", "Interactive"]
 
 NAME = 100  # characters
@@ -29,7 +29,7 @@ TEXT = 10_000  # characters
 FINGERPRINT = 100_000  # characters: the text is in it
 REQUEST_STATUS: dict[str, RequestStatus] = {
     State.DRAFT: "Pending",
-    State.SCHEDULED: "Pending",
+    State.SCHEDULED: "Scheduled",
     State.LAUNCHING: "Pending",
     State.SENDING: "Generated",
     State.FINISHED: "Done",
@@ -239,7 +239,8 @@ class DistributionSerializer(serializers.ModelSerializer):
     ownerId = serializers.CharField(source="created_by.public_id", allow_null=True)
     organizationId = serializers.CharField(source="organization.public_id")
     requestStatus = serializers.SerializerMethodField(
-        help_text="`Pending` until the texts are written, `Generated` while they are sent, `Done` afterwards."
+        help_text="`Scheduled` before `sendDate`, `Pending` for a draft and until the texts are written, `Generated` "
+        "while they are sent, `Done` afterwards."
     )
     requestType = serializers.SerializerMethodField()
     sendDate = serializers.SerializerMethodField(help_text="null for a draft that is to be sent when it is launched.")
