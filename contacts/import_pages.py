@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from contacts import importing, numbers, wording
@@ -87,7 +87,7 @@ def file_of(contact_list: ContactList, import_id: int, user: User) -> ContactImp
 # --- uploading --------------------------------------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest, contact_list: ContactList) -> HttpResponse:
     """Take a file and go on to what was found; a large one is read by a worker meanwhile."""
     last = choices.remembered(contact_list)
@@ -134,7 +134,7 @@ def _taken(contact_list: ContactList, uploaded: Any, user: User, wishes: dict[st
 # --- what was found ---------------------------------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def checked(request: HttpRequest, contact_list: ContactList, import_id: int) -> HttpResponse:
     """What was found in a file; POST has it read otherwise, or imports it."""
     found = file_of(contact_list, import_id, current_user(request))
@@ -295,7 +295,7 @@ def _number(cell: str, chosen: Choices) -> str:
 # --- while it is going on ---------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 def progress(request: HttpRequest, contact_list: ContactList, import_id: int) -> HttpResponse:
     """How far it is, as a part of its page; the whole page once something has changed."""
     found = file_of(contact_list, import_id, current_user(request))
@@ -336,7 +336,7 @@ def cancel(request: HttpRequest, contact_list: ContactList, import_id: int) -> H
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 def problems_file(request: HttpRequest, contact_list: ContactList, import_id: int) -> FileResponse:
     """Everything that is wrong with a file, or worth a look, as a file."""
     found = file_of(contact_list, import_id, current_user(request))
@@ -349,7 +349,7 @@ def problems_file(request: HttpRequest, contact_list: ContactList, import_id: in
     return download(f"{_('problems')}-{found.file_name}.csv", lines(), counted=False)
 
 
-@require_GET
+@require_safe
 def given_back_file(request: HttpRequest, contact_list: ContactList, import_id: int) -> FileResponse:
     """The rows that are not imported, as they came, with what is wrong: to be corrected and imported."""
     found = file_of(contact_list, import_id, current_user(request))
@@ -366,7 +366,7 @@ def given_back_file(request: HttpRequest, contact_list: ContactList, import_id: 
     return download(f"{name}-{_('left-out')}.csv", lines(), counted=False)
 
 
-@require_GET
+@require_safe
 def sample_file(request: HttpRequest, contact_list: ContactList) -> FileResponse:
     """An example that can be filled in, with a number of the country that is read for this list."""
     phone = examples.number(choices.remembered(contact_list).region)

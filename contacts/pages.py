@@ -10,7 +10,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from contacts import wording
 from contacts.columns import COLUMNS, IN_EXPORTS, OPTED_OUT, OPTED_OUT_AT, PHONE, bare
@@ -30,7 +30,7 @@ class ListChanged(Exception):
     """Somebody on the list got a column that the headings of the export do not have."""
 
 
-@require_GET
+@require_safe
 def export(request: HttpRequest, contact_list: ContactList) -> FileResponse | HttpResponse:
     """Every contact of the list, in the form that can be imported again; numbers masked as for the user elsewhere."""
     whole = may_see_recipients(current_user(request))
@@ -71,7 +71,7 @@ def _column(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-@require_GET
+@require_safe
 def export_opt_outs(request: HttpRequest) -> FileResponse:
     """Every opt-out of the organisation, ended ones too."""
     user = current_user(request)

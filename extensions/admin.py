@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, register_converter
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from extensions import registry
 from extensions.contract import Provider
@@ -82,7 +82,7 @@ class ProviderAccountAdmin(OwnedAdmin):
         return [self.page(route, view, f"extensions_{name}", right="manage") for route, view, name in own_pages]
 
     def get_urls(self) -> list[URLPattern]:
-        to_list, to_one = require_GET(self.to_catalogue), require_GET(self.to_account)
+        to_list, to_one = require_safe(self.to_catalogue), require_safe(self.to_account)
         own_pages: tuple[tuple[str, View, str], ...] = (
             ("", to_list, "changelist"),
             ("add/", to_list, "add"),

@@ -78,7 +78,7 @@ class PeriodsForm(Meanwhile):
             field.help_text = _bounds(name)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def periods(request: HttpRequest) -> HttpResponse:
     """How long the organisation keeps what."""
     organization = current_user(request).organization
@@ -98,7 +98,7 @@ def periods(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/keeping/periods.html", context, status=422 if form.errors else 200)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def forget(request: HttpRequest) -> HttpResponse:
     """Ask for a number, show what would go, and let it go."""
     user = current_user(request)

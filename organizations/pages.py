@@ -80,7 +80,7 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
 SHOWN = "new_api_token"  # in the session, sealed
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def renew_token(request: HttpRequest) -> HttpResponse:
     """Make a new API token for oneself and end the old one. Its page can be loaded anew for some minutes."""
     user = current_user(request)

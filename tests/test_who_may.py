@@ -199,8 +199,7 @@ def test_whoever_may_is_let_in(house: Tenant, kind: str) -> None:
                 with transaction.atomic():
                     response = getattr(client, method)(address, **sent)
                     transaction.set_rollback(True)
-                for close in response._resource_closers:  # a file that is handed out
-                    close()
+                put_away(response)
                 if is_refused(response, address) and not is_answered(route, method, response):
                     shut_out.append(f"{method} {address}: {response.status_code}")
                 if user is not None and SESSION_KEY not in client.session:  # the address ended it
@@ -209,10 +208,31 @@ def test_whoever_may_is_let_in(house: Tenant, kind: str) -> None:
     assert not shut_out, "\n".join(shut_out)
 
 
+def put_away(response: Any) -> None:
+    """Close a file that is handed out."""
+    for close in response._resource_closers:
+        close()
+
+
 def is_answered(route: Route, method: str, response: Any) -> bool:
     """What looks like a refusal and is none: a personal link that leads to nothing; home afterwards."""
     home = method == "post" and route.path.endswith(("/delete/", "/logout/", "/guide/")) and response.status_code == 302
     return home or (response.status_code == 404 and route.path.startswith(("s/", "o/")))
+
+
+def test_what_can_be_looked_at_answers_a_question_about_its_head_too(house: Tenant) -> None:
+    """Checkers of links and of availability ask so."""
+    client = client_of(person("administrator+", house))
+    unanswered = []
+    for route in ROUTES:
+        if not route.path.startswith("API/") and allowed("administrator+", TABLE[route.path].get):
+            for address in visited(route, house):
+                response = client.head(address)
+                put_away(response)
+                if response.status_code == 405:
+                    unanswered.append(address)
+
+    assert not unanswered, "\n".join(unanswered)
 
 
 @pytest.mark.parametrize("kind", who_may.ACTORS[:-1])

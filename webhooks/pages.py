@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from extensions.models import ProviderAccount
 from extensions.pages.frame import account_of, for_administrators, page
@@ -17,7 +17,7 @@ from webhooks import calls
 from webhooks.models import Callback
 
 
-@require_GET
+@require_safe
 @for_administrators
 def show_calls(request: HttpRequest, public_id: str) -> HttpResponse:
     """The newest calls of this account. What they say is on the page of each."""
@@ -26,7 +26,7 @@ def show_calls(request: HttpRequest, public_id: str) -> HttpResponse:
     return page(request, "calls", title=_("Calls of the provider"), account=account, calls=found)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def show_call(request: HttpRequest, public_id: str, call_id: int) -> HttpResponse:
     """One call, as it came, without secrets; a POST has it applied once more."""

@@ -125,7 +125,7 @@ def _phones(organization: Organization, search: str) -> list[Phone]:
     ]
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def show_phones(request: HttpRequest) -> HttpResponse:
     """The phones, the newest first; a POST answers from one of them. Whoever may see recipients may see them."""
     user = current_user(request)

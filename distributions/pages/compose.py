@@ -46,7 +46,7 @@ Method = Distribution.Method
 PREVIEWS = 3
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def compose(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Write a draft, or change one. Raises MissingRight."""
     user = current_user(request)

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from contacts.models import Contact
 from distributions import segments, services, wording
@@ -59,7 +59,7 @@ def _message_of(request: HttpRequest, pk: int, message_pk: int) -> Message:
     return found
 
 
-@require_GET
+@require_safe
 def show_message(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse:
     """One message: its text, its story, and what came back. What a conversation goes on with is on the first's page."""
     message = _message_of(request, pk, message_pk)
@@ -215,7 +215,7 @@ def send_again(request: HttpRequest, pk: int, message_pk: int) -> HttpResponse:
 # --- one person -------------------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 def of_contact(request: HttpRequest, pk: int) -> HttpResponse:
     """The latest texts to and from a contact's number; part of the contact's page."""
     user = current_user(request)

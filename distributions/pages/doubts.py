@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from distributions.models import Distribution, Doubt, InboundMessage
 from distributions.pages.frame import key_of, page
@@ -32,7 +32,7 @@ class Row:
     question: str  # "" if no survey waits for an answer
 
 
-@require_GET
+@require_safe
 def show(request: HttpRequest) -> HttpResponse:
     """What waits for a decision, the oldest first, a page at a time. Raises MissingRight."""
     user = current_user(request)

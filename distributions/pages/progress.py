@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from distributions import wording
 from distributions.engine import reasons
@@ -43,7 +43,7 @@ Method = Distribution.Method
 FOLLOWED = timedelta(hours=1)  # how long a finished distribution's page goes on looking for reports
 
 
-@require_GET
+@require_safe
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """What is becoming of a distribution; a draft is edited instead."""
     distribution = distribution_of(request, pk)
@@ -80,7 +80,7 @@ def _to_take_over(distribution: Distribution, context: dict[str, Any]) -> dict[s
     return {"would_go": now, "fingerprint": fingerprint.sign(now), "differences": differing}
 
 
-@require_GET
+@require_safe
 def show_progress(request: HttpRequest, pk: int) -> HttpResponse:
     """What changes on the progress page while it is looked at."""
     distribution = distribution_of(request, pk)
@@ -154,7 +154,7 @@ def _rest_route(distribution: Distribution) -> Route | None:
         return None
 
 
-@require_GET
+@require_safe
 def show_reasons(request: HttpRequest, pk: int) -> HttpResponse:
     """How many messages did not arrive for which reason.
 
@@ -168,7 +168,7 @@ def show_reasons(request: HttpRequest, pk: int) -> HttpResponse:
     return page(request, "_reasons", distribution=distribution, reasons=found)
 
 
-@require_GET
+@require_safe
 def show_carriers(request: HttpRequest, pk: int) -> HttpResponse:
     """How many people's texts have left through which account, and wait on it; nothing where there is but one.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from contacts import numbers
 from contacts.exports import download
@@ -88,7 +88,7 @@ def row(
     )
 
 
-@require_GET
+@require_safe
 def history(request: HttpRequest, pk: int) -> HttpResponse:
     """Every recipient, a page at a time in the order of sending. Pages follow each other by key, not by number."""
     distribution = distribution_of(request, pk)
@@ -170,7 +170,7 @@ def _looked_for(number: str, region: str) -> str:
         return numbers.read(number, region, with_country_code=True).e164
 
 
-@require_GET
+@require_safe
 def history_file(request: HttpRequest, pk: int) -> FileResponse:
     """Every recipient as a file. Raises MissingRight."""
     distribution = _for_a_file(request, pk, EXPORTED)
@@ -187,7 +187,7 @@ def _for_a_file(request: HttpRequest, pk: int, exported: str) -> Distribution:
     return distribution
 
 
-@require_GET
+@require_safe
 def answers_file(request: HttpRequest, pk: int) -> FileResponse:
     """What people answered by text, a row for each of them. Raises MissingRight."""
     distribution = _for_a_file(request, pk, EXPORTED_ANSWERS)

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from contacts.exports import download
 from distributions import own_phone, segments, services
@@ -35,7 +35,7 @@ Method = Distribution.Method
 MANY_QUESTIONS = 3  # of a survey by text: more than these deserve a second look
 
 
-@require_GET
+@require_safe
 def show_review(request: HttpRequest, pk: int) -> HttpResponse:
     """The last page before the launch."""
     distribution = distribution_of(request, pk)
@@ -126,7 +126,7 @@ def _conversation_of(distribution: Distribution) -> dict[str, Any]:
     }
 
 
-@require_GET
+@require_safe
 def skipped_file(request: HttpRequest, pk: int) -> FileResponse:
     """Who would be skipped and why, as a file. Raises MissingRight."""
     require_sms(current_user(request))

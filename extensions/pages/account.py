@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from unfold.widgets import INPUT_CLASSES
 
 from extensions import checklist, rates, routing, services, traffic
@@ -49,7 +49,7 @@ class TestForm(forms.Form):
         return services.read_number(self.cleaned_data["to"], self.organization)
 
 
-@require_GET
+@require_safe
 @for_administrators
 def show_account(request: HttpRequest, public_id: str) -> HttpResponse:
     return _account_page(request, account_of(request, public_id))
@@ -180,7 +180,7 @@ def move_account_to_top(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("admin:extensions_account", account.public_id)
 
 
-@require_GET
+@require_safe
 @for_administrators
 def replace_account(request: HttpRequest, public_id: str) -> HttpResponse:
     """“Create new” is the add form, filled in with what is not a secret (R24)."""

@@ -36,7 +36,7 @@ from organizations.models import Organization
 
 
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def add_account(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
     """The provider's own form; with ?replaces=… all is filled in from that account but its secrets.

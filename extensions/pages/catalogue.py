@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from extensions import catalogue, entitlements, registry, routing, traffic
 from extensions.contract import Provider
@@ -13,7 +13,7 @@ from extensions.pages.frame import explained, for_administrators, organization_o
 from organizations.models import Organization
 
 
-@require_GET
+@require_safe
 @for_administrators
 def show_catalogue(request: HttpRequest) -> HttpResponse:
     organization = organization_of(request)
@@ -36,7 +36,7 @@ def show_catalogue(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 @for_administrators
 def show_extension(request: HttpRequest, provider: type[Provider]) -> HttpResponse:
     organization = organization_of(request)

@@ -71,7 +71,7 @@ def may_finish(account: ProviderAccount) -> bool:
     return account.retiring_at is None and ProviderAccount.objects.usable().filter(pk=account.pk).exists()
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def withdraw_account(request: HttpRequest, public_id: str) -> HttpResponse:
     """Asks first and names what will follow; while texts wait, what becomes of them is asked too."""
@@ -92,7 +92,7 @@ def withdraw_account(request: HttpRequest, public_id: str) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def take_over(request: HttpRequest, public_id: str) -> HttpResponse:
     """“Take over now” of a replacement: asks first, as deleting the former does. Its credentials have to be good.
@@ -141,7 +141,7 @@ def former_of(account: ProviderAccount) -> ProviderAccount | None:
     return former if former and former.deleted_at is None and former.retiring_at is None else None
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def delete_account(request: HttpRequest, public_id: str) -> HttpResponse:
     """Asks first and names what will follow; while texts wait, what becomes of them is asked too."""

@@ -68,7 +68,7 @@ def shown(rate: float) -> str:
     return str(number_format(f"{rate:.10g}", use_l10n=True))
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def set_pace(request: HttpRequest, public_id: str) -> HttpResponse:
     account = account_of(request, public_id)

@@ -16,7 +16,7 @@ from extensions.pages.frame import account_of, for_administrators, page, set_up
 from organizations.current import current_user
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def set_webhooks(request: HttpRequest, public_id: str) -> HttpResponse:
     """What would be written at the provider, asked of it now; a POST writes it."""
