@@ -116,15 +116,16 @@ class MeanwhileRows(forms.BaseInlineFormSet):
     typed. One that has gone and was typed in is a new one.
     """
 
+    model: type[Model]
     shown: str  # what is stored now: key:digest, with spaces between
 
-    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(data, *args, **kwargs)
         self.shown = " ".join(f"{row.pk}:{self._digest(self.as_posted(row))}" for row in self.get_queryset())
-        before = self.data.get(f"{self.prefix}-shown") if self.is_bound else None
-        self.is_outdated = bool(before) and before != self.shown
-        if self.is_outdated and self.management_form.is_valid():
-            self.data = self._with_rows_of_now(dict(pair.split(":", 1) for pair in before.split() if ":" in pair))
+        before = str(self.data.get(f"{self.prefix}-shown") or "")
+        self.is_outdated = before not in ("", self.shown)
+        if self.is_outdated and data is not None and self.management_form.is_valid():
+            self.data = self._with_rows_of_now(data, dict(pair.split(":", 1) for pair in before.split() if ":" in pair))
             self.__dict__.pop("management_form")
 
     def clean(self) -> None:
@@ -136,20 +137,19 @@ class MeanwhileRows(forms.BaseInlineFormSet):
             )
             raise ValidationError(sentence, code=SHOWN)
 
-    def _with_rows_of_now(self, before: Mapping[str, str]) -> QueryDict:
+    def _with_rows_of_now(self, sent: QueryDict, before: Mapping[str, str]) -> QueryDict:
         """What was posted, as if the page had shown the rows of now: stored ones first, each with its key."""
         key = self.model._meta.pk.name
         posted = [self._posted(f"{self.prefix}-{index}-") for index in range(self.total_form_count())]
         typed = {row[key]: row for row in posted if row.get(key) and self._digest(row) != before.get(row[key])}
-        stored = [
-            typed.pop(str(row.pk), None) or self.as_posted(row) | {key: str(row.pk)} for row in self.get_queryset()
-        ]
+        now = {str(row.pk): self.as_posted(row) for row in self.get_queryset()}
+        stored = [{**(typed.pop(pk) if pk in typed else row), key: pk} for pk, row in now.items()]
         gone = [{**row, key: ""} for row in typed.values() if DELETION_FIELD_NAME not in row]
         rows = [*stored, *gone, *(row for row in posted if not row.get(key))]
         data = QueryDict(mutable=True)
-        for name in self.data:
+        for name in sent:
             if not name.startswith(f"{self.prefix}-"):
-                data.setlist(name, self.data.getlist(name))
+                data.setlist(name, sent.getlist(name))
         data[f"{self.prefix}-TOTAL_FORMS"], data[f"{self.prefix}-INITIAL_FORMS"] = str(len(rows)), str(len(stored))
         for index, row in enumerate(rows):
             data.update({f"{self.prefix}-{index}-{name}": value for name, value in row.items()})
