@@ -76,13 +76,19 @@ def mappings(value: object) -> list[dict[str, Any]]:
     return [one for one in listed(value) if isinstance(one, dict)]
 
 
-def amount(value: object) -> float:
-    """A sum of money, as a number or in words. Raises Unclear."""
+def finite(value: object) -> float | None:
+    """A number, also where it comes as text; None for anything else, and for one that is too large to count with."""
     try:
         found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         found = math.nan
-    if not math.isfinite(found):
+    return found if math.isfinite(found) else None
+
+
+def amount(value: object) -> float:
+    """A sum of money, as a number or in words. Raises Unclear."""
+    found = finite(value)
+    if found is None:
         raise Unclear(_("an answer without a balance"))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import sys
@@ -61,7 +62,13 @@ def with_hostile(data, value, body):
     places = leaves(content)
     if not places or not places[0]:
         return json.dumps(value).encode()
-    *way, last = data.draw(st.sampled_from(places))
+    return replaced(content, data.draw(st.sampled_from(places)), value)
+
+
+def replaced(content, place, value):
+    """JSON with this value in one place of it."""
+    content = copy.deepcopy(content)
+    *way, last = place
     inner = content
     for step in way:
         inner = inner[step]
@@ -123,17 +130,22 @@ def test_whatever_a_callback_holds_it_is_read_or_refused_with_a_reason(key, data
 @bounded
 @given(data=st.data())
 def test_whatever_a_provider_answers_to_a_send_or_a_look_up_it_means_something(provider, data):
-    answered = [
-        (heading, case)
-        for heading, case in provider_cases.cases(provider, "send", "batch", "lookup", "check", "token")
-        if "response" in case
-    ]
-    heading, case = data.draw(st.sampled_from(answered))
+    heading, case = data.draw(st.sampled_from(answered(provider)))
+    body = provider_cases.answer_of(case).body.decode() or "{}"
+
+    assert_means_something(provider, heading, case, with_hostile(data, data.draw(HOSTILE | NUMBERS), body))
+
+
+def answered(provider):
+    """(heading, case) of everything that a provider is asked."""
+    found = provider_cases.cases(provider, "send", "batch", "lookup", "check", "token")
+    return [(heading, case) for heading, case in found if "response" in case]
+
+
+def assert_means_something(provider, heading, case, body):
+    """An answer with this body is read, or refused as documented, and can be stored."""
     here = provider_cases.provider_of(provider, case)
-    answer = provider_cases.answer_of(case)
-    answer = dataclasses.replace(
-        answer, body=with_hostile(data, data.draw(HOSTILE | NUMBERS), answer.body.decode() or "{}")
-    )
+    answer = dataclasses.replace(provider_cases.answer_of(case), body=body)
     sms = case.get("sms", {})
     messages = [provider_cases.sms_of(here, one) for one in (sms if isinstance(sms, list) else [sms])]
 
@@ -156,6 +168,22 @@ def test_whatever_a_provider_answers_to_a_send_or_a_look_up_it_means_something(p
             assert is_storable(str(one))
         elif isinstance(one, SendResult | LookUp):
             assert_fits(one)
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), 1e308, [[]], True, None, "", "9" * 400], ids=lambda value: repr(value)[:9]
+)
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda data: data["key"])
+def test_each_value_of_each_answer_may_be_of_any_size_and_kind(provider, value):
+    """What the draws above meet by chance, one by one: a check failed at a balance too large to count with."""
+    for heading, case in answered(provider):
+        answer = provider_cases.answer_of(case)
+        try:
+            content = json.loads(answer.body)
+        except ValueError:
+            continue
+        for place in filter(None, leaves(content)):
+            assert_means_something(provider, heading, case, replaced(content, place, value))
 
 
 @given(st.text(CHARACTERS, max_size=300), st.integers(0, 300))

@@ -57,6 +57,7 @@ from extensions.reading import (
     amount,
     digest,
     digits_of,
+    finite,
     listed,
     mapping,
     mappings,
@@ -325,12 +326,12 @@ class MessageBird(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         data = object_of(response)
-        amount = data.get("amount")
-        if response.status != 200 or not isinstance(amount, int | float) or isinstance(amount, bool):
+        balance = finite(data.get("amount"))
+        if response.status != 200 or balance is None:
             unknown = _("MessageBird's answer was not understood (HTTP %(status)s). Check again later.")
             return failed_check(response, CHECKS, unknown % {"status": response.status})
         warnings: list[Text] = []
-        if data.get("payment") == "prepaid" and amount <= 0:
+        if data.get("payment") == "prepaid" and balance <= 0:
             warnings.append(_("The balance is used up: MessageBird will refuse messages until you top it up."))
         if self.credentials["access_token"].startswith("test_"):
             warnings.append(_("This is a test token: messages sent with it reach nobody. Use the live token to send."))
@@ -340,7 +341,7 @@ class MessageBird(Provider):
                 "The access token is right; the balance is %(amount)s %(unit)s. The signing key cannot be checked "
                 "ahead: the first signed call from MessageBird confirms it."
             )
-            % {"amount": money(f"{amount:.2f}"), "unit": plain(data.get("type"))},
+            % {"amount": money(f"{balance:.2f}"), "unit": plain(data.get("type"))},
             warnings,
         )
 

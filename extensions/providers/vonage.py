@@ -51,7 +51,7 @@ from extensions.contract import (
     self_test_id,
 )
 from extensions.credential_fields import ChoiceField, GivenSecretField, IdentifierField
-from extensions.reading import amount, digits_of, mapping, mappings, object_of, plain, same, text, utf8, within
+from extensions.reading import amount, digits_of, finite, mapping, mappings, object_of, plain, same, text, utf8, within
 from intake.sentences import amount as money
 from intake.sentences import said_lazy as _
 
@@ -378,8 +378,8 @@ class Vonage(Provider):
 
     def parse_check(self, response: ApiResponse) -> Check:
         data = object_of(response)
-        balance = data.get("value")
-        if response.status != 200 or not isinstance(balance, int | float) or isinstance(balance, bool):
+        balance = finite(data.get("value"))
+        if response.status != 200 or balance is None:
             unknown = _("Vonage's answer was not understood (HTTP %(status)s). Check again later.")
             return failed_check(response, CHECKS, unknown % {"status": response.status})
         warnings: list[Text] = []
