@@ -7,10 +7,10 @@ import pytest
 from config.celery import app
 from simulator.faults import Kind
 from tests.chaos.judge import call, wait_for
-from tests.chaos.test_chaos import assert_all_arrived, at_50_ms, send, sent, settled
+from tests.chaos.test_chaos import assert_all_arrived, at_50_ms, running, send, sent, settled
 from tests.processes import Worker
 
-__all__ = ["send"]  # the fixture
+__all__ = ["running", "send"]  # the fixtures
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
