@@ -2,12 +2,15 @@
 
 Real browser, web server, worker, beat and PostgreSQL; the provider is the simulator, over real HTTP. The steps are the
 same for all (R7): what differs stands in the provider's file of cases, under `[simulated]`.
+
+Counted clicks are printed: `pytest tests/browser/test_every_provider.py -k sample -s`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 import urllib.request
 from collections import Counter
@@ -16,6 +19,7 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.utils import translation
 from playwright.sync_api import Page, expect
 
 from config.ops import demo_organization
@@ -39,6 +43,9 @@ EXAMPLES = provider_cases.all_data()
 NUMBER = "+44770090{:04d}"
 CONTACTS = 50
 WITHIN = 30.0  # seconds, from the launch to the last callback
+MOST_CLICKS = 10
+in_both_widths = pytest.mark.parametrize("width", [1280, 375])
+in_both_languages = pytest.mark.parametrize("language", ["en", "de"])
 
 # Endings of a number that decide what becomes of its text (simulator/README.md); every other text is delivered.
 ABSENT, FAILS, EXPIRES, INVALID, LANDLINE, YES, STOP = 9901, 9902, 9903, 9904, 9906, 9910, 9911
@@ -84,15 +91,40 @@ def web(request: Any, db: None, simulator: SimulatorProcess, tmp_path_factory: A
 
 
 @pytest.fixture
-def administrator(web: Web, page: Page) -> User:
+def language() -> str:
+    return "en"
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict[str, Any], language: str) -> dict[str, Any]:
+    return {**browser_context_args, "locale": {"en": "en-GB", "de": "de-DE"}[language]}
+
+
+@pytest.fixture
+def stranger(web: Web, page: Page, language: str) -> User:
+    """An administrator who has opened the installation's address, and has not logged in yet."""
     page.set_default_timeout(20_000)
-    user = factories.administrator(factories.organization("City Clinic", default_region="GB"))
-    page.goto(f"{web.url}/admin/login/")
+    page.goto(f"{web.url}/admin/")
+    return factories.administrator(factories.organization("City Clinic", default_region="GB"), language=language)
+
+
+@pytest.fixture
+def administrator(stranger: User, web: Web, page: Page, language: str) -> User:
+    log_in(page, stranger, language)
+    page.wait_for_url(f"{web.url}/admin/")
+    return stranger
+
+
+def log_in(page: Page, user: User, language: str) -> None:
     page.locator("[name=username]").fill(user.email)
     page.locator("[name=password]").fill(factories.PASSWORD)
-    page.locator("[name=password]").press("Enter")
-    page.wait_for_url(f"{web.url}/admin/")
-    return user
+    page.get_by_role("button", name=said(language, "Log in")).click()
+
+
+def said(language: str, sentence: str) -> str:
+    """As the page says it to a reader of `language`."""
+    with translation.override(language):
+        return translation.gettext(sentence)
 
 
 def ask(simulator: SimulatorProcess, path: str, values: dict[str, Any] | None = None) -> Any:
@@ -128,10 +160,11 @@ def add_account(page: Page, web: Web, simulator: SimulatorProcess, key: str) -> 
     ask(simulator, "accounts", {"provider": key, "credentials": values, **console})
 
 
-def verify_and_grant(page: Page) -> None:
-    expect(page.locator(".ext-check", has_text="Credentials verified")).to_have_class("ext-check is-done")
-    page.get_by_role("button", name="Grant access to all users").click()
-    expect(page.locator("#check-list")).to_contain_text("In use")
+def verify_and_grant(page: Page, language: str = "en") -> None:
+    verified = page.locator(".ext-check", has_text=said(language, "Credentials verified"))
+    expect(verified).to_have_class("ext-check is-done")
+    page.get_by_role("button", name=said(language, "Grant access to all users")).click()
+    expect(page.locator("#check-list")).to_contain_text(said(language, "In use"))
 
 
 def compose_and_launch(page: Page, web: Web) -> None:
@@ -232,11 +265,14 @@ def as_people_paste(key: str, values: dict[str, str]) -> dict[str, str]:
     return {**pasted, "sender": f" +{number[:2]} ({number[2:5]}) {number[5:]}"}
 
 
+@in_both_widths
+@in_both_languages
 @pytest.mark.parametrize("key", provider_cases.each(simulated=True))
 def test_with_the_typical_mistakes_no_secret_is_typed_twice(
-    administrator: User, page: Page, web: Web, simulator: SimulatorProcess, key: str
+    administrator: User, page: Page, web: Web, simulator: SimulatorProcess, key: str, language: str, width: int
 ) -> None:
-    """Pasted lines, plus, spaces, https://, swapped fields, and a forgotten name: each field is filled in once."""
+    """R20: pasted lines, plus, spaces, https://, swapped fields, and a forgotten name: each field is filled in once."""
+    page.set_viewport_size({"width": width, "height": 900})
     provider = registry.get(key)
     published = {
         f"webhook_{name}": v for name, v in ask(simulator, "")["providers"][key].items() if name == "public_key"
@@ -249,19 +285,20 @@ def test_with_the_typical_mistakes_no_secret_is_typed_twice(
             field.select_option(value)
         else:
             field.fill(value)
-    expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
-    page.get_by_role("button", name="Add account").click()  # the name was forgotten, two fields are swapped
-    expect(page.get_by_text("They have been exchanged.")).to_be_visible()
-    expect(page.locator("#form-errors")).to_contain_text("1 field needs your attention")
+    expect(page.locator("#sender-preview")).to_contain_text(said(language, "a phone number"))
+    add = page.get_by_role("button", name=said(language, "Add account"))
+    add.click()  # the name was forgotten, two fields are swapped
+    expect(page.locator("#exchanged")).to_be_visible()
+    expect(page.locator("#form-errors")).to_contain_text(re.compile(r"\b1\b"))
     secrets = [value for name, value in values.items() if isinstance(fields_of(provider).get(name), SecretField)]
     html = re.sub(r'<script id="example-account".*?</script>', "", page.content(), flags=re.DOTALL)
     assert not any(secret in html for secret in secrets if len(secret) > 7)
 
-    page.get_by_label("Name", exact=True).fill("Main account")
-    page.get_by_role("button", name="Add account").click()
+    page.locator("#account-form [name=name]").fill("Main account")
+    add.click()
 
-    expect(page.get_by_text("“Main account” has been added.")).to_be_visible()
-    verify_and_grant(page)
+    expect(page.get_by_text(said(language, "“%(name)s” has been added.") % {"name": "Main account"})).to_be_visible()
+    verify_and_grant(page, language)
     stored = ProviderAccount.objects.get(organization=administrator.organization).secrets()
     meant = provider.Credentials(values)
     assert meant.is_valid()
@@ -272,26 +309,33 @@ def fields_of(provider: type[Provider]) -> dict[str, Any]:
     return dict(provider.Credentials.base_fields)
 
 
-@pytest.mark.parametrize("width", [1280, 375])
+@in_both_widths
+@in_both_languages
 @pytest.mark.parametrize("key", provider_cases.each(simulated=True))
 def test_sample_values_lead_to_an_account_in_use(
-    administrator: User, page: Page, web: Web, key: str, width: int
+    stranger: User, page: Page, web: Web, key: str, language: str, width: int
 ) -> None:
-    """From the home page, as `make demo` leaves one there: in at most ten clicks, and nothing is typed."""
+    """R17, R20, R29: from the address that `make demo` prints: nothing is typed but the log-in."""
     page.set_viewport_size({"width": width, "height": 900})
-    page.evaluate("window.name = '0'")
+    page.evaluate("window.name = '1'")  # the printed address has been clicked
     page.context.add_init_script(
         "addEventListener('click', (click) => { if (click.isTrusted) window.name = Number(window.name) + 1 }, true)"
     )
     page.reload()
-    expect(page.get_by_text("Demonstration: the providers are simulated.")).to_be_visible()
+    log_in(page, stranger, language)
+    expect(page.get_by_role("link", name=said(language, "Show the phones"))).to_be_visible()
     if width < 1000:
-        page.get_by_role("button", name="Menu").click()
-    page.get_by_role("link", name="Extensions").first.click()
+        page.get_by_role("button", name=said(language, "Menu")).click()
+    page.get_by_role("link", name=said(language, "Extensions")).first.click()
     page.get_by_role("link", name=registry.get(key).name, exact=True).click()
-    page.get_by_role("link", name="Add account").first.click()
-    page.get_by_role("button", name="Fill in sample values").click()
-    expect(page.locator("#sender-preview")).to_contain_text("is a phone number")
-    page.get_by_role("button", name="Add account").click()
-    verify_and_grant(page)
-    assert 0 < int(page.evaluate("window.name")) <= 10
+    page.get_by_role("link", name=said(language, "Add account")).first.click()
+    page.get_by_role("button", name=said(language, "Fill in sample values")).click()
+    expect(page.locator("#sender-preview")).to_contain_text(said(language, "a phone number"))
+    page.get_by_role("button", name=said(language, "Add account")).click()
+    verify_and_grant(page, language)
+
+    clicks = int(page.evaluate("window.name"))
+    sys.stdout.write(
+        f"\n{key}, {width} px, {language}: {clicks} clicks from the printed address to an account in use\n"
+    )
+    assert 2 < clicks <= MOST_CLICKS
