@@ -14,6 +14,7 @@ from typing import cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
 from extensions.contract import Provider, SecretField
 from intake import pasted
@@ -65,9 +66,16 @@ def fits(clean: Clean, value: str) -> bool:
 
 
 def _names(name: str, field: forms.Field | None) -> tuple[str, ...]:
-    """What people may copy together with a value: the field's label, with and without what it says in brackets."""
-    label = str(field.label) if field and field.label else ""
-    return (name, label, *re.split(r"[()]", label)) if label else (name,)
+    """What people may copy together with a value: the field's label, with and without what it says in brackets.
+
+    As our page has it, and in English, as providers' consoles do.
+    """
+    if not field or not field.label:
+        return (name,)
+    with translation.override("en"):
+        english = str(field.label)
+    labels = dict.fromkeys((str(field.label), english))
+    return (name, *labels, *(part for label in labels for part in re.split(r"[()]", label)))
 
 
 def _plain(clean: Clean, text: str, names: tuple[str, ...]) -> str:

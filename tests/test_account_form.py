@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -351,6 +351,16 @@ def test_a_host_is_found_in_an_address(key: str, name: str) -> None:
 @pytest.mark.parametrize("typed", ["Café Müller", "0353 123", "+0 353 1234567", "AC12", "clinic-42!"])
 def test_what_is_not_certain_is_offered_and_not_put_in(typed: str) -> None:
     assert entries.read(registry.get("twilio"), {"sender": typed})["sender"].value == typed
+
+
+@pytest.mark.parametrize("label", ["Password (API secret)", "Kennwort (API-Geheimnis)"])
+def test_a_line_from_a_console_in_english_is_understood_on_a_german_page(label: str) -> None:
+    provider = registry.get("messagemedia")
+    with translation.override("de"):
+        assert str(provider.Credentials.base_fields["password"].label) != "Password (API secret)"
+        entry = entries.read(provider, {"password": f'  {label}: "{SECRET}", '})["password"]
+
+    assert entry.value == SECRET
 
 
 @pytest.mark.parametrize(
