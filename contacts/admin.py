@@ -99,7 +99,9 @@ class ContactListAdmin(OwnedAdmin):
             self.page("<int:pk>/import/", self.upload_view, f"{name}_upload", right="fill"),
             self.page("<int:pk>/import/contacts.csv", self.sample_view, f"{name}_sample", right="change"),
             self.page(f"{one}/", self.checked_view, f"{name}_checked", right="fill"),
-            self.page(f"{one}/progress/", self.progress_view, f"{name}_progress", right="change"),
+            self.page(
+                f"{one}/progress/", self.progress_view, f"{name}_progress", right="change", part_of=f"{name}_checked"
+            ),
             self.page(f"{one}/cancel/", self.cancel_view, f"{name}_cancel", right="change"),
             self.page(f"{one}/problems.csv", self.problems_view, f"{name}_problems", right="change"),
             self.page(f"{one}/rows.csv", self.given_back_view, f"{name}_given_back", right="change"),

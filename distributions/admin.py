@@ -175,6 +175,7 @@ class DistributionAdmin(OwnedAdmin):
                 "distributions_of_contact",
                 right="view",
                 of=Contact,
+                part_of="contacts_contact_change",
             ),
             self.page("distributions/to-myself/", to_myself.to_myself, "distributions_to_myself", right="send"),
             self.page("distributions/doubt/", doubts.show, "distributions_doubts", right="send"),
@@ -206,9 +207,6 @@ class DistributionAdmin(OwnedAdmin):
             ("<int:pk>/cancel/", controls.cancel, "cancel", "send"),
             ("<int:pk>/rest/", controls.send_the_rest, "rest", "send"),
             ("<int:pk>/copy/", controls.copy, "copy", "send"),
-            ("<int:pk>/progress/", progress.show_progress, "progress", "view"),
-            ("<int:pk>/reasons/", progress.show_reasons, "reasons", "view"),
-            ("<int:pk>/carriers/", progress.show_carriers, "carriers", "view"),
             ("<int:pk>/messages/", recipients.history, "messages", "view"),
             ("<int:pk>/messages.csv", recipients.history_file, "export", "view"),
             ("<int:pk>/answers.csv", recipients.answers_file, "answers", "view"),
@@ -219,7 +217,21 @@ class DistributionAdmin(OwnedAdmin):
             self.page(route, view, f"distributions_distribution_{name}", right=right)
             for route, view, name, right in pages_and_rights
         ]
-        return [*own, *super().get_urls()]
+        parts = [
+            self.page(
+                f"<int:pk>/{name}/",
+                view,
+                f"distributions_distribution_{name}",
+                right="view",
+                part_of="distributions_distribution_change",
+            )
+            for name, view in (
+                ("progress", progress.show_progress),
+                ("reasons", progress.show_reasons),
+                ("carriers", progress.show_carriers),
+            )
+        ]
+        return [*own, *parts, *super().get_urls()]
 
 
 @admin.register(InboundMessage)

@@ -17,6 +17,7 @@ from django.db.models import Model, QuerySet, URLField
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import Promise
@@ -166,12 +167,17 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
 
     # --- pages and actions --------------------------------------------------------------------------------------
 
-    def page(self, route: str, view: View, name: str, *, right: str, of: type[Model] | None = None) -> URLPattern:
+    def page(
+        self, route: str, view: View, name: str, *, right: str, of: type[Model] | None = None, part_of: str = ""
+    ) -> URLPattern:
         """An address beside Django's own. It asks for `right` before `view` is called.
 
         `right` is the middle of a `has_…_permission` of this admin (or of the admin of the model `of`): view, add,
         change, delete, or one of its own. It is asked for the row that the address names by `pk` or `public_id`; one
         that the user may not see does not exist.
+
+        What is only a part of a page names that page, of the same row, in `part_of`: a browser that opens the part by
+        itself is led there.
         """
 
         @wraps(view)
@@ -179,6 +185,8 @@ class OwnedAdmin(ScopedChoices, ModelAdmin):
             model_admin = self.admin_site._registry[of] if of else self
             assert isinstance(model_admin, OwnedAdmin)
             model_admin.require(request, right, {name: kwargs[name] for name in ("pk", "public_id") if name in kwargs})
+            if part_of and request.headers.get("Sec-Fetch-Dest") == "document":
+                return redirect(f"admin:{part_of}", *args, *kwargs.values())
             return view(request, *args, **kwargs)
 
         guarded.right = right  # type: ignore[attr-defined]

@@ -66,6 +66,34 @@ def test_a_session_that_ends_while_a_page_is_looked_at(client):
     assert client.get(fragment).status_code == 302  # a browser that asks by itself is led as ever
 
 
+def test_a_part_that_a_browser_opens_by_itself_leads_to_its_page(client):
+    clinic = factories.organization()
+    client.force_login(factories.administrator(clinic))
+    sent = factories.distribution(clinic, recipients=1, state="sending")
+    opened = {"sec-fetch-dest": "document"}
+    page = reverse("admin:distributions_distribution_change", args=[sent.pk])
+
+    for part in ("progress", "reasons", "carriers"):
+        address = reverse(f"admin:distributions_distribution_{part}", args=[sent.pk])
+        assert client.get(address, headers=opened).url == page
+        assert client.get(address, headers=HTMX | {"sec-fetch-dest": "empty"}).status_code == 200
+    contact = sent.contact_list.contacts.get()
+    texts = reverse("admin:distributions_of_contact", args=[contact.pk])
+    assert client.get(texts, headers=opened).url == reverse("admin:contacts_contact_change", args=[contact.pk])
+    import_part = reverse("admin:contacts_contactlist_progress", args=[sent.contact_list_id, 1])
+    import_page = reverse("admin:contacts_contactlist_checked", args=[sent.contact_list_id, 1])
+    assert client.get(import_part, headers=opened).url == import_page
+
+
+def test_a_part_of_what_is_another_organisations_does_not_exist(client):
+    client.force_login(factories.administrator(factories.organization()))
+    strange = factories.distribution(factories.organization(), recipients=1, state="sending")
+
+    address = reverse("admin:distributions_distribution_progress", args=[strange.pk])
+
+    assert client.get(address, headers={"sec-fetch-dest": "document"}).status_code == 404
+
+
 def test_asking_again_and_again_keeps_no_session_alive(client):
     """A page that is left open must not be a log-in for ever."""
     clinic = factories.organization()
