@@ -7,13 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.template.loader import render_to_string
 from django.test import Client, override_settings
 from django.urls import path
 
 from config import urls
 from config.portal import errors
-from organizations import sealing, tokens
+from organizations import sealing, tokens, tracing
 from organizations.models import ApiToken, User
 from organizations.pages import SHOWN
 from tests import factories
@@ -42,8 +43,17 @@ def explode(request: Any) -> Any:
     raise RuntimeError("on purpose")
 
 
+def lose_the_database(request: Any) -> Any:
+    raise OperationalError("the connection is closed")
+
+
 class Addresses:
-    urlpatterns = [path("admin/explode/", explode), path("explode/", explode), *urls.urlpatterns]
+    urlpatterns = [
+        path("admin/explode/", explode),
+        path("explode/", explode),
+        path("admin/lost/", lose_the_database),
+        *urls.urlpatterns,
+    ]
     handler400, handler403, handler404 = urls.handler400, urls.handler403, urls.handler404
     handler500 = urls.handler500
 
@@ -57,6 +67,29 @@ def test_an_error_of_the_server_is_told_in_the_readers_language(ada: User) -> No
     assert answer.status_code == 500
     assert said(ada, "Something went wrong", "Etwas ist schiefgegangen") in answer.content.decode()
     assert "on purpose" not in answer.content.decode()
+    assert f"<code>{answer[tracing.HEADER]}</code>" in answer.content.decode()  # what the log calls it
+    assert '<a class="sb-go" href="/admin/explode/">' in answer.content.decode()  # to try again
+
+
+@override_settings(ROOT_URLCONF=Addresses)
+def test_without_a_database_a_page_says_when_to_try_again_and_leads_back_to_what_was_written(ada: User) -> None:
+    client = client_of(ada, raise_request_exception=False)
+
+    answer = client.post("/admin/lost/", {"name": "Spring"}, headers=FROM_COMPOSE)
+
+    page = answer.content.decode()
+    assert (answer.status_code, answer["Retry-After"]) == (503, "60")
+    assert said(ada, "The database does not answer.", "Die Datenbank antwortet nicht.") in page
+    assert f'<a class="sb-go" href="{COMPOSE}?method=invite">' in page
+    assert "keeping.js" in page
+    assert "the connection is closed" not in page
+
+
+@override_settings(ROOT_URLCONF=Addresses)
+def test_a_stranger_reads_nothing_about_logs() -> None:
+    page = Client(raise_request_exception=False).get("/explode/")
+
+    assert page[tracing.HEADER] not in page.content.decode()
 
 
 @override_settings(ROOT_URLCONF=Addresses)

@@ -1,14 +1,16 @@
-"""The pages for "not understood", "not allowed" and "not found": in the admin site's frame for whoever is logged in."""
+"""The pages of all that goes wrong: in the admin site's frame for whoever is logged in, where that can be made."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import DisallowedHost
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware import csrf
 from django.template.loader import render_to_string
@@ -17,7 +19,7 @@ from django.views import defaults
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 from config.middleware import API, is_fragment, page_around
-from organizations import api_base
+from organizations import api_base, tracing
 from organizations.models import User
 from organizations.permissions import MissingRight, whom_to_ask
 
@@ -65,12 +67,23 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if request.path_info.startswith(API):
         return api_base.refusal(500, sentence)
     context = {"title": _("Something went wrong"), "sentence": sentence}
+    if request.path.startswith("/admin/"):
+        context["trace"] = tracing.current.get()
+    status, headers = 500, {}
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        sentence = _("The database does not answer. What has been saved is not lost. Please try again in a minute.")
+        context = {"title": _("Not available at the moment"), "sentence": sentence}
+        status, headers = 503, {"Retry-After": "60"}
+    if request.method == "GET":
+        context["again"] = request.get_full_path()
+    else:
+        context["back"] = page_before(request)
     try:  # without the frame: it would ask the database, which may be what went wrong
         page = render_to_string("error.html", context, request)
     except Exception:
         logger.exception("the page for an error cannot be made")
         return defaults.server_error(request)
-    return HttpResponse(page, status=500)
+    return HttpResponse(page, status=status, headers=headers)
 
 
 class WrongMethodMiddleware:

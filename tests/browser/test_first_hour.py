@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.test import RequestFactory
 from playwright.sync_api import Browser, Page, expect
 
+from config.portal import errors
 from distributions.models import Message
 from extensions import registry
 from extensions.webhook_urls import webhook_url
@@ -228,6 +230,28 @@ def test_what_was_written_outlives_the_session(writer: Person, how: str) -> None
     page.wait_for_url("**/review/")
     writer.go("/admin/distributions/distribution/add/")
     expect(page.locator("#id_message_text")).to_have_value("")  # it is kept for that once
+
+
+def test_what_was_written_outlives_an_error_of_the_server(writer: Person) -> None:
+    page = writer.page
+    writer.go("/admin/distributions/distribution/add/?method=invite")
+    write(page)
+    request = RequestFactory(SERVER_NAME=writer.web.url.removeprefix("http://")).post(
+        "/admin/distributions/distribution/add/", headers={"referer": page.url}
+    )
+    broken = errors.server_error(request).content
+    page.route(
+        "**/distribution/add/**",
+        lambda route: route.fulfill(status=500, body=broken, content_type="text/html"),
+        times=1,
+    )
+    page.get_by_role("button", name="Continue to review").click()
+    writer.looks_right()
+    page.get_by_role("link", name="Back to the page").click()
+
+    is_as_it_was_left(page)
+    page.get_by_role("button", name="Continue to review").click()
+    page.wait_for_url("**/review/")
 
 
 def test_somebody_else_who_logs_in_does_not_see_what_was_written(writer: Person) -> None:
