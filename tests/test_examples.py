@@ -42,5 +42,15 @@ def test_a_refused_number_is_explained_with_one_of_the_country_chosen_for_the_fi
     assert f"for example {examples.number('DE')}" in typed
 
 
+def test_the_preview_for_an_empty_list_shows_one_of_the_organisations_country(client):
+    clinic = factories.organization(default_region="CH")
+    client.force_login(factories.administrator(clinic))
+    written = {"message_text": "Is ${m://Phone} still right?"}
+
+    page = client.post("/admin/distributions/distribution/preview/", written).content.decode()
+
+    assert f"Is {examples.number('CH')} still right?" in page
+
+
 def test_a_country_without_mobile_numbers_has_an_example_all_the_same():
     assert examples.number("AQ") == examples.number("") == "+4915112345678"

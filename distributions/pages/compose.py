@@ -34,6 +34,7 @@ from distributions.planning.review import (
 )
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute, route_for
+from intake import examples
 from intake.masking import mask_numbers
 from organizations.current import current_user
 from organizations.models import Organization, Owned, User
@@ -111,7 +112,7 @@ def show_preview(request: HttpRequest) -> HttpResponse:
     account, _no_route = _account_of(user)
     template = Template(text)
     people = list(contact_list.contacts.exclude(phone="").order_by("pk")[:PREVIEWS]) if contact_list else []
-    previews = preview(text, people or [EXAMPLE], account) if text.strip() else []
+    previews = preview(text, people or [somebody_of(user)], account) if text.strip() else []
     length = previews[0][2] if previews else segments.count(text)
     if people and not may_see_numbers(request):
         previews = [(contact, mask_numbers(written), size) for contact, written, size in previews]
@@ -172,8 +173,11 @@ def _chosen(model: type[Owned], request: HttpRequest, user: User, name: str) -> 
     return model.objects.visible_to(user).filter(pk=value).first()
 
 
-# Stands in for the people of an empty list.
-EXAMPLE = Contact(fields={}, **{column.attribute: column.example for column in COLUMNS})
+def somebody_of(user: User) -> Contact:
+    """An example of a person, with a number of the organisation's country: in place of the people of an empty list."""
+    region = user.organization.default_region if user.organization else ""
+    values = {column.attribute: column.example for column in COLUMNS}
+    return Contact(fields={}, **{**values, "phone": examples.number(region)})
 
 
 def _room(length: segments.Segments) -> int:

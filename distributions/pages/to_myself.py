@@ -87,10 +87,11 @@ LINK = "${l://SurveyURL}"
 
 
 def myself(user: User) -> Contact:
-    """The reader as a contact: their own name, and examples for the rest."""
+    """The reader as a contact: their own name and number, and examples for the rest."""
     values = {column.attribute: column.example for column in COLUMNS}
     first, _space, last = user.name.partition(" ")
-    return Contact(fields={}, **{**values, "first_name": first, "last_name": last, "email": user.email})
+    own = {"first_name": first, "last_name": last, "email": user.email, "phone": user.confirmed_phone}
+    return Contact(fields={}, **{**values, **own})
 
 
 def _own(model: type[Survey] | type[Distribution], user: User, key: str) -> Any:
