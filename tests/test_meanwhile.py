@@ -187,6 +187,51 @@ def test_questions_changed_in_both_windows_are_asked_about_once(client, boss, wa
     assert (asked(wards)[0], asked(wards)[2]) == ("Would you come again, 0 to 10?", "Anything else?")
 
 
+def test_of_one_question_each_field_stays_with_whoever_changed_it(client, boss, wards):
+    first, second = Window(client, wards), Window(client, wards)
+    first.rows[2]["place"] = "1"
+    first.rows[1]["choices"] = "Short\nLong"
+    assert first.save()
+    second.rows[0]["text"] = "Would you come again, 0 to 10?"
+    second.rows[1]["text"] = "How was the waiting?"
+    last = factories.THREE_QUESTIONS[2]["text"]
+
+    assert not second.save()
+    assert [row["place"] for row in second.rows] == ["1", "2", "3"]
+    assert second.texts() == [last, "Would you come again, 0 to 10?", "How was the waiting?"], "in the order of now"
+    assert len(second.errors) == 1, "no field was changed by both"
+    assert second.save()
+
+    assert asked(wards) == [last, "Would you come again, 0 to 10?", "How was the waiting?"]
+    assert wards.questions.get(position=2).choices == "Short\nLong"
+
+
+def test_a_field_of_a_question_that_both_have_changed_says_what_it_is_now(client, boss, wards):
+    first, second = Window(client, wards), Window(client, wards)
+    first.rows[0]["text"] = "Theirs, 0 to 10?"
+    assert first.save()
+    second.rows[0]["text"] = "Mine, 0 to 10?"
+
+    assert not second.save()
+
+    _whole, row = second.errors
+    assert row == {"text": ["This has been changed meanwhile; it is now: Theirs, 0 to 10?. Save again to replace it."]}
+    assert second.texts()[0] == "Mine, 0 to 10?"
+    assert second.save()
+    assert asked(wards)[0] == "Mine, 0 to 10?"
+
+
+@pytest.mark.parametrize("strange", ["x", "1", "1:", "1:text", "1:text=,=,a=b=c 2:kind", "\0", ":::"])
+def test_rows_whose_page_showed_nonsense_are_asked_about(client, boss, wards, strange):
+    window = Window(client, wards)
+    window.shown = strange
+    window.rows[2]["text"] = "Anything else?"
+
+    assert not window.save()
+    assert window.texts()[2] == "Anything else?"
+    assert window.save()
+
+
 def test_a_question_that_was_added_meanwhile_is_shown_and_stays(client, boss, wards):
     first, second = Window(client, wards), Window(client, wards)
     first.rows.append({"id": "", "kind": "text", "text": "Which ward?", "choices": "", "place": ""})
