@@ -117,7 +117,7 @@ class DistributionAdmin(OwnedAdmin):
         if tally is None:
             return "–"
         found = ((_grouped(figure.number), figure.label) for figure in Sums.of(tally).bar)
-        return format_html_join(" · ", "{} {}", found) or "–"
+        return format_html_join(" · ", "{}\N{NO-BREAK SPACE}{}", found) or "–"
 
     @admin.display(description=_("took part"))
     def took_part(self, row: Distribution) -> str:
