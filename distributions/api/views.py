@@ -42,6 +42,7 @@ KEY = re.compile(r"\A[\x21-\x7e]{1,64}\Z")
 TAGS = ["SMS distributions"]
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
+    {"type": "string", "pattern": "^[!-~]{1,64}$"},
     location=OpenApiParameter.HEADER,
     description="Up to 64 characters of your choice. A repeated request with the same key and body launches nothing "
     "new and gives the same ID, so that you can try again after a time-out. It is good for the whole organisation.",
