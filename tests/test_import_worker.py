@@ -81,7 +81,7 @@ def test_a_wake_up_that_is_lost_with_its_worker_is_sent_again(start, patients, a
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("after", [1, 4, 9])
+@pytest.mark.parametrize("after", [1, 9])
 def test_a_worker_that_is_killed_while_reading_loses_no_row_and_doubles_none(start, patients, ada, after):
     checked = uploaded(patients, ada, bad={7, ROWS - 1})
     first = start(Worker, "first")
@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_while_reading_loses_no_row_and_doubles_none(sta
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("pause", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("pause", [0.0, 0.5])
 def test_a_worker_that_is_killed_while_writing_leaves_nothing_and_the_next_writes_all(start, patients, ada, pause):
     checked = importing.read_to_the_end(uploaded(patients, ada))
     first = start(Worker, "first")
