@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 SHOWN = "_shown"  # the hidden field: name:digest, with spaces between
-CHANGED = gettext_noop("This has been changed meanwhile; it is now: %(value)s. Save again to replace it.")
+CHANGED = gettext_noop("This has been changed meanwhile; it is now “%(value)s”. Save again to replace it.")
 
 
 def _plain(value: Any) -> str:

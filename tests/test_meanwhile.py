@@ -58,7 +58,7 @@ def test_the_same_field_in_both_windows_is_asked_about_once(client, clinic, boss
     refused = client.post(address, person(grace, name="G. Hopper", _shown=seen))
 
     assert errors(refused) == {
-        "name": "This has been changed meanwhile; it is now: Grace B. Hopper. Save again to replace it."
+        "name": "This has been changed meanwhile; it is now “Grace B. Hopper”. Save again to replace it."
     }
     assert 'value="G. Hopper"' in refused.content.decode(), "what was typed is still there"
     assert User.objects.get(pk=grace.pk).name == "Grace B. Hopper"
@@ -95,7 +95,7 @@ def test_choices_and_relations_are_compared_and_named_as_people_know_them(client
     client.post(address, {**data, "contact_list": other.pk, "first_name": "Ada"})
 
     assert list(errors(refused)) == ["contact_list"]
-    assert "it is now: Ward 2." in errors(refused)["contact_list"]
+    assert "it is now “Ward 2”." in errors(refused)["contact_list"]
     ada.refresh_from_db()
     assert (ada.first_name, ada.contact_list, ada.fields) == ("Ada", other, {"City": "Köln"})
 
@@ -215,7 +215,7 @@ def test_a_field_of_a_question_that_both_have_changed_says_what_it_is_now(client
     assert not second.save()
 
     _whole, row = second.errors
-    assert row == {"text": ["This has been changed meanwhile; it is now: Theirs, 0 to 10?. Save again to replace it."]}
+    assert row == {"text": ["This has been changed meanwhile; it is now “Theirs, 0 to 10?”. Save again to replace it."]}
     assert second.texts()[0] == "Mine, 0 to 10?"
     assert second.save()
     assert asked(wards)[0] == "Mine, 0 to 10?"
