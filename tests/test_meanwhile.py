@@ -142,8 +142,9 @@ class Window:
 
     def read(self, page):
         formset = page.context["inline_admin_formsets"][0].formset
+        self.page = page.content.decode()
         self.errors = [*formset.non_form_errors(), *filter(None, formset.errors)]
-        self.shown = re.search(r'name="questions-shown" value="([^"]*)"', page.content.decode())[1]
+        self.shown = re.search(r'name="questions-shown" value="([^"]*)"', self.page)[1]
         self.rows = [{name: form[name].value() or "" for name in SHOWN} for form in formset.forms]
 
     def texts(self):
@@ -181,6 +182,7 @@ def test_questions_changed_in_both_windows_are_asked_about_once(client, boss, wa
 
     assert len(second.errors) == 1
     assert "changed meanwhile" in second.errors[0]
+    assert '<a class="underline" href="#questions-group">Questions, asked by text</a>' in second.page, "at its head"
     assert asked(wards)[2] == factories.THREE_QUESTIONS[2]["text"]
     assert second.texts()[2] == "Anything else?", "what was typed is still there"
     assert second.save()
