@@ -22,6 +22,7 @@ from distributions.engine import tallies
 from distributions.engine.references import message_id_of, opt_out_message_id_of, reference
 from distributions.models import Message
 from distributions.replies import conversations
+from organizations import clock
 from organizations.models import Organization
 
 # Programs that open a link to show a preview or to check it: they are led to the survey, and not counted as people.
@@ -97,7 +98,7 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     if message is None:
         return page(request, "unknown", status=404)
     distribution = message.distribution
-    has_ended = distribution.link_expires_at and distribution.link_expires_at <= timezone.now()
+    has_ended = distribution.link_expires_at and distribution.link_expires_at <= clock.read()
     if has_ended or not distribution.survey.url:
         return page(request, "expired", distribution.organization, status=410)
     if request.method == "GET" and message.clicked_at is None and not is_robot(request):

@@ -25,7 +25,7 @@ from distributions.planning import starting
 from distributions.states import RESTORED, WAITING, Status
 from intake.sentences import nsaid as ngettext
 from intake.sentences import said as _
-from organizations import audit
+from organizations import audit, clock
 
 State = Distribution.State
 
@@ -139,7 +139,7 @@ def _running() -> list[Distribution]:
 
 def _missed() -> list[Distribution]:
     """What was to begin between the backup and now: it may have been sent, and lost with what came after the backup."""
-    due = Distribution.objects.filter(state=State.SCHEDULED, send_at__lte=timezone.now(), paused_at=None)
+    due = Distribution.objects.filter(state=State.SCHEDULED, send_at__lte=clock.now(), paused_at=None)
     return list(due.select_related("organization").order_by("pk"))
 
 

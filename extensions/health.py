@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from datetime import datetime
+from typing import Any
 
 from django.db.models import DateTimeField, F, QuerySet, Value
 from django.db.models.functions import Greatest
@@ -29,16 +30,15 @@ def may_send(account: ProviderAccount) -> bool:
     return state.stopped_at is None and (state.open_until is None or state.open_until <= timezone.now())
 
 
-def trip(account: ProviderAccount, until: datetime) -> None:
-    """The provider is away or asks for a pause: nothing is sent before `until`."""
+def trip(account: ProviderAccount, until: Any) -> None:
+    """The provider is away or asks for a pause: nothing is sent before `until`, by the database's clock."""
     _states(account).update(open_until=until, failures=F("failures") + 1)
 
 
-def slow_down(account: ProviderAccount, rate: float | None, until: datetime) -> None:
+def slow_down(account: ProviderAccount, rate: float | None, until: Any) -> None:
     """The provider takes `rate` segments per second at present (None: as many as it says), and none before `until`."""
-    _states(account).update(
-        throttled_rate=rate, next_slot_at=Greatest(F("next_slot_at"), Value(until, DateTimeField()))
-    )
+    moment = Value(until, DateTimeField()) if isinstance(until, datetime) else until
+    _states(account).update(throttled_rate=rate, next_slot_at=Greatest(F("next_slot_at"), moment))
 
 
 def recover(account: ProviderAccount) -> None:

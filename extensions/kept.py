@@ -19,10 +19,10 @@ from django.contrib.auth.signals import user_logged_out
 from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest
-from django.utils import timezone
 
 from extensions.contract import Provider
 from extensions.models import KeptSecret
+from organizations import clock
 from organizations.ids import new_id
 from organizations.models import Organization, User
 
@@ -54,7 +54,7 @@ class Drawer:
             provider=self.provider.key,
             field=field,
             value={**self._seal(field, handle), "secret": secret},
-            expires_at=timezone.now() + LIFE,
+            expires_at=clock.read() + LIFE,
         )
         mine = KeptSecret.objects.filter(session=self.session).order_by("-pk")
         for pk in mine.values_list("pk", flat=True)[MOST:]:
@@ -89,7 +89,7 @@ class Drawer:
             session=self.session,
             organization=self.organization,
             provider=self.provider.key,
-            expires_at__gt=timezone.now(),
+            expires_at__gt=clock.now(),
         )
 
     def _seal(self, field: str, handle: str) -> dict[str, str]:
@@ -114,7 +114,7 @@ def _session(request: HttpRequest) -> str:
 
 def purge() -> int:
     """Delete what has run out; returns how many."""
-    count, _per_model = KeptSecret.objects.filter(expires_at__lte=timezone.now()).delete()
+    count, _per_model = KeptSecret.objects.filter(expires_at__lte=clock.now()).delete()
     return count
 
 

@@ -35,7 +35,7 @@ from intake.masking import mask_number
 from keeping import logins, tables
 from keeping.models import Forgetting
 from keeping.shapes import GONE, Shapes
-from organizations import audit, commitments, steps
+from organizations import audit, clock, commitments, steps
 from organizations.models import AuditEvent, Organization, User
 from surveys.models import Answer
 from webhooks import applying
@@ -164,7 +164,7 @@ def _finish(row: Forgetting, shapes: Shapes) -> bool:
     _forget_callbacks(row.organization, shapes, 0, None)
     _forget_credentials(row.organization, shapes)
     logins.forget(row.organization, shapes)
-    recent = timezone.now() - timedelta(seconds=2 * settings.SEND_LEASE)  # later, no request can be under way
+    recent = clock.now() - timedelta(seconds=2 * settings.SEND_LEASE)  # later, no request can be under way
     leaving = Message.objects.filter(pk__in=row.in_flight, status=Status.SENDING, attempted_at__gt=recent)
     if leaving.exists() or _new_callbacks(row.organization, shapes).exists():
         row.save(update_fields=["in_flight"])
@@ -327,10 +327,8 @@ def _callbacks(organization: Organization) -> QuerySet[Callback]:
 def _forget_callbacks(organization: Organization, shapes: Shapes, after: int, last: int | None) -> None:
     """Empty those that name the number, except the ones that are still to be applied: that empties them."""
     rows = _callbacks(organization).filter(pk__gt=after).exclude(state=Callback.State.NEW)
-    if last is None:  # only what has come while the rest was being looked through
-        rows = rows.filter(received_at__gt=timezone.now() - timedelta(hours=1))
-    else:
-        rows = rows.filter(pk__lte=last)
+    # At the end only what has come while the rest was being looked through.
+    rows = rows.filter(received_at__gt=clock.now() - timedelta(hours=1)) if last is None else rows.filter(pk__lte=last)
     for found in _naming(rows, shapes).select_related("account"):
         body = f"{found.url} {bytes(found.body).decode(errors='replace')}"
         if shapes.is_in(body):

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_noop
 from distributions.models import Message
 from distributions.states import Status
 from keeping import logins, tables
-from organizations import audit
+from organizations import audit, clock
 from organizations.encrypted import EncryptedJSONField
 from organizations.models import Licence, Organization, User
 from organizations.reading import pages
@@ -102,7 +102,7 @@ def delete(organization: Organization, told: Callable[[str, int], None] = lambda
     """
     Licence.objects.filter(organization=organization).update(sms=False)
     User.objects.filter(organization=organization, is_active=True).update(is_active=False)
-    recent = timezone.now() - timedelta(seconds=2 * settings.SEND_LEASE)  # later, no request can be under way
+    recent = clock.now() - timedelta(seconds=2 * settings.SEND_LEASE)  # later, no request can be under way
     leaving = Message.objects.filter(organization=organization, status=Status.SENDING, attempted_at__gt=recent)
     if leaving.exists():
         raise StillLeaving(

@@ -21,16 +21,15 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
-from django.utils import timezone
 
 from contacts.models import ContactImport
 from distributions.models import Conversation, Distribution, Doubt, InboundMessage, Message, MessageEvent
 from distributions.states import Status
 from extensions.models import TestMessage
 from keeping.models import PERIODS, Forgetting, Retention, Walk
-from organizations import steps
+from organizations import clock, steps
 from organizations.models import AuditEvent, User
 from surveys.models import Answer, Response
 from webhooks.models import Callback
@@ -39,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 WINDOW = 2_000  # rows of one statement
 DAILY = timedelta(hours=20)  # after this long a walk begins anew
-LONGEST_REST = 0.2  # seconds between two windows; else as long as the window took
+LONGEST_REST = 5.0  # seconds between two windows; else as long as the window took, however busy the database is
 
 _OPEN = (Status.QUEUED, Status.SENDING, Status.UNCERTAIN)
 _ENDED = (Distribution.State.FINISHED, Distribution.State.CANCELLED)
@@ -98,7 +97,7 @@ def run(until: float | None = None, *, rest: Callable[[float], None] = time.slee
     Several at once take turns, window by window.
     """
     changed: dict[str, int] = defaultdict(int)
-    now = _database_now()
+    now = clock.read()
     cutoffs = {name: _cutoffs(name, now) for name in PERIODS if name != "sessions"}
 
     def walk_through(name: str) -> None:
@@ -127,18 +126,8 @@ def _sessions(now: datetime) -> int | None:
 
 def portion(name: str) -> int | None:
     """One window of the rule of this name; how many rows changed, None if its walk is over for today."""
-    rule, now = next(rule for rule in RULES if rule.name == name), _database_now()
+    rule, now = next(rule for rule in RULES if rule.name == name), clock.read()
     return _window(rule, _cutoffs(rule.period, now), now)
-
-
-def _database_now() -> datetime:
-    """The database's clock: a worker whose own is wrong deletes nothing early."""
-    if connection.vendor != "postgresql":
-        return timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
 
 
 def _default(period: str) -> int:

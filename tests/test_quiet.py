@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-import time_machine
 
 from distributions.engine import due, outbox, quiet
 from distributions.models import Chunk, Distribution
 from tests import factories
+from tests.travelling import travel
 
 # To come and long ago by either clock: PostgreSQL claims by its own, which no test moves.
 NIGHT = datetime(2126, 11, 22, 22, 30, tzinfo=UTC)  # half past eleven in Berlin
@@ -20,7 +20,7 @@ QUIET = {"quiet_from": time(20), "quiet_until": time(8), "time_zone": "Europe/Be
 
 @pytest.fixture
 def clock():
-    with time_machine.travel(NIGHT, tick=False) as traveller:
+    with travel(NIGHT, tick=False) as traveller:
         yield traveller
 
 

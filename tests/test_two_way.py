@@ -9,7 +9,6 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-import time_machine
 from django.utils import timezone
 
 from contacts.models import OptOut
@@ -26,6 +25,7 @@ from organizations.models import Licence
 from surveys.models import Answer, Response, Survey
 from tests import factories
 from tests.talks import arrive
+from tests.travelling import travel
 
 pytestmark = pytest.mark.django_db
 State = Conversation.State
@@ -132,7 +132,7 @@ def test_the_conversation_that_goes_on_moves_to_the_account_with_its_number_and_
 
 
 def test_it_goes_on_the_next_day(asked, account):
-    with time_machine.travel(timezone.now(), tick=False) as clock:
+    with travel(timezone.now(), tick=False) as clock:
         reply(account, asked, "9")
         clock.shift(timedelta(hours=71))
         conversations.expire()
@@ -142,7 +142,7 @@ def test_it_goes_on_the_next_day(asked, account):
 
 def test_every_turn_extends_the_wait(asked, account):
     """Seventy-one hours between any two of them: nine days in all."""
-    with time_machine.travel(timezone.now(), tick=False) as clock:
+    with travel(timezone.now(), tick=False) as clock:
         for text in ("9", "what?", "2"):  # an answer, none, an answer
             clock.shift(timedelta(hours=71))
             conversations.expire()

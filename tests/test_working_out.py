@@ -6,7 +6,6 @@ from dataclasses import fields
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +17,7 @@ from distributions import services, tasks
 from distributions.models import Distribution, Message, WorkedOut
 from distributions.planning import review, working_out
 from tests import factories, reviewing
+from tests.travelling import travel
 
 pytestmark = pytest.mark.django_db
 
@@ -123,7 +123,7 @@ def test_what_is_kept_is_what_would_have_been_worked_out_at_once(clinic, account
     working_out.look(made)
     assert work_out(made) > 1
 
-    with time_machine.travel(timezone.now(), tick=False):
+    with travel(timezone.now(), tick=False):
         kept, _version = working_out.look(made)
         whole = review.review(made)
 
@@ -173,17 +173,17 @@ def test_another_list_or_a_minute_old_one_is_worked_out_anew(draft, woken):
     draft.contact_list.contacts.update(first_name="Grace")
 
     assert isinstance(working_out.look(draft), tuple), "a list that never rests would never be shown"
-    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+    with travel(timezone.now() + timedelta(minutes=2)):
         assert isinstance(working_out.look(draft), WorkedOut)
 
 
 def test_what_has_not_changed_stays_for_hours_and_is_forgotten_after_a_day(draft):
     working_out.look(draft)
     work_out(draft)
-    with time_machine.travel(timezone.now() + timedelta(hours=5)):
+    with travel(timezone.now() + timedelta(hours=5)):
         tasks.sweep()
         assert isinstance(working_out.look(draft), tuple)
-    with time_machine.travel(timezone.now() + timedelta(hours=25)):
+    with travel(timezone.now() + timedelta(hours=25)):
         tasks.sweep()
         assert not WorkedOut.objects.exists()
 
@@ -193,7 +193,7 @@ def test_a_task_that_was_lost_is_woken_again_by_whoever_looks(draft, woken):
     working_out.look(draft)
     assert woken == [draft.pk]
 
-    with time_machine.travel(timezone.now() + timedelta(seconds=11)):
+    with travel(timezone.now() + timedelta(seconds=11)):
         working_out.look(draft)
         working_out.look(draft)
     assert woken == [draft.pk] * 2

@@ -15,7 +15,7 @@ from distributions.models import Distribution, Doubt
 from extensions import registry
 from extensions.models import AccountState, ProviderAccount
 from intake.sentences import stored
-from organizations import steps
+from organizations import clock, steps
 from organizations.models import Organization, User
 from watching import health
 from watching.models import Fact, Kind
@@ -53,7 +53,7 @@ def look() -> None:
 def _look_at(kind: Kind) -> None:
     with health.bounded() if kind != Kind.HEALTH else nullcontext():
         found = {one.key: one for one in FINDERS[kind]()}
-    now = timezone.now()
+    now = clock.read()
     lasting = Fact.objects.filter(kind=kind, ended_at=None)
     lasting.filter(key__in=found).update(seen_at=now)
     over = lasting.exclude(key__in=found).filter(seen_at__lte=now - OVER_AFTER.get(kind, timedelta(0)))

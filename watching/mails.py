@@ -16,9 +16,9 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils import timezone, translation
+from django.utils import translation
 
-from organizations import steps
+from organizations import clock, steps
 from organizations.models import User
 from watching import wording
 from watching.models import Fact, Mail
@@ -43,12 +43,12 @@ def tell() -> int:
     if not is_possible():
         return 0
     made = 0
-    new = Fact.objects.filter(told_at=None, ended_at=None, began_at__lte=timezone.now() - SEEN_TWICE)
+    new = Fact.objects.filter(told_at=None, ended_at=None, began_at__lte=clock.now() - SEEN_TWICE)
 
     def tell_one(fact: Fact) -> None:
         nonlocal made
         with transaction.atomic():
-            now = timezone.now()
+            now = clock.read()
             if Fact.objects.filter(pk=fact.pk, told_at=None).update(told_at=now):
                 people = readers(fact)
                 Mail.objects.bulk_create(
@@ -78,10 +78,8 @@ def post() -> int:
         return 0
     ends_at = time.monotonic() + LONGEST
     sent = 0
-    for pk in list(
-        Mail.objects.filter(waiting(), not_before__lte=timezone.now()).values_list("pk", flat=True)[:AT_ONCE]
-    ):
-        now = timezone.now()
+    for pk in list(Mail.objects.filter(waiting(), not_before__lte=clock.now()).values_list("pk", flat=True)[:AT_ONCE]):
+        now = clock.now()
         mine = Mail.objects.filter(waiting(), pk=pk, not_before__lte=now)
         if not mine.update(not_before=now + UNDER_WAY, tries=F("tries") + 1):
             continue  # another worker is sending it
@@ -101,7 +99,7 @@ def post() -> int:
             put_off(mail, error)
         else:
             sent += 1
-            Mail.objects.filter(pk=pk).update(sent_at=timezone.now(), error="")
+            Mail.objects.filter(pk=pk).update(sent_at=clock.now(), error="")
         if time.monotonic() > ends_at:
             break
     return sent
@@ -131,7 +129,7 @@ def uses_smtp() -> bool:
 
 def put_off(mail: Mail, error: Exception) -> None:
     """Try it again later, or give it up after days. What the server said is kept without addresses."""
-    now = timezone.now()
+    now = clock.read()
     code = getattr(error, "smtp_code", None)
     said = f"{type(error).__name__}{f' {code}' if code else ''}"
     logger.warning("Mail %d could not be sent (%s); it is tried again.", mail.pk, said)
@@ -145,19 +143,19 @@ def put_off(mail: Mail, error: Exception) -> None:
 
 def hold_back() -> None:
     """The server does not talk to us: nothing is tried for a while."""
-    until = timezone.now() + timedelta(seconds=FIRST_PAUSE)
+    until = clock.now() + timedelta(seconds=FIRST_PAUSE)
     Mail.objects.filter(waiting(), not_before__lt=until).update(not_before=until)
 
 
 def trouble() -> str:
     """Why mails wait that should have left long ago; "" if none do."""
-    late = Mail.objects.filter(waiting(), made_at__lte=timezone.now() - 3 * UNDER_WAY).exclude(error="")
+    late = Mail.objects.filter(waiting(), made_at__lte=clock.now() - 3 * UNDER_WAY).exclude(error="")
     return late.values_list("error", flat=True).first() or ""
 
 
 def forget(days: int = 90) -> int:
     """Delete what has long been over; returns how many facts."""
-    over = Fact.objects.filter(ended_at__lt=timezone.now() - timedelta(days=days))
+    over = Fact.objects.filter(ended_at__lt=clock.now() - timedelta(days=days))
     count = over.count()
     over.delete()
     return count

@@ -28,7 +28,7 @@ from distributions.replies import inbound
 from extensions import services
 from extensions.contract import SELF_TEST, DeliveryReport, InboundSms, Provider, WebhookRequest
 from extensions.models import AccountState, ProviderAccount
-from organizations import tracing
+from organizations import clock, tracing
 from webhooks import forgetting, inbox
 from webhooks.faults import described, is_passing, reason
 from webhooks.forgetting import organization_of
@@ -118,7 +118,7 @@ def apply_for(account_id: int) -> int:
 
 def _replies() -> int:
     """What people wrote goes before every turn of reports, whoever's they are: a STOP waits for no backlog."""
-    waiting = Callback.objects.filter(state__in=(State.NEW, State.PARKED), kind=MESSAGE, not_before__lte=timezone.now())
+    waiting = Callback.objects.filter(state__in=(State.NEW, State.PARKED), kind=MESSAGE, not_before__lte=clock.now())
     accounts = waiting.order_by().values_list("account_id", flat=True).distinct()
     return sum(_turn_of(account_id, REPLIES, kind=MESSAGE) for account_id in list(accounts))
 
@@ -157,21 +157,21 @@ def due_since() -> datetime | None:
     if isinstance(found, str):  # SQLite knows no times
         found = parse_datetime(found)
         found = found and found.replace(tzinfo=UTC)
-    return found if found is not None and found <= timezone.now() else None
+    return found if found is not None and found <= clock.read() else None
 
 
 def _accounts_due() -> list[int]:
     """Accounts that have callbacks due: an index look-up for each, however many callbacks wait."""
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    now, params = clock.in_sql()
     sql = f"""
         {WAITING}
         SELECT account_id FROM waiting WHERE account_id IS NOT NULL AND EXISTS (
             SELECT 1 FROM webhooks_callback c
-            WHERE {DUE} AND c.account_id = waiting.account_id AND c.not_before <= %s
+            WHERE {DUE} AND c.account_id = waiting.account_id AND c.not_before <= {now}
         )
     """  # noqa: S608 (no value from outside)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [now])
+        cursor.execute(sql, params)
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -203,7 +203,7 @@ def _turn(account_id: int, limit: int, kind: str = "") -> int:
 def _due(account_id: int, limit: int, kind: str = "") -> list[Callback]:
     """The account's callbacks that are due, as many as fit into GROUP_BYTES, but at least one. Locks nothing."""
     due = Callback.objects.filter(
-        account_id=account_id, state__in=(State.NEW, State.PARKED), not_before__lte=timezone.now()
+        account_id=account_id, state__in=(State.NEW, State.PARKED), not_before__lte=clock.now()
     ).order_by("not_before", "pk")
     if kind:
         due = due.filter(kind=kind)
@@ -349,7 +349,7 @@ def _apply_inbound(account: ProviderAccount, one: Parsed, ends_at: float) -> Non
 
 def _mark(group: list[Parsed]) -> None:
     """Write down what became of each callback."""
-    now = timezone.now()
+    now = clock.read() if any(one.waiting for one in group) else None
     applied: list[int] = []
     strange: list[int] = []
     parked: list[Callback] = []
@@ -359,7 +359,7 @@ def _mark(group: list[Parsed]) -> None:
             _set_state(callback.pk, state=State.UNREADABLE, error=one.problem)
         elif one.unread:
             _set_state(callback.pk, pending=one.pending)
-        elif not one.waiting:
+        elif not one.waiting or now is None:
             (strange if one.strange else applied).append(callback.pk)
         elif now - callback.received_at > PARKED_FOR:
             _set_state(callback.pk, state=State.APPLIED, error=UNKNOWN)
@@ -403,7 +403,7 @@ def _step_back(group: list[Parsed], error: Exception) -> None:
     """They stay due, from now on each on its own, and after a few times with growing pauses."""
     logger.warning("%d callbacks stay due: %s", len(group), described(error))
     for tries, callbacks in groupby(sorted((one.callback for one in group), key=_tries), key=_tries):
-        later = timezone.now() + timedelta(seconds=min(LONGEST_PAUSE, 2 ** max(0, tries + 1 - PATIENCE)))
+        later = clock.now() + timedelta(seconds=min(LONGEST_PAUSE, 2 ** max(0, tries + 1 - PATIENCE)))
         fields: dict[str, Any] = {"tries": min(tries + 1, 20)}
         if tries + 1 > PATIENCE:
             fields["not_before"] = later

@@ -15,14 +15,13 @@ from urllib.parse import quote, quote_plus
 from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from distributions.engine.wake import wake_soon
 from extensions.models import ProviderAccount
 from intake.data import NotReadable, read_json
 from intake.text import storable
-from organizations import audit
+from organizations import audit, clock
 from organizations.models import User
 from webhooks.inbox import APPLY
 from webhooks.models import Callback
@@ -82,7 +81,7 @@ def replay(callback: Callback, account: ProviderAccount, user: User, request: Ht
 
     A report moves a message only where its state allows it, and a reply that is known is not an answer twice.
     """
-    again = {"state": Callback.State.NEW, "tries": 0, "error": "", "pending": None, "not_before": timezone.now()}
+    again = {"state": Callback.State.NEW, "tries": 0, "error": "", "pending": None, "not_before": clock.now()}
     with transaction.atomic():
         done = Callback.objects.filter(
             pk=callback.pk, account=account, state__in=(Callback.State.APPLIED, Callback.State.UNREADABLE)

@@ -35,7 +35,7 @@ from extensions.contract import (
 from extensions.models import AccountState, ProviderAccount, UnreadableCredentials
 from intake.sentences import said_lazy as _
 from intake.sentences import stored
-from organizations import tracing
+from organizations import clock, tracing
 from organizations.models import Organization
 from webhooks.counting import Refused, counter
 from webhooks.faults import described
@@ -327,6 +327,9 @@ class Writer:
         """Store what belongs to accounts whose secrets are believed; returns the other accounts' keys."""
         accounts = ProviderAccount.objects.filter(pk__in={callback.account_id for callback in callbacks})
         ended = set(accounts.exclude(ended_at=None).values_list("pk", flat=True))
+        moment = clock.read()
+        for callback in callbacks:
+            callback.received_at = callback.not_before = moment
         Callback.objects.bulk_create(
             [callback for callback in callbacks if callback.account_id not in ended], ignore_conflicts=True
         )

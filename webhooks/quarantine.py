@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from distributions.engine.wake import wake_soon
 from extensions.contract import Provider
 from extensions.traffic import SetAside
-from organizations import audit
+from organizations import audit, clock
 from organizations.models import Organization, User
 from webhooks.inbox import APPLY
 from webhooks.models import Callback
@@ -50,7 +50,7 @@ def try_again(callbacks: QuerySet[Callback], user: User | None = None) -> int:
         chosen = Callback.objects.filter(pk__in=keys)
         owners = chosen.order_by().values_list("account__organization").annotate(calls=Count("pk"))
         counts = dict(owners.filter(~Q(account__organization=None)))
-        chosen.update(state=Callback.State.NEW, tries=0, error="", not_before=timezone.now())
+        chosen.update(state=Callback.State.NEW, tries=0, error="", not_before=clock.now())
         for organization in Organization.objects.filter(pk__in=counts).order_by("pk"):
             audit.record(TRIED_AGAIN, organization=organization, actor=user, count=counts[organization.pk])
         transaction.on_commit(partial(wake_soon, APPLY))

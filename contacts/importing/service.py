@@ -29,7 +29,7 @@ from contacts.importing.rows import Problem
 from contacts.importing.texts import Record
 from contacts.models import ContactImport, ContactList
 from intake import figures
-from organizations import audit, commitments
+from organizations import audit, clock, commitments
 from organizations.models import User
 from organizations.permissions import MissingRight
 
@@ -353,13 +353,13 @@ def _tell_plans(checked: ContactImport) -> None:
 
 def resume(now: datetime | None = None) -> None:
     """The periodic check: wake a worker for what nobody has come further with for a while."""
-    idle = ContactImport.objects.filter(state__in=AT_WORK, worked_at__lt=(now or timezone.now()) - FORGOTTEN)
+    idle = ContactImport.objects.filter(state__in=AT_WORK, worked_at__lt=(now or clock.now()) - FORGOTTEN)
     for pk in idle.values_list("pk", flat=True)[:100]:
         wake(pk)
 
 
 def purge(now: datetime | None = None) -> None:
     """Forget files that nobody imported, and what was wrong with the others, after a day."""
-    old = ContactImport.objects.filter(created_at__lt=(now or timezone.now()) - STALE)
+    old = ContactImport.objects.filter(created_at__lt=(now or clock.now()) - STALE)
     old.filter(imported_at=None).exclude(state=State.WRITING).delete()
     portions.forget_all(old.exclude(imported_at=None))

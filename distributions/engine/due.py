@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Max, Min, Q, QuerySet
-from django.utils import timezone
 
 from distributions.engine.turns import Line
 from distributions.models import Chunk, Distribution, Message, UncertainText
 from distributions.states import Status
 from extensions.models import ProviderAccount
+from organizations import clock
 
 State = Distribution.State
 
@@ -29,7 +30,7 @@ def launches() -> list[Line]:
 
 def chunks_due() -> QuerySet[Chunk]:
     """Chunks that some pump may claim now, of accounts that may send."""
-    now = timezone.now()
+    now = clock.now()
     return Chunk.objects.filter(
         Q(lease_until=None) | Q(lease_until__lt=now),
         Q(account__state__open_until=None) | Q(account__state__open_until__lte=now),
@@ -74,14 +75,14 @@ def waiting_since() -> datetime | None:
 
 def accounts_uncertain() -> list[int]:
     """Accounts with uncertain messages that are old enough to be looked up."""
-    since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
+    since = clock.now() - timedelta(seconds=settings.LOOKUP_AFTER)
     found: set[int] = set()
     for messages in uncertain(since):
         found.update(messages.exclude(account=None).values_list("account_id", flat=True).distinct())
     return sorted(found)
 
 
-def uncertain(since: datetime) -> tuple[QuerySet[Message], QuerySet[Message]]:
+def uncertain(since: Any) -> tuple[QuerySet[Message], QuerySet[Message]]:
     """Messages whose attempt at `since` or before has remained uncertain: first texts, and what conversations said.
 
     Of what conversations said, those that still wait for a reply. Which texts are uncertain is written down apart, so
@@ -89,4 +90,4 @@ def uncertain(since: datetime) -> tuple[QuerySet[Message], QuerySet[Message]]:
     """
     known = UncertainText.objects.values("message")
     still = Message.objects.filter(pk__in=known, status=Status.UNCERTAIN, attempted_at__lte=since).order_by()
-    return still.filter(conversation=None), still.filter(conversation__expires_at__gt=timezone.now())
+    return still.filter(conversation=None), still.filter(conversation__expires_at__gt=clock.now())

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from contacts import columns as contact_columns
 from contacts.models import Contact, OptOut, without_a_text
@@ -18,6 +17,7 @@ from distributions.engine.references import link_token, opt_out_token
 from distributions.models import Chunk, Distribution, Message
 from distributions.piping import Template, values_of
 from distributions.states import Status
+from organizations import clock
 
 STEP = 5_000  # contacts per transaction
 CHUNK = 500  # messages per chunk
@@ -187,7 +187,8 @@ def _write(distribution: Distribution, rows: Sequence[Row]) -> None:
             ),
             batch_size=1_000,
         )
-    due_at = max(timezone.now(), distribution.send_at or timezone.now())
+    now = clock.read()
+    due_at = max(now, distribution.send_at or now)
     sendable = [row.id for row in rows if row.status == Status.QUEUED]
     Chunk.objects.bulk_create(
         Chunk(

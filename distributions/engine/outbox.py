@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -29,6 +28,7 @@ from extensions.contract import ID_LENGTHS, WORDS_LENGTHS
 from extensions.models import WORKER_SLOTS, WorkerSlot
 from intake.sentences import stored_within
 from intake.text import fitted_id
+from organizations import clock
 
 T = TypeVar("T")
 
@@ -128,19 +128,6 @@ def _any(column: str, ids: Sequence[int] | Sequence[str]) -> tuple[str, list[Any
     return f"{column} IN ({', '.join(['%s'] * len(ids))})", list(ids)
 
 
-def _now() -> tuple[str, list[Any]]:
-    """The database's clock: a worker whose own clock is wrong neither sends early nor steals a lease."""
-    if _postgresql():
-        return "statement_timestamp()", []
-    return "%s", [connection.ops.adapt_datetimefield_value(timezone.now())]
-
-
-def _after(seconds: float) -> tuple[str, list[Any]]:
-    if _postgresql():
-        return "statement_timestamp() + %s * interval '1 second'", [seconds]
-    return "%s", [connection.ops.adapt_datetimefield_value(timezone.now() + timedelta(seconds=seconds))]
-
-
 def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -155,8 +142,8 @@ def take_slot(account_id: int, holder: str, *, first: bool = False) -> bool:
     if not WorkerSlot.objects.filter(account_id=account_id).exists():
         slots = [WorkerSlot(account_id=account_id, number=number) for number in range(WORKER_SLOTS)]
         WorkerSlot.objects.bulk_create(slots, ignore_conflicts=True)
-    now, now_params = _now()
-    lease, lease_params = _after(SLOT_LEASE)
+    now, now_params = clock.in_sql()
+    lease, lease_params = clock.in_sql(SLOT_LEASE)
     lock = "FOR UPDATE SKIP LOCKED" if _postgresql() else ""
     number = 1 if first else WORKER_SLOTS
     # S608 below and elsewhere in this file: only our own column names and placeholders are put into the text.
@@ -177,7 +164,7 @@ def has_first_slot(account_id: int, holder: str) -> bool:
 def renew_slots(holders: Sequence[str]) -> set[str]:
     """Keep the worker slots of these pumps in one statement; returns who still has theirs."""
     chosen, params = _any("holder", holders)
-    lease, lease_params = _after(SLOT_LEASE)
+    lease, lease_params = clock.in_sql(SLOT_LEASE)
     sql = f"UPDATE extensions_pumpseat SET lease_until = {lease} WHERE {chosen} RETURNING holder"  # noqa: S608
     return {row[0] for row in _rows(sql, [*lease_params, *params])}
 
@@ -191,7 +178,7 @@ def leave_slot(account_id: int, holder: str) -> None:
 
 def lines(account_id: int) -> list[Line]:
     """The distributions that have chunks due at this account: an index look-up for each, however many chunks wait."""
-    now, now_params = _now()
+    now, now_params = clock.in_sql()
     due = f"""EXISTS (
         SELECT 1 FROM distributions_chunk c WHERE c.account_id = %s AND c.distribution_id = d.id AND c.state = 'open'
             AND c.priority {{}} {Chunk.Priority.REPLY} AND c.not_before <= {now}
@@ -223,8 +210,8 @@ def claim(
     Paused and cancelled ones are left alone, and those whose organisation it may not carry (any more).
     """
     known, known_params = identity.condition()
-    now, now_params = _now()
-    lease, lease_params = _after(settings.SEND_LEASE)
+    now, now_params = clock.in_sql()
+    lease, lease_params = clock.in_sql(settings.SEND_LEASE)
     joined, asked = "JOIN distributions_distribution d ON d.id = c.distribution_id", []
     which = f"{_running(f'c.priority = {Chunk.Priority.REPLY}')} AND {_carries('c.account_id', 'd.organization_id')}"
     if distribution_id is not None:
@@ -297,7 +284,7 @@ def mark(ids: Sequence[int], account_id: int, *, chunk_id: int | None = None, ho
             SELECT m.id FROM distributions_message m WHERE {chosen} AND m.status = 'queued'
             ORDER BY m.id FOR NO KEY UPDATE SKIP LOCKED
         ))"""  # noqa: S608
-    now, now_params = _now()
+    now, now_params = clock.in_sql()
     ours, ours_params = "", []
     if chunk_id is not None:
         ours = f"""AND EXISTS (
@@ -386,7 +373,7 @@ def release(chunk_id: int, holder: str, *, delay: float = 0.0, failed: bool = Fa
 
     With `batch_limit`, no more of them than that share a request from now on.
     """
-    not_before, params = _after(delay)
+    not_before, params = clock.in_sql(delay)
     sql = f"""
         UPDATE distributions_chunk SET lease_until = NULL, holder = '', not_before = {not_before}, tries = tries + %s,
             batch_limit = CASE WHEN %s > 0 THEN %s ELSE batch_limit END

@@ -16,13 +16,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from contacts.models import OptOut
 from contacts.opt_outs import opt_out
@@ -51,6 +49,7 @@ from extensions.contract import (
 from extensions.models import WORKER_SLOTS, ProviderAccount, UnreadableCredentials
 from extensions.webhook_urls import webhook_url
 from intake.sentences import said as _
+from organizations.clock import later
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ class Pump:
             if isinstance(error, Refused):
                 health.stop(account, categories.kept(error.category, error.detail))
             else:
-                health.trip(account, timezone.now() + timedelta(seconds=health.backoff(account.state.failures)))
+                health.trip(account, later(health.backoff(account.state.failures)))
             outbox.leave_slot(self.account_id, self.holder)
             self.has_slot = False
             return False
@@ -628,7 +627,7 @@ class Pump:
             health.stop(self.account, self.halt.reason)
         elif self.halt.until:
             wait = max(0.0, self.halt.until - time.monotonic())
-            health.trip(self.account, timezone.now() + timedelta(seconds=wait))
+            health.trip(self.account, later(wait))
         elif self.account.state.failures and not self.failures:
             health.recover(self.account)
         outbox.leave_slot(self.account_id, self.holder)
@@ -642,7 +641,7 @@ class Pump:
         pause = max(0.0, self.paused_until - time.monotonic())
         if self.rate_fell or (self.draining and rate != self.known_rate):
             self.rate_fell = False
-            health.slow_down(self.account, rate, timezone.now() + timedelta(seconds=pause))
+            health.slow_down(self.account, rate, later(pause))
             self.known_rate = rate
 
     # --- the database thread ------------------------------------------------------------------------------------

@@ -5,10 +5,9 @@ from __future__ import annotations
 import zoneinfo
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
-from django.utils import timezone
-
 from distributions.models import Chunk, Distribution
 from extensions.models import ProviderAccount
+from organizations import clock
 from organizations.models import Organization
 
 NIGHT = (time(21), time(8))
@@ -53,14 +52,13 @@ def postpone(account: ProviderAccount) -> None:
 
     Who writes at night is answered at night: the next question would otherwise come out of the blue in the morning.
     """
-    now = timezone.now()
-    waiting = Chunk.objects.filter(account=account, state=Chunk.State.OPEN, not_before__lte=now)
+    waiting = Chunk.objects.filter(account=account, state=Chunk.State.OPEN, not_before__lte=clock.now())
     waiting = waiting.exclude(priority=Chunk.Priority.REPLY)
     organizations = Organization.objects.filter(quiet_from__isnull=False, quiet_until__isnull=False)
     if account.organization_id is not None:
         organizations = organizations.filter(pk=account.organization_id)
     for organization in organizations:
-        until = ends_at(now, organization.quiet_from, organization.quiet_until, organization.time_zone)
+        until = ends_at(clock.read(), organization.quiet_from, organization.quiet_until, organization.time_zone)
         if until is not None:
             distributions = Distribution.objects.filter(organization=organization)
             waiting.filter(distribution__in=distributions, lease_until=None).update(not_before=until)

@@ -24,6 +24,7 @@ from distributions.states import REPORTED, RESTORED, Status
 from extensions import health, tokens
 from extensions.contract import LookUp, NotTaken, OutboundSms, Provider, ProviderError, Unclear
 from extensions.models import ProviderAccount
+from organizations import clock
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def settle(account_id: int) -> bool:
     account = ProviderAccount.objects.select_related("organization", "state").filter(pk=account_id).first()
     if account is None or not health.may_send(account) or identity.says_held():
         return False
-    since = timezone.now() - timedelta(seconds=settings.LOOKUP_AFTER)
+    since = clock.now() - timedelta(seconds=settings.LOOKUP_AFTER)
     messages = [
         message
         for uncertain in due.uncertain(since)

@@ -19,7 +19,7 @@ from distributions.states import STATES
 from extensions.models import ProviderAccount
 from extensions.routing import NoRoute
 from intake.sentences import said as _
-from organizations import steps
+from organizations import clock, steps
 
 State = Distribution.State
 
@@ -74,7 +74,7 @@ def follow() -> None:
 def retire() -> None:
     """Delete the accounts that were to finish what they had begun, and have."""
     finishing = ProviderAccount.objects.filter(retiring_at__isnull=False, deleted_at=None)
-    waiting = Conversation.objects.filter(state=Conversation.State.OPEN, expires_at__gt=timezone.now())
+    waiting = Conversation.objects.filter(state=Conversation.State.OPEN, expires_at__gt=clock.now())
     unsaid = Chunk.objects.filter(state=Chunk.State.OPEN, priority=Chunk.Priority.REPLY)
     written = Distribution.objects.filter(state=State.LAUNCHING).exclude(account=None)
     busy: set[int] = set()
@@ -100,7 +100,7 @@ def _held() -> QuerySet[Chunk]:
 
 def _free() -> Q:
     """Ranges that no pump is at work on."""
-    return Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+    return Q(lease_until=None) | Q(lease_until__lt=clock.now())
 
 
 def _begun(distributions: QuerySet[Distribution]) -> QuerySet[Distribution]:

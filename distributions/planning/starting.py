@@ -28,7 +28,7 @@ from distributions.planning.review import Facts, FactsOfMany, Obstacle, obstacle
 from extensions.routing import NoRoute
 from intake.sentences import said as _
 from intake.sentences import stored
-from organizations import audit, steps
+from organizations import audit, clock, steps
 from organizations.commitments import Plan
 from organizations.models import User
 from organizations.permissions import MissingRight
@@ -52,7 +52,7 @@ class Doubt(Exception):
 def start_due() -> None:
     """Begin what is due. One that cannot even be looked at keeps none of the others from beginning."""
     due = Distribution.objects.filter(
-        state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=timezone.now()
+        state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=clock.now()
     ).select_related("organization__licence", "survey__organization", "launched_by__organization__licence")
     steps.for_each(due.order_by("send_at"), start, "begin the planned distribution")
 
@@ -60,7 +60,7 @@ def start_due() -> None:
 def start(distribution: Distribution) -> None:
     """Begin, hold, or say which route is missing."""
     waiting = Distribution.objects.filter(
-        pk=distribution.pk, state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=timezone.now()
+        pk=distribution.pk, state=State.SCHEDULED, paused_at=None, held_at=None, send_at__lte=clock.now()
     )
     try:
         route = ready(distribution, _launcher(distribution))
@@ -82,7 +82,7 @@ def look_ahead(organization_id: int | None = None) -> list[Plan]:
 
     Returns those of which nothing of the kind was known before, the first to come first.
     """
-    now = timezone.now()
+    now = clock.now()
     rows = Distribution.objects.filter(state=State.SCHEDULED, held_at=None)
     rows = rows.filter(Q(send_at__gt=now) | Q(paused_at__isnull=False))  # the others begin in this moment
     if organization_id is not None:
@@ -183,7 +183,7 @@ def _launcher(distribution: Distribution) -> User:
 def _compare(distribution: Distribution) -> None:
     """Raises Doubt if it is much later, or if there are many more people, than whoever planned it has seen."""
     due_at = max(filter(None, (distribution.send_at, distribution.confirmed_at)))
-    if timezone.now() - due_at > LATE:
+    if clock.read() - due_at > LATE:
         raise Doubt(
             _("It should have begun on %(moment)s and could not. Decide whether it is still to be sent.")
             % {"moment": distribution.planned_for}

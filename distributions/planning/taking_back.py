@@ -11,13 +11,13 @@ from functools import reduce
 from operator import or_
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
 from distributions.engine import outbox, tallies
 from distributions.engine.outbox import Claim
 from distributions.engine.wake import TAKE_BACK, wake
 from distributions.models import Chunk, Distribution, Message
 from distributions.replies import conversations
+from organizations import clock
 
 CHUNKS = 5  # of 500 texts, in one transaction
 AT_ONCE = 0.3  # seconds of whoever cancels: most distributions are done by then
@@ -42,7 +42,7 @@ def step(distribution_id: int) -> bool:
     """
     if conversations.end(distribution_id):
         return True
-    free = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+    free = Q(lease_until=None) | Q(lease_until__lt=clock.now())
     opened = Chunk.objects.filter(
         free, distribution=distribution_id, distribution__state=State.CANCELLED, state=Chunk.State.OPEN
     )
@@ -63,7 +63,7 @@ def step(distribution_id: int) -> bool:
 
 def resume() -> None:
     """Have a worker go on where a task was lost; what came back from a pump since is another portion."""
-    free = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+    free = Q(lease_until=None) | Q(lease_until__lt=clock.now())
     left = Chunk.objects.filter(free, distribution=OuterRef("pk"), state=Chunk.State.OPEN)
     waiting = Q(tally__waiting__gt=0) | Q(tally__segments_waiting__gt=0)  # the second: in conversations
     for pk in Distribution.objects.filter(waiting, Exists(left), state=State.CANCELLED).values_list("pk", flat=True):

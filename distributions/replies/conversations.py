@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from contacts.models import Contact, OptOut
@@ -28,7 +28,7 @@ from distributions.replies import reactions
 from distributions.states import Status
 from extensions.models import ProviderAccount
 from extensions.senders import spellings
-from organizations import languages, steps
+from organizations import clock, languages, steps
 from organizations.models import Organization
 from surveys import conversation as engine
 from surveys.models import Answer, Question, Response, Survey
@@ -48,7 +48,7 @@ def first_text(
     It is the survey of which a text left last for this person on this account's number: a person answers the question
     they read last. The number decides and not the account, so a replacement goes on where its predecessor was.
     """
-    texts = Message.objects.left(at or timezone.now()).filter(
+    texts = Message.objects.left(at or clock.read()).filter(
         Q(conversation=None) | Q(conversation__state=State.OPEN),
         organization=organization,
         to=phone,
@@ -84,7 +84,7 @@ def receive(account: ProviderAccount, first: Message, inbound: InboundMessage, *
     It is an answer only to a question that had left before it arrived, unless a person has decided so (`is_decided`).
     Runs in the transaction that keeps the inbound message, so the same reply is never an answer twice.
     """
-    now = timezone.now()
+    now = clock.read()
     survey = first.distribution.survey
     waits = timedelta(hours=survey.wait_hours)
     found = _find_or_begin(account, first, now, waits)
@@ -116,7 +116,7 @@ def _was_asked(found: Conversation, first: Message, at: datetime) -> bool:
 
 def open_question(first: Message) -> Question | None:
     """The question of this survey by text that waits for the person's answer; None if it has ended."""
-    survey, now = first.distribution.survey, timezone.now()
+    survey, now = first.distribution.survey, clock.read()
     begun = Conversation.objects.filter(message=first).first()
     if begun is not None:
         is_open, position = begun.state == State.OPEN and begun.expires_at > now, begun.position
@@ -130,7 +130,7 @@ def open_question(first: Message) -> Question | None:
 
 def wait(account: ProviderAccount, first: Message) -> None:
     """The person has written something that somebody must decide about: the survey waits, from now on."""
-    now = timezone.now()
+    now = clock.read()
     waits = timedelta(hours=first.distribution.survey.wait_hours)
     found = _find_or_begin(account, first, now, waits)
     if found.state == State.OPEN:
@@ -142,7 +142,7 @@ def go_on(first: Message, inbound: InboundMessage) -> None:
     """What somebody wrote is beside the survey, as was decided: ask the question that never left, if there is one."""
     question = open_question(first)
     found = Conversation.objects.filter(message=first, state=State.OPEN).select_for_update(no_key=True).first()
-    if question is None or found is None or _was_asked(found, first, timezone.now()):
+    if question is None or found is None or _was_asked(found, first, clock.read()):
         return
     with translation.override(_language(inbound.contact, inbound.organization, first.distribution.survey)):
         _say(found, first, inbound.contact, engine.ask(question.spoken()))
@@ -164,7 +164,7 @@ def help_out(account: ProviderAccount, inbound: InboundMessage) -> bool:
         or not _can_send(account, organization)
     ):
         return False
-    now = timezone.now()
+    now = clock.read()
     theirs = Conversation.objects.filter(organization=organization, phone=inbound.sender)
     found = _beside(account, first, now)
     if _is_stopped(inbound) or theirs.filter(helped_at__gt=now - ONCE).exists():
@@ -182,7 +182,7 @@ def help_out(account: ProviderAccount, inbound: InboundMessage) -> bool:
 
 def remind(account: ProviderAccount, inbound: InboundMessage) -> bool:
     """Somebody writes a start word in the middle of a survey: say that they get our texts, and what was asked."""
-    first, now = inbound.message, timezone.now()
+    first, now = inbound.message, clock.read()
     question = open_question(first) if first and first.distribution.is_interactive else None
     if first is None or question is None or not _can_send(account, inbound.organization):
         return False
@@ -350,7 +350,7 @@ def carrier(account: ProviderAccount) -> ProviderAccount | None:
 
 def under_way(account: ProviderAccount) -> int:
     """How many conversations on this account's number wait for a reply."""
-    return Conversation.objects.filter(account=account, state=State.OPEN, expires_at__gt=timezone.now()).count()
+    return Conversation.objects.filter(account=account, state=State.OPEN, expires_at__gt=clock.now()).count()
 
 
 def carry_over() -> None:
@@ -359,7 +359,7 @@ def carry_over() -> None:
     Where no account has it, both wait: one with that number may be added before the conversation expires.
     """
     leaving = Q(account__deleted_at__isnull=False) | Q(account__retiring_at__isnull=False)
-    waiting = Conversation.objects.filter(leaving, expires_at__gt=timezone.now())
+    waiting = Conversation.objects.filter(leaving, expires_at__gt=clock.now())
 
     def hand_on(account: ProviderAccount) -> None:
         successor = carrier(account)
@@ -405,14 +405,14 @@ def stop(organization: Organization, phone: str) -> None:
     """This person has opted out: every survey by text with them ends, and nothing more is asked."""
     opened = Conversation.objects.filter(organization=organization, phone=phone, state=State.OPEN)
     with tallies.counted():
-        _close(_locked(opened), State.OPTED_OUT, timezone.now())
+        _close(_locked(opened), State.OPTED_OUT, clock.read())
 
 
 def end(distribution_id: int) -> int:
     """This distribution was cancelled: its conversations end with it, GROUP at a time. Returns how many have."""
     opened = Conversation.objects.filter(distribution_id=distribution_id, state=State.OPEN)
     with tallies.counted():
-        return _close(list(_locked(opened)[:GROUP]), State.ENDED, timezone.now())
+        return _close(list(_locked(opened)[:GROUP]), State.ENDED, clock.read())
 
 
 def _take_back(ending: Sequence[Conversation]) -> None:
@@ -424,7 +424,7 @@ def _take_back(ending: Sequence[Conversation]) -> None:
 
 def expire() -> None:
     """End conversations that have waited long enough, and take back what could not be said in them."""
-    now = timezone.now()
+    now = clock.read()
     with tallies.counted():
         due = Conversation.objects.select_for_update(skip_locked=True, no_key=True).filter(
             state=State.OPEN, expires_at__lte=now

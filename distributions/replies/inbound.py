@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db.models import Case, F, When
-from django.utils import timezone
 
 from contacts import forgotten
 from contacts.models import Contact, OptOut
@@ -20,7 +19,7 @@ from extensions import senders
 from extensions.contract import InboundSms
 from extensions.models import ProviderAccount
 from intake.text import fitted_id
-from organizations import steps
+from organizations import clock, steps
 from organizations.models import Organization
 
 logger = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ def apply_inbound(
     text whose other parts have not come yet, came on a shared number from somebody whom nobody has texted there, or is
     of somebody who was forgotten: of them nothing is stored anew.
     """
-    at = received_at or timezone.now()
+    at = received_at or clock.read()
     sender, recipient = international(sms.sender), senders.e164(sms.recipient)
     sms = replace(sms, sender=sender, recipient=recipient)
     line = lines.line_of(account, recipient)
@@ -182,7 +181,7 @@ def _keep_part(
                 "received_at": at,
             },
         )
-        since = timezone.now() - PARTS_WAIT  # the provider's number is small and used again
+        since = clock.now() - PARTS_WAIT  # the provider's number is small and used again
         parts = InboundPart.objects.filter(provider_identity=identity, key=key, received_at__gte=since)
         parts = parts.filter(total=sms.concat_total)  # of another length it is another text
         parts = parts.order_by("pk").select_for_update()
@@ -208,7 +207,7 @@ def _join(parts: list[InboundPart]) -> InboundMessage | None:
 
 def join_forgotten_parts() -> None:
     """A text of which a part never comes is kept as far as it came."""
-    until = timezone.now() - PARTS_WAIT
+    until = clock.now() - PARTS_WAIT
     late = InboundPart.objects.filter(received_at__lt=until)
 
     def join(text: tuple[str, str, int]) -> None:
