@@ -9,7 +9,7 @@ import platform
 
 from bench import rig
 
-NAMES = ("sending", "receiving", "launching", "importing", "tenants", "growth", "upgrading")
+NAMES = ("sending", "receiving", "launching", "importing", "tenants", "growth", "keeping", "upgrading")
 QUICK: dict[str, dict[str, int]] = {  # some minutes in all, for daily use
     "sending": {"messages": 2_000, "naive_messages": 200},
     "receiving": {"callbacks": 1_500},
@@ -17,6 +17,7 @@ QUICK: dict[str, dict[str, int]] = {  # some minutes in all, for daily use
     "importing": {"rows": 20_000},
     "tenants": {"texts": 40, "crowd": 8_000, "throttled": 300, "by_chance": 500},
     "growth": {"messages": 15_000},
+    "keeping": {"texts": 60_000, "sent": 1_500},
     "upgrading": {"messages": 20_000},
 }
 

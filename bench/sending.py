@@ -64,7 +64,7 @@ def _bare(url: str, messages: int) -> Measured:
     return measured
 
 
-def _launched(messages: int) -> Distribution:
+def launched(messages: int) -> Distribution:
     clinic = factories.organization()
     account = factories.account(clinic, "twilio")
     AccountState.objects.filter(pk=account.pk).update(messages_per_second=100_000, max_in_flight=IN_FLIGHT)
@@ -82,10 +82,10 @@ def _launched(messages: int) -> Distribution:
 
 
 def _product(messages: int, folder: Path) -> tuple[Measured, float]:
-    made = _launched(messages)
+    made = launched(messages)
     counts = folder / "statements"
     counts.mkdir()
-    worker = _worker("product", folder, 2, "bench.counting", BENCH_STATEMENTS=str(counts))
+    worker = start_worker("product", folder, 2, "bench.counting", BENCH_STATEMENTS=str(counts))
     open_chunks = Chunk.objects.filter(distribution=made, state=Chunk.State.OPEN)
     try:
         with measure(messages, [worker.pid, *service_pids()]) as measured:
@@ -101,7 +101,7 @@ def _product(messages: int, folder: Path) -> tuple[Measured, float]:
         worker.stop()
 
 
-def _worker(name: str, folder: Path, processes: int, module: str, **variables: str) -> Process:
+def start_worker(name: str, folder: Path, processes: int, module: str, **variables: str) -> Process:
     """A Celery worker that has imported `module` as well."""
     command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-c", str(processes), "-n", f"{name}@bench"]
     command += ["-I", module, "--without-gossip", "--without-mingle", "-l", "WARNING"]
@@ -111,9 +111,9 @@ def _worker(name: str, folder: Path, processes: int, module: str, **variables: s
 
 
 def _naive(messages: int, folder: Path) -> Measured:
-    made = _launched(messages)
+    made = launched(messages)
     Message.objects.filter(distribution=made).update(account=ProviderAccount.objects.latest("pk"))
-    worker = _worker("naive", folder, 16, "bench.naive")
+    worker = start_worker("naive", folder, 16, "bench.naive")
     queued = Message.objects.filter(distribution=made, status=Status.QUEUED)
     try:
         with measure(messages, [worker.pid, os.getpid(), *service_pids()]) as measured:
