@@ -143,6 +143,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 if REDIS_SENTINEL_MASTER := env.str("REDIS_SENTINEL_MASTER", default=""):
     # REDIS_URL then names the sentinels: sentinel://host1:26379/0;sentinel://host2:26379/0
     CELERY_BROKER_TRANSPORT_OPTIONS["master_name"] = REDIS_SENTINEL_MASTER
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "distributions.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
     "apply": {"task": "webhooks.tasks.apply", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY * 4}},
