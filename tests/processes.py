@@ -161,11 +161,13 @@ class Web(Process):
 
     THREADS = 8
 
-    def __init__(self, log: Path, *, port: int | None = None, **variables: str) -> None:
+    def __init__(
+        self, log: Path, *, port: int | None = None, workers: int = 1, threads: int = THREADS, **variables: str
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", str(self.THREADS)]
+        command += ["--port", str(self.port), "--workers", str(workers), "--blocking-threads", str(threads)]
         command += ["config.wsgi:application"]
         super().__init__("web", command, log, **{"PUBLIC_URL": self.url, **variables})
         self.wait_until(self.answers)

@@ -1,11 +1,14 @@
 """A stranger cannot stop the web: sizes are looked at before anything is read, by the app and by the shipped proxy."""
 
+import gzip
 import json
 import re
 import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -14,11 +17,12 @@ from django.test import Client, RequestFactory
 from config.bodies import LIMITS, MOST_CHUNKED, NotReadable, TooLarge, measure
 from config.ops.supervisor import die_with_parent
 from extensions.contract import basic_authorization
+from organizations import tokens
 from organizations.models import AuditEvent
 from tests import factories
 from tests.conftest import NGINX
 from tests.processes import ROOT, Web, free_port
-from webhooks.models import Callback
+from webhooks.models import Callback, RefusedCallback
 
 KB, MB = 1024, 1024 * 1024
 WEBHOOK = "/distribution-providers/v1/receive/distribution/status/infobip/ORG_0123456789"
@@ -178,6 +182,34 @@ def test_the_server_refuses_before_a_body_arrives_and_reads_chunks(web, db):
     assert bytes(Callback.objects.get().body) == report
     status, text = answer_to(web.port, post(path, *headers), chunked(b"x" * (STRANGERS[WEBHOOK] + KB)))
     assert status == 413, text
+
+
+def test_a_packed_body_is_refused_with_its_reason_and_nothing_of_it_is_kept(web, db):
+    """Its size unpacked is anybody's guess, and signatures are of the bytes that came."""
+    clinic = factories.organization()
+    secrets = factories.account(clinic, provider="infobip").secrets()
+    authorization = basic_authorization(secrets["webhook_username"], secrets["webhook_password"])
+    packed = gzip.compress(json.dumps({"results": [{"messageId": "m-1", "status": {"groupId": 3, "id": 5}}]}).encode())
+    packing = ("Content-Type: application/json", "Content-Encoding: gzip", f"Content-Length: {len(packed)}")
+    path = f"/distribution-providers/v1/receive/distribution/status/infobip/{clinic.public_id}"
+    token = tokens.regenerate(factories.user(clinic, use_sms_distributions="enabled"))
+
+    of_webhook = answer_to(web.port, post(path, f"Authorization: {authorization}", *packing), packed)
+    headers = {"X-API-TOKEN": token, "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    call = urllib.request.Request(f"{web.url}/API/v3/distributions/sms", packed, headers)
+    with pytest.raises(urllib.error.HTTPError) as of_api:
+        urllib.request.urlopen(call, timeout=20)
+    of_page = answer_to(web.port, post("/admin/login/", *packing), packed)
+
+    assert of_api.value.code == 415
+    assert b"without a Content-Encoding" in of_api.value.read()
+    assert of_page[0] == 415, of_page[1]
+    assert of_webhook[0] == 400, of_webhook[1]
+    deadline = time.monotonic() + 20  # it is counted in memory, and written once a second
+    while not RefusedCallback.objects.filter(organization=clinic, kind="status").exists():
+        assert time.monotonic() < deadline, "the organisation does not see why"
+        time.sleep(0.1)
+    assert not Callback.objects.exists()
 
 
 # --- The shipped proxy -----------------------------------------------------------------------------------------------

@@ -38,10 +38,10 @@ def others():
         return cursor.fetchone()[0]
 
 
-def crowd_of(webs, account, number):
+def crowd_of(webs, account, number, *, before=None):
     """So many requests from as many sides as threads: pages, right callbacks, and forged ones. Returns the most
     connections at any moment, besides those that there were, and the answers' statuses."""
-    before, most = others(), 0
+    before, most = others() if before is None else before, 0
     provider, organization = account.open(), account.organization
 
     def ask(turn):
@@ -69,9 +69,13 @@ def crowd_of(webs, account, number):
     return max(most, others() - before), Counter(answer.result() for answer in answers)
 
 
+def document():
+    return (ROOT / "docs/connections.md").read_text()
+
+
 def documented():
     """Connections of a web process besides those of its threads, as the table says."""
-    row = re.search(r"16 threads .*?, one that .*?, one that .*?: (\d+) \|", (ROOT / "docs/connections.md").read_text())
+    row = re.search(r"16 threads .*?, one that .*?, one that .*?: (\d+) \|", document())
     return int(row[1]) - 16
 
 
@@ -125,3 +129,46 @@ def test_workers_with_a_pool_work_and_one_whose_process_is_killed_goes_on(start)
 
     assert "InterfaceError" not in worker.output()
     assert app.control.ping(destination=[worker.host], timeout=5)
+
+
+def documented_for(machines_for_the_web):
+    """Connections of a row of the table: all web processes', and all workers'."""
+    words = {1: "one with everything", 4: "four for the web, two for workers"}[machines_for_the_web]
+    row = re.search(rf"\| {words} \| (\d+) \+ (\d+) \|", document())
+    return int(row[1]), int(row[2])
+
+
+PROGRAMS = (
+    ("send", 2),
+    ("receive", 1),
+    ("prepare", 1),
+    ("launch,default", 1),
+)  # queues and processes, as the Procfile has
+
+
+@pytest.mark.parametrize("pool", [0, 6])
+def test_four_web_sets_and_the_workers_stay_within_what_the_document_says(start, pool):
+    """Issue 12: pages, callbacks and forged ones at once, on four of the Procfile's web servers and its workers.
+
+    On a busy machine a callback may be told to come again, and forgers' neighbours at one address may be; nobody hears
+    of anything else.
+    """
+    text = " ".join(document().split())
+    said = re.search(r"`DB_POOL=(\d+)`.*?Four machines for the web then hold (\d+) instead of (\d+)", text)
+    pooled, unpooled = {int(said[1]): int(said[2])}, {0: int(said[3])}
+    assert unpooled[0] == documented_for(4)[0]
+    before = others()
+    account = factories.account(factories.organization(), "infobip")
+    webs = [start(Web, workers=2, threads=16, DB_POOL=str(pool)) for _machine in range(4)]
+    for number, (queues, processes) in enumerate(PROGRAMS):
+        start(Worker, f"of{number}", queues=queues, concurrency=processes, DB_POOL=str(pool))
+    start(Beat, DB_POOL=str(pool))
+    until(webs[0], 200)
+
+    most, answered = crowd_of(webs, account, 600, before=before)
+
+    assert set(answered) <= {200, 401, 429, 503}, answered
+    assert answered[200] >= 200
+    webs_hold, workers_hold = (pooled | unpooled)[pool], documented_for(1)[1]
+    for_a_moment = len(PROGRAMS) + 1  # each worker's main process, and beat
+    assert webs_hold / 3 < most <= webs_hold + workers_hold + for_a_moment

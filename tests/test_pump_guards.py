@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 
 import pytest
-import time_machine
 from django.utils import timezone
 
 from contacts.opt_outs import opt_out
@@ -24,6 +23,7 @@ from extensions.contract import Category
 from extensions.models import AccessToken, AccountState, EnabledExtension, ProviderAccount, WorkerSlot
 from tests import factories, pumping
 from tests.simulated import launched, statuses
+from tests.travelling import travel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,7 +90,7 @@ def test_a_pump_that_is_rung_at_night_sends_nothing_before_the_morning(sink):
     at_night = datetime(2035, 11, 22, 22, 30, tzinfo=UTC)
     Chunk.objects.update(not_before=at_night - timedelta(minutes=5))
 
-    with time_machine.travel(at_night, tick=True):
+    with travel(at_night, tick=True):
         assert pumping.run(made.account_id) is False
 
     assert sink.ledger == []

@@ -76,6 +76,19 @@ def test_a_new_password_ends_the_api_token_if_that_is_ticked(grace: User, set_pa
     assert AuditEvent.objects.filter(action="ended an API token", actor=grace).exists() is ticked
 
 
+@WAYS
+def test_a_new_password_ends_every_other_session_and_not_the_one_that_set_it(grace: User, set_password: Way) -> None:
+    """On a phone that was lost, or in a browser where somebody forgot to log out."""
+    elsewhere = client_of(grace)
+    assert elsewhere.get("/admin/").status_code == 200
+
+    here = set_password(grace).client
+
+    assert elsewhere.get("/admin/").status_code == 302
+    assert elsewhere.get("/admin/").url.startswith("/admin/login/")
+    assert here.get("/admin/").status_code == 200
+
+
 @pytest.mark.parametrize("page", ["link", "own"])
 def test_it_is_ticked_unless_somebody_unticks_it(grace: User, page: str) -> None:
     tokens.regenerate(grace)
