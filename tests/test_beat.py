@@ -1,4 +1,4 @@
-"""Beat goes on when the machine's clock is put back (issue 12, point 6)."""
+"""Beat goes on when the machine's clock is put back."""
 
 from __future__ import annotations
 

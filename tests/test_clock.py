@@ -1,4 +1,4 @@
-"""The database's clock decides what is due (issue 12, point 6).
+"""The database's clock decides what is due.
 
 A machine whose own clock is an hour wrong begins nothing early, takes nothing from others, ends and deletes nothing too
 soon, and does what is due.

@@ -148,7 +148,7 @@ PROGRAMS = (
 
 @pytest.mark.parametrize("pool", [0, 6])
 def test_four_web_sets_and_the_workers_stay_within_what_the_document_says(start, pool):
-    """Issue 12: pages, callbacks and forged ones at once, on four of the Procfile's web servers and its workers.
+    """Pages, callbacks and forged ones at once, on four of the Procfile's web servers and its workers.
 
     On a busy machine a callback may be told to come again, and forgers' neighbours at one address may be; nobody hears
     of anything else.

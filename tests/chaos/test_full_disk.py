@@ -1,4 +1,4 @@
-"""The database's disk is full in the middle of a send (issue 12): everybody is told to come again, and nothing is lost.
+"""The database's disk is full in the middle of a send: everybody is told to come again, and nothing is lost.
 
 Each statement that writes a text, a chunk or a callback fails as PostgreSQL's do then, with the code 53100.
 """
