@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.utils import timezone
 
 from distributions import services
 from distributions.models import Distribution
 from distributions.planning import starting
 from tests import factories
+from tests.travelling import travel
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_planned_begins_at_its_time_and_up_to_twelve_hours_later(late, s
     """And another organisation's, planned for much later, does not."""
     made, other = planned(), planned(days=9)
 
-    with time_machine.travel(made.send_at + late, tick=False):
+    with travel(made.send_at + late, tick=False):
         starting.start_due()
 
     made.refresh_from_db()
@@ -76,7 +76,7 @@ def test_what_is_paused_or_held_does_not_begin_by_itself(fields):
     made = planned()
     Distribution.objects.filter(pk=made.pk).update(**fields)
 
-    with time_machine.travel(made.send_at + timedelta(minutes=1), tick=False):
+    with travel(made.send_at + timedelta(minutes=1), tick=False):
         starting.start_due()
 
     made.refresh_from_db()
@@ -89,7 +89,7 @@ def test_what_a_person_confirmed_later_is_late_from_then_on():
     confirmed_at = made.send_at + timedelta(hours=20)
     Distribution.objects.filter(pk=made.pk).update(confirmed_at=confirmed_at)
 
-    with time_machine.travel(confirmed_at + timedelta(hours=11), tick=False):
+    with travel(confirmed_at + timedelta(hours=11), tick=False):
         starting.start_due()
 
     made.refresh_from_db()
