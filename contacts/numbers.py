@@ -22,7 +22,8 @@ _DATE = re.compile(  # of a column beside, or what a spreadsheet made of a numbe
     rf"{_YEAR}([-./]){_MONTH}\1{_DAY}|{_DAY}([-./]){_MONTH}\2{_YEAR}|{_MONTH}([-./]){_DAY}\3{_YEAR}"
 )
 _WHOLE = re.compile(r"(\+?\d{6,})[.,]0+")  # a number that a program took for a quantity: 7700900123.0
-_PLAIN = re.compile(r"\+?[0-9() -]*[0-9][0-9() -]*")
+_PLAIN = re.compile(r"\+?[() -]*[0-9][0-9() -]*")
+_LONGEST = 200  # characters; what is longer has more in it than a number, and is not looked at as one
 _PUNCTUATION = frozenset("+-./() ")
 _QUOTES = " \t'\"’‘`´“”="  # Excel's sign for text, or ="0151 …" in exports of other programs
 _MOBILE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
@@ -138,6 +139,8 @@ def _read_by_all_rules(text: str, written: str, region: str, *, with_country_cod
 def _written(text: str) -> str:
     """The text with plain digits and punctuation, a plus only at its beginning. Raises InvalidNumber."""
     bare = text.strip().strip(_QUOTES).strip()
+    if len(bare) > _LONGEST:
+        raise InvalidNumber("several" if sum(map(str.isdigit, bare)) > 15 else "no_number", text)
     if _DATE.fullmatch(bare):
         raise InvalidNumber("date", text)
     if _PLAIN.fullmatch(bare):

@@ -68,6 +68,7 @@ def weakness(secret: str) -> str:
 
 def _core(folded: str) -> str:
     """The word without what people put around it and in place of its letters: p@ssw0rd123 -> password."""
-    word = re.sub(r"[^a-z]", "", re.sub(r"^[^a-z]+|[^a-z]+$", "", folded).translate(_LEET))
+    letters = re.search(r"[a-z](?:.*[a-z])?", folded, re.DOTALL)
+    word = re.sub(r"[^a-z]", "", letters[0].translate(_LEET)) if letters else ""
     once = re.sub(r"^(.+?)\1+$", r"\1", re.sub(r"^(?:my|the|our)", "", word))
     return once if len(once) > 2 else word

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "«": "»", "»": "«", "‘": "’", "‚": "‘", "`": "`", "<": ">", "[": "]"}
 _LABEL = re.compile(
@@ -81,8 +82,8 @@ def labelled(text: str, names: tuple[str, ...]) -> str:
     if match := _LABEL.match(text):
         label = _letters(match["label"])
         return text[match.end() :].strip() if any(label.endswith(name) for name in known) else text
-    words = list(re.finditer(r"\S+\s+", text))[:MOST_LAYERS]
-    ends = [word.end() for word in words if _letters(text[: word.end()]) in known]
+    gaps = islice(re.finditer(r"\s+", text), MOST_LAYERS)
+    ends = [gap.end() for gap in gaps if _letters(text[: gap.end()]) in known]
     return text[ends[-1] :].strip() if ends else text
 
 

@@ -62,7 +62,8 @@ def bare(text: str) -> str:
 
 def unwrapped(text: str) -> str:
     """Without the signs around it: "(1)", "1.", "#1" and "1)" are 1. A minus stays: -1 is not 1."""
-    return re.sub(r"\A[^\w+<>≤≥-]+|[\W_]+\Z", "", text)
+    end = next((place for place in range(len(text), 0, -1) if text[place - 1].isalnum()), 0)
+    return re.sub(r"\A[^\w+<>≤≥-]+", "", text[:end])
 
 
 def name(text: str) -> str:

@@ -343,7 +343,7 @@ def test_the_list_shows_figures_and_zero_cost_with_the_note(site, running):
     """(R5, R6)"""
     Tally.objects.filter(pk=running.pk).update(waiting=1, delivered=1_234)
 
-    page = site.get(f"{BASE}/").text
+    page = site.get(f"{BASE}/").text.replace("\N{NO-BREAK SPACE}", " ")
 
     assert "1,234 delivered" in page
     assert "1 waiting" in page

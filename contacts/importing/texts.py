@@ -67,6 +67,7 @@ _FIRST = 10  # rows among which the headings are, if empty ones stand before the
 _UNREADABLE = "\udcff"  # stands for bytes that are nothing in the encoding; no file can hold it
 # What Western Europeans write beyond ASCII, and what their programs put in.
 _WESTERN = frozenset("äöüÄÖÜßéèêëàâáãåæçìíîïñòóôõøœùúûýÿÀÂÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØŒÙÚÛÝ€§°´’‘“”„–—«»…·\xa0")
+_WORD = re.compile(r"[\w'’.\-\x80-\U0010ffff]{2,}")
 _BETWEEN_LETTERS = re.compile(r"[^\W\d_][^\x00-\x7f]|[^\x00-\x7f][^\W\d_]")
 
 
@@ -163,11 +164,13 @@ def _one_byte(sample: bytes) -> str:
 
 def sample_of(text: str, length: int = 40) -> str:
     """The first words with letters beyond ASCII, for somebody to say whether they are right; "" if there are none."""
-    found = re.search(r"[^\W\d_][\w'’.-]*[^\x00-\x7f][\w'’.-]*|[^\x00-\x7f][\w'’.-]+", text)
-    if not found:
+    word = next((word for word in _WORD.finditer(text) if not word[0].isascii()), None)
+    if word is None:
         return ""
-    cell = re.split(r"[;,\t\r\n\"]", text[max(0, found.start() - length) : found.start()])[-1]
-    rest = re.split(r"[;,\t\r\n\"]", text[found.start() : found.start() + length])[0]
+    beyond = next(place for place, character in enumerate(word[0]) if not character.isascii())
+    begins = word.start() + max(0, beyond - length // 2)
+    cell = re.split(r"[;,\t\r\n\"]", text[max(0, begins - length) : begins])[-1]
+    rest = re.split(r"[;,\t\r\n\"]", text[begins : begins + length])[0]
     return (cell + rest).replace(_UNREADABLE, "�").strip()[: 2 * length]
 
 
