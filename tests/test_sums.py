@@ -219,7 +219,7 @@ class World:
         assert numbers(re.findall(legend, period)) == texts, "home, the last weeks"
         assert int(re.search(r'sb-figure">([\d,]+)<', period)[1]) == total
         outcome = re.search(r"field-outcome[^>]*>(.*?)</td>", listed, re.DOTALL)[1]
-        assert numbers(re.findall(r"([\d,]+) ([a-z]+)", outcome)) == texts, "list"
+        assert numbers(re.findall(r"([\d,]+)\s([a-z]+)", outcome)) == texts, "list"
         if total:
             assert numbers(re.findall(r'aria-label="([^"]*)"', page.split("snd-bar")[1])[0], swap=True) == texts, "page"
             assert int(re.search(r'id="total">([\d,]+)<', page)[1]) == total
