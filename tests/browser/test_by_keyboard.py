@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from contacts.models import Contact
 from distributions.models import Message
+from organizations.models import Organization
+from surveys.models import Question
 from tests import factories
 from tests.browser.test_extensions_flow import SID, TOKEN, Person
 from tests.processes import Web
@@ -57,6 +60,13 @@ class Typist(Person):
     def press(self, role: Any, name: str, key: str = "Enter") -> None:
         self.tab_to(self.page.get_by_role(role, name=name, exact=True).first)
         self.page.keyboard.press(key)
+
+    def choose(self, select: str, choice: str) -> None:
+        """In a list that can be searched: open, type, take the first."""
+        self.tab_to(self.page.locator(f"{select} + .select2 .select2-selection"))
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.type(choice)
+        self.page.keyboard.press("Enter")
 
     def type(self, label: str, text: str) -> None:
         self.tab_to(self.page.get_by_label(label).first)
@@ -120,6 +130,72 @@ def test_from_the_log_in_to_texts_that_arrive(simulator: Any, web: Web, beat: An
 
     expect(page.locator("#controls")).to_contain_text("finished", timeout=60_000)
     assert Message.objects.filter(status="delivered").count() == 3
+
+
+def test_from_a_new_organisation_to_its_people_and_questions(
+    web: Web, worker: Any, page: Page, browser: Browser
+) -> None:
+    """What comes before that, R34: organisation, invitation, contact list, import, survey by text."""
+    page.set_default_timeout(20_000)
+    operator = Typist(page, web)
+    operator.log_in(factories.operator(name="Olga Operator"))
+    operator.press("link", "Skip to the content")
+    operator.press("link", "New organisation")
+    operator.press("link", "Skip to the content")
+    operator.type("Name", "City Clinic")
+    operator.type("Add an administrator", "ada@example.org")
+    operator.choose("#id_default_region", "United Kingdom")
+    for box in (page.locator("#id_licence-0-sms"), page.get_by_label("Twilio")):
+        operator.tab_to(box)
+        page.keyboard.press("Space")
+    operator.press("button", "Save")
+    link = page.locator("#link").inner_text()
+    clinic = Organization.objects.get()
+    assert (clinic.default_region, clinic.licence.sms, clinic.enabled_extensions.get().provider) == ("GB", True, "twilio")
+
+    context = browser.new_context(viewport=page.viewport_size, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    ada = Typist(page, web)
+    page.goto(link)
+    for name in ("new_password1", "new_password2"):
+        ada.tab_to(page.locator(f"[name={name}]"))
+        page.keyboard.type("a quiet heron stands")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("you are logged in")).to_be_visible()
+
+    ada.go("/admin/contacts/contactlist/add/")
+    ada.press("link", "Skip to the content")
+    ada.type("Name", "Ward 7")
+    page.keyboard.press("Enter")
+    ada.tab_to(page.locator("#id_file"))
+    with page.expect_file_chooser() as dialog:
+        page.keyboard.press("Space")
+    file = b"Phone,FirstName\n07700 900123,Grace\n"
+    dialog.value.set_files({"name": "ward7.csv", "mimeType": "text/csv", "buffer": file})
+    ada.press("button", "Upload and check")
+    ada.tab_to(page.get_by_role("button", name="Import 1 row"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 person was added")).to_be_visible()
+
+    ada.go("/admin/surveys/survey/add/")
+    ada.press("link", "Skip to the content")
+    ada.type("Name", "Your visit")
+    ada.tab_to(page.locator("#id_questions-0-text"))
+    page.keyboard.type("How likely are you to recommend us?")
+    ada.press("button", "Begin")
+    expect(page.locator("#try")).to_contain_text("0 = not at all likely, 10 = extremely likely")
+    ada.tab_to(page.locator("#my_reply"))
+    page.keyboard.type("9 because you were kind")
+    page.keyboard.press("Enter")
+    expect(page.locator("#try")).to_contain_text("Answer: 9")
+    ada.press("button", "Save")
+    page.wait_for_url("**/admin/surveys/survey/")
+
+    assert operator.problems == ada.problems == []
+    assert Question.objects.get().text == "How likely are you to recommend us?"
+    assert Contact.objects.get().phone == "+447700900123"
+    context.close()
 
 
 def test_what_opens_closes_with_escape_and_gives_the_focus_back(web: Web, page: Page, transactional_db: None) -> None:
