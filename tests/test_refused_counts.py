@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,7 @@ def written(times):
     return sorted(RefusedCallback.objects.values_list("reason", "count"))
 
 
-def test_many_forged_calls_at_once_are_all_counted(clinic, account, monkeypatch):
+def test_many_forged_calls_at_once_are_all_counted(clinic, account, monkeypatch, caplog):
     statements = []
     writing = counting.write
     monkeypatch.setattr(counting, "write", lambda *arguments: statements.append(1) or writing(*arguments))
@@ -58,6 +59,9 @@ def test_many_forged_calls_at_once_are_all_counted(clinic, account, monkeypatch)
 
     assert count == 120
     assert len(statements) < 60
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(lines) == len(statements), "no line for each call"
+    assert sum(int(re.match(r"Refused callbacks: (\d+) ", line)[1]) for line in lines) == 120
 
 
 def test_two_processes_add_to_one_row(clinic):

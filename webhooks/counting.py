@@ -1,6 +1,7 @@
 """Refused calls are counted in memory and written down once a second: forging many costs the right ones nothing.
 
-A process that is killed loses what it has counted in its last second: how often, never whether a call was refused.
+So is their line in the log, which many of them would fill. A process that is killed loses what it has counted in its
+last second: how often, never whether a call was refused.
 """
 
 from __future__ import annotations
@@ -109,7 +110,11 @@ class Counter:
 
 
 def write(refused: Refused, count: Count) -> None:
-    """Add the count to its row."""
+    """Add the count to its row, and say so in the log."""
+    place = (refused.kind, refused.slug, refused.organization_id)
+    logger.warning(
+        "Refused callbacks: %d (%s), %s of %s, organisation %d", count.times, count.fault or "unknown", *place
+    )
     same = {name: getattr(refused, name) for name in ("organization_id", "slug", "kind", "day")}
     same["reason"] = worded(refused.reason)
     today = RefusedCallback.objects.filter(**same)

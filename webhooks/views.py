@@ -109,6 +109,7 @@ def said(outcome: str, text: str, status: int) -> HttpResponse:
 def refused() -> HttpResponse:
     """No hint of what was wrong; the challenge is for providers that authenticate only when asked."""
     response = said("refused", "Not authorised.", 401)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django writes no line each: counting.py does at times
     response["WWW-Authenticate"] = 'Basic realm="webhook", charset="UTF-8"'
     return response
 

@@ -151,7 +151,11 @@ def test_from_a_new_organisation_to_its_people_and_questions(
     operator.press("button", "Save")
     link = page.locator("#link").inner_text()
     clinic = Organization.objects.get()
-    assert (clinic.default_region, clinic.licence.sms, clinic.enabled_extensions.get().provider) == ("GB", True, "twilio")
+    assert (clinic.default_region, clinic.licence.sms, clinic.enabled_extensions.get().provider) == (
+        "GB",
+        True,
+        "twilio",
+    )
 
     context = browser.new_context(viewport=page.viewport_size, locale="en-GB")
     page = context.new_page()
