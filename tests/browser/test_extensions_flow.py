@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from extensions import routing
 from extensions.models import AccountState, EnabledExtension, ProviderAccount
@@ -112,6 +112,29 @@ def test_from_the_menu_to_an_account_in_use_in_eight_clicks(
     expect(delivered).to_have_class("ext-check is-done", timeout=20_000)
     expect(page.locator(".ext-sightings")).to_contain_text("last seen")
     person.fits()
+
+
+def test_an_answer_that_comes_late_hides_nothing_that_was_done_after_it(person: Person, simulator: Any) -> None:
+    """R29: whoever verifies once more and grants at once sees that it is granted."""
+    page = person.page
+    credentials = {"account_sid": SID, "auth_token": TOKEN}
+    clinic = factories.organization("Clinic")
+    account = factories.account(clinic, "twilio", credentials=credentials, granted=False)
+    person.log_in(factories.administrator(clinic))
+    page.goto(f"{person.web.url}/admin/extensions/account/{account.public_id}/")
+    late: list[tuple[Route, APIResponse]] = []
+    page.route("**/verify/", lambda route: late.append((route, route.fetch())))
+
+    person.click("button", "Verify again")
+    while not late:
+        page.wait_for_timeout(50)
+    person.click("button", "Grant access to all users")
+    expect(page.locator("#check-list")).to_contain_text("In use")
+    [(route, answer)] = late
+    route.fulfill(response=answer)
+    page.wait_for_timeout(500)  # nothing comes: it is not waited for any more
+
+    expect(page.locator("#check-list")).to_contain_text("In use")
 
 
 def test_credentials_the_provider_refuses_are_answered_with_its_own_words(person: Person, simulator: Any) -> None:

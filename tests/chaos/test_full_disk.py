@@ -19,7 +19,7 @@ from distributions.models import Message
 from distributions.states import Status
 from extensions.webhook_urls import webhook_url
 from tests.chaos.judge import call, wait_for
-from tests.chaos.test_chaos import assert_all_arrived, at_50_ms, fast_recovery, send, sent, settled  # noqa: F401
+from tests.chaos.test_chaos import assert_all_arrived, at_50_ms, fast_recovery, running, send, sent, settled  # noqa: F401
 from webhooks.models import Callback
 
 pytestmark = [
