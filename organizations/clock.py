@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import DateTimeField, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -17,6 +18,11 @@ from django.utils import timezone
 def now() -> Any:
     """For a filter or an update: what the clock says when the statement begins. Add and subtract timedeltas."""
     return Now() if connection.vendor == "postgresql" else timezone.now()
+
+
+def column() -> Any:
+    """The moment beside the columns of a query, which needs no statement of its own."""
+    return Now() if connection.vendor == "postgresql" else Value(timezone.now(), output_field=DateTimeField())
 
 
 def later(seconds: float) -> Any:
