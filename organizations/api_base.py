@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core import signing
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
@@ -58,7 +58,15 @@ ERROR_CODES: dict[int, str] = {
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     500: "INTERNAL_ERROR",
+    503: "NOT_AVAILABLE",
 }
+AWAY = (OperationalError, InterfaceError)  # what is raised where the database does not answer
+TRY_AGAIN = {"Retry-After": "60"}
+
+
+def database_is_away() -> str:
+    """The sentence for whoever meets one of `AWAY`."""
+    return _("The database does not answer. What has been saved is not lost. Please try again in a minute.")
 
 
 class Conflict(APIException):
@@ -179,6 +187,9 @@ def answer_error(error: Exception, context: Mapping[str, Any]) -> Response:
         logger.warning("An API request contradicts what is stored: %s", request_id, exc_info=error)
         sentence = _("Something that this request is about was changed or deleted in the same moment. Ask once more.")
         return _error(status.HTTP_409_CONFLICT, sentence)
+    if isinstance(error, AWAY):
+        logger.error("The database did not answer an API request: %s", request_id, exc_info=error)
+        return _error(status.HTTP_503_SERVICE_UNAVAILABLE, database_is_away(), TRY_AGAIN)
     if response is None:
         logger.error("An API request failed: %s", request_id, exc_info=error)
         sentence = _("Something went wrong on our side. Tell your administrator the requestId; the log has the rest.")
@@ -192,10 +203,12 @@ def _error(status_code: int, sentence: str, headers: Mapping[str, str] | None = 
     return Response(data, status=status_code, headers=dict(headers or {}))
 
 
-def refusal(status_code: int, sentence: str) -> JsonResponse:
+def refusal(status_code: int, sentence: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
     """An error in the envelope, for what is refused before a view sees it."""
     error = {"errorCode": ERROR_CODES[status_code], "errorMessage": readable(sentence)}
-    answer = JsonResponse({"meta": {**_meta(status_code, str(uuid4())), "error": error}}, status=status_code)
+    answer = JsonResponse(
+        {"meta": {**_meta(status_code, str(uuid4())), "error": error}}, status=status_code, headers=headers
+    )
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

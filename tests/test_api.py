@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import jsonschema
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, reverse
@@ -464,6 +464,22 @@ def test_a_fault_of_ours_is_logged_and_answered_in_the_envelope(api, monkeypatch
     assert "requestId" in error(response, 500)
     assert response.json()["meta"]["requestId"] in caplog.text
     assert "TypeError" in caplog.text
+
+
+@pytest.mark.parametrize("away", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("place", ["organizations.api.WhoAmISerializer", "organizations.api_base.ApiView.initial"])
+def test_without_a_database_a_client_is_told_when_to_try_again(api, monkeypatch, caplog, away, place):
+    def closed(*_arguments, **_named):
+        raise away("the connection is closed")
+
+    monkeypatch.setattr(place, closed)
+
+    response = api.get("whoami")
+
+    assert "The database does not answer" in error(response, 503)
+    assert response.headers["Retry-After"] == "60"
+    assert response.json()["meta"]["error"]["errorCode"] == "NOT_AVAILABLE"
+    assert response.json()["meta"]["requestId"] in caplog.text
 
 
 JSON = st.recursive(

@@ -10,7 +10,6 @@ from urllib.parse import urlencode, urlsplit
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware import csrf
 from django.template.loader import render_to_string
@@ -64,16 +63,17 @@ def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """The page in the reader's language; a file in two languages where even that cannot be made."""
     sentence = _("The fault is ours and has been logged. Nothing is known to be lost. Please try again in a moment.")
+    is_away = isinstance(sys.exception(), api_base.AWAY)
     if request.path_info.startswith(API):
-        return api_base.refusal(500, sentence)
+        away = api_base.database_is_away()
+        return api_base.refusal(503, away, api_base.TRY_AGAIN) if is_away else api_base.refusal(500, sentence)
     context = {"title": _("Something went wrong"), "sentence": sentence}
     if request.path.startswith("/admin/"):
         context["trace"] = tracing.current.get()
     status, headers = 500, {}
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
-        sentence = _("The database does not answer. What has been saved is not lost. Please try again in a minute.")
-        context = {"title": _("Not available at the moment"), "sentence": sentence}
-        status, headers = 503, {"Retry-After": "60"}
+    if is_away:
+        context = {"title": _("Not available at the moment"), "sentence": api_base.database_is_away()}
+        status, headers = 503, api_base.TRY_AGAIN
     if request.method == "GET":
         context["again"] = request.get_full_path()
     else:
