@@ -36,6 +36,18 @@ def test_a_sound_production_passes(settings, tmp_path):
     assert ids(include_deployment_checks=True) == ({"switchboard.W001"} if on_sqlite else set())
 
 
+def test_what_django_warns_of_in_a_sound_production_is_explained(settings, tmp_path):
+    settings.SECURE_PROXY_SSL_HEADER, settings.VAR_DIR = HTTPS, tmp_path
+    settings.SECRET_KEY = secrets.token_urlsafe(60)  # as `make` makes one
+    settings.SECURE_HSTS_SECONDS = 31_536_000  # as with a PUBLIC_URL that is https
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    found = {one.id for one in checks.run_checks(include_deployment_checks=True) if one.id.startswith("security.")}
+
+    assert found == {"security.W005", "security.W008", "security.W021"}
+    document = (ROOT / "docs/operate/install.md").read_text()
+    assert all(f"`{warning}`" in document for warning in found)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
