@@ -25,7 +25,10 @@ from webhooks import applying
 from webhooks.models import Callback
 
 CONNECTIONS = 32
-APPLIED_BEFORE = 742  # reports a second, before they were applied in bulk
+SETTLED = ["state", "tries", "not_before", "pending", "error"]
+# Of the time that applying took when callbacks were settled by `bulk_update`, 86 % was that: four times as fast as all
+# of it is 3.44 times as fast as that alone.
+FOUR_TIMES, EIGHT_THOUSAND = 3.44, 8_000 / 742 * 0.86
 
 
 def run(callbacks: int = 5_000) -> bool:
@@ -61,6 +64,10 @@ def run(callbacks: int = 5_000) -> bool:
             web.stop()
     with measure(2 * callbacks, service_pids()) as applied:
         wait_for(lambda: applying.apply_due() == 0, 120, "applying")
+    settled = list(Callback.objects.filter(account=account).order_by("pk")[:2_000])
+    with measure(len(settled), service_pids()) as before:
+        for start in range(0, len(settled), 500):
+            Callback.objects.bulk_update(settled[start : start + 500], SETTLED)
     best = {name: max(runs, key=lambda run: run[0].rate) for name, runs in figures.items()}
     row("", "callbacks/s", "CPU ms each", "p99 ms")
     for name, text in (
@@ -71,12 +78,13 @@ def run(callbacks: int = 5_000) -> bool:
         measured, waits = best[name]
         row(text, f"{measured.rate:,.0f}", f"{measured.cpu_ms:.3f}", f"{1000 * _p99(waits):.0f}")
     row("Switchboard: applied in bulk, afterwards", f"{applied.rate:,.0f}", f"{applied.cpu_ms:.3f} (db)")
+    row("for comparison: only settled, by `bulk_update`", f"{before.rate:,.0f}", f"{before.cpu_ms:.3f} (db)")
     inbox, orm, empty = best["inbox"][0], best["orm"][0], best["empty"][0]
     return all(
         [
             verdict("rate against the ORM view", inbox.rate / orm.rate, 3),
             verdict("rate against an empty Django view", inbox.rate / empty.rate, 0.35, aim=0.5),
-            verdict("reports applied a second by one process", applied.rate, 4 * APPLIED_BEFORE, aim=8_000),
+            verdict("applied against `bulk_update` alone", applied.rate / before.rate, FOUR_TIMES, aim=EIGHT_THOUSAND),
             verdict("reports applied against stored: no backlog grows", applied.rate / inbox.rate, 1),
             verdict("p99 against the ORM view", _p99(best["inbox"][1]) / _p99(best["orm"][1]), 1, at_most=True),
         ]

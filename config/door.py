@@ -28,12 +28,15 @@ class CallbackMiddleware:
         if not request.path_info.startswith(CALLBACKS):
             return self.get_response(request)
         try:
-            request.resolver_match = resolve(request.path_info)
+            request.resolver_match = resolve(request.path_info, "webhooks.urls")
         except Resolver404:
             return self.get_response(request)
         request.get_host()  # one that is not ours is refused, as everywhere
-        with translation.override(settings.LANGUAGE_CODE):  # this thread's last page may have been in another
+        if translation.get_language() == settings.LANGUAGE_CODE:
             response = self.door(request)
+        else:  # this thread's last page was in another
+            with translation.override(settings.LANGUAGE_CODE):
+                response = self.door(request)
         response.headers.setdefault("Content-Length", str(len(response.content)))
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'")
         response.headers.setdefault("X-Frame-Options", "DENY")

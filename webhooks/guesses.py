@@ -37,8 +37,10 @@ class Guess:
 
     def __init__(self, provider: type[Provider], organization_id: str, request: WebhookRequest, address: str) -> None:
         authorization = request.header("Authorization")
-        network = network_of(address)
         self._counts = provider.webhook_check is WebhookCheck.BASIC and bool(authorization)
+        if not self._counts:
+            return
+        network = network_of(address)
         self._key = f"webhook-address:{network}"
         self._who = hashlib.sha256("\0".join((network, organization_id, provider.key, authorization)).encode()).digest()
         self._is_known = _known.get(self._who, 0.0) > time.monotonic()

@@ -12,11 +12,11 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -38,6 +38,7 @@ from intake.sentences import stored
 from organizations import clock, tracing
 from organizations.models import Organization
 from webhooks.counting import Refused, counter
+from webhooks.explaining import FAULTS, Caller, explanations
 from webhooks.faults import described
 from webhooks.guesses import Guess
 from webhooks.models import Callback
@@ -149,8 +150,9 @@ def keep(
         raise NotKept from error
     if organization_pk is None:
         raise UnknownAddress
+    caller = (organization_id, slug, kind, address)
     try:
-        opened = _opener(accounts, kind, request, now or timezone.now())
+        opened = _explained_opener(caller, accounts, kind, request, now or timezone.now())
     except (InvalidSignature, Unreadable) as refusal:
         (guess.was_wrong if isinstance(refusal, InvalidSignature) else guess.was_right)()
         refuse(organization_pk, slug, kind, refusal)
@@ -181,6 +183,21 @@ def _write(opened: Opened, kind: str, request: WebhookRequest) -> None:
             dedupe_key=_digest(f"{opened.identity}:{kind}:{opened.provider.dedupe_key(request)}"),
         )
     )
+
+
+def _explained_opener(
+    caller: Caller, accounts: list[Opened], kind: str, request: WebhookRequest, now: datetime
+) -> Opened:
+    """As _opener; of many wrong signatures of one caller, most are taken to be like those that were looked into."""
+    known = explanations.known(caller)
+    try:
+        return _opener(accounts, kind, replace(request, explains=False) if known else request, now)
+    except InvalidSignature as refusal:
+        if known is None:
+            explanations.add(caller, refusal)
+        elif refusal.fault in FAULTS:
+            raise known from None
+        raise
 
 
 def _opener(accounts: list[Opened], kind: str, request: WebhookRequest, now: datetime) -> Opened:
@@ -248,6 +265,31 @@ def refuse(organization_pk: int, slug: str, kind: str, refusal: InvalidSignature
         logger.warning("a refused callback could not be counted")
 
 
+# All that arrived together in one statement, whose text is the same for any number: the callbacks and what is asked
+# about their accounts. Of a model's rows, PostgreSQL would plan fourteen values for each.
+_GIVEN = {
+    "account_id": "bigint",
+    "kind": "text",
+    "method": "text",
+    "url": "text",
+    "content_type": "text",
+    "body": "bytea",
+    "dedupe_key": "text",
+    "trace": "text",
+}
+_INSERT = f"""
+    WITH living AS (SELECT id FROM {ProviderAccount._meta.db_table} WHERE id = ANY(%s) AND ended_at IS NULL),
+    kept AS (
+        INSERT INTO {Callback._meta.db_table} ({", ".join(_GIVEN)}, received_at, not_before, state, tries, error)
+        SELECT given.*, statement_timestamp(), statement_timestamp(), 'new', 0, ''
+        FROM unnest({", ".join(f"%s::{kind}[]" for kind in _GIVEN.values())}) AS given({", ".join(_GIVEN)})
+        WHERE account_id IN (SELECT id FROM living)
+        ON CONFLICT DO NOTHING
+    )
+    SELECT id FROM living
+"""  # noqa: S608 (our own names)
+
+
 class _Ended(Exception):
     """The secrets of the account have ended, although this process still had them in its memory."""
 
@@ -271,7 +313,7 @@ class Writer:
         self._queue.put((callback, done))
         try:
             done.result(timeout=KEEP_TIMEOUT)
-        except (DatabaseError, InterfaceError, TimeoutError) as error:
+        except TimeoutError as error:
             raise NotKept from error
 
     def close(self) -> None:
@@ -295,20 +337,28 @@ class Writer:
             if not group:
                 connection.close()
                 return
-            try:
-                ended = self._insert([callback for callback, _done in group])
-            except (DatabaseError, InterfaceError) as error:
-                connection.close()
-                logger.warning("%d callbacks could not be stored (%s)", len(group), type(error).__name__)
-                for _callback, done in group:
-                    done.set_exception(error)
+            self._store(group)
+            wake_soon(APPLY)
+
+    def _store(self, group: list[tuple[Callback, Future[None]]]) -> None:
+        """Write a group; where one callback cannot be stored, each by itself, so that the others are."""
+        try:
+            ended = self._insert([callback for callback, _done in group])
+        except Exception as error:
+            connection.close()
+            if len(group) > 1 and not isinstance(error, OperationalError | InterfaceError):
+                for one in group:
+                    self._store([one])
+                return
+            logger.warning("%d callbacks could not be stored (%s)", len(group), type(error).__name__)
+            for _callback, done in group:
+                done.set_exception(NotKept())
+            return
+        for callback, done in group:
+            if callback.account_id in ended:
+                done.set_exception(_Ended())
             else:
-                for callback, done in group:
-                    if callback.account_id in ended:
-                        done.set_exception(_Ended())
-                    else:
-                        done.set_result(None)
-                wake_soon(APPLY)
+                done.set_result(None)
 
     def _take(self) -> list[tuple[Callback, Future[None]]]:
         """What has been handed over, waiting for the first; [] when the thread is to end."""
@@ -325,16 +375,18 @@ class Writer:
 
     def _insert(self, callbacks: list[Callback]) -> set[int]:
         """Store what belongs to accounts whose secrets are believed; returns the other accounts' keys."""
-        accounts = ProviderAccount.objects.filter(pk__in={callback.account_id for callback in callbacks})
-        found = list(accounts.values_list("pk", "ended_at", clock.column()))  # one question: all callbacks wait for it
-        ended = {pk for pk, ended_at, _now in found if ended_at is not None}
-        moment = found[0][2] if found else clock.read()
+        keys = {callback.account_id for callback in callbacks}
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                columns = [[getattr(callback, name) for callback in callbacks] for name in _GIVEN]
+                cursor.execute(_INSERT, [list(keys), *columns])
+                return keys - {pk for (pk,) in cursor.fetchall()}
+        living = set(ProviderAccount.objects.filter(pk__in=keys, ended_at=None).values_list("pk", flat=True))
         for callback in callbacks:
-            callback.received_at = callback.not_before = moment
-        Callback.objects.bulk_create(
-            [callback for callback in callbacks if callback.account_id not in ended], ignore_conflicts=True
-        )
-        return ended
+            callback.received_at = callback.not_before = clock.read()
+        believed = [callback for callback in callbacks if callback.account_id in living]
+        Callback.objects.bulk_create(believed, ignore_conflicts=True)
+        return keys - living
 
 
 writer = Writer()

@@ -49,6 +49,9 @@ class CallbackView(APIView):
         """None: DRF's would overrule the Allow of a 405."""
         return {}
 
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        """Nothing: there is no log-in, permission, version or limit, which DRF would look for at each call."""
+
     def post(self, request: Request, kind: str, slug: str, organization_id: str) -> HttpResponse:
         return receive(request._request, kind, slug, organization_id)
 

@@ -33,6 +33,7 @@ class WebhookRequest:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    explains: bool = field(default=True, compare=False)  # whether a refusal is worth the time to say exactly why
     _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # what was read once
 
     def _once(self, name: str, read: Callable[[], T]) -> T:
@@ -63,9 +64,10 @@ class WebhookRequest:
     def signed_for(self, fits: Callable[[str], bool]) -> str:
         """Which other address the caller has signed, as a reason for a refusal; "" if no likely one fits.
 
-        `fits` says whether the signature is right for a URL. It only explains a refusal: nothing is accepted by it.
+        Not looked for where nobody wants an explanation. `fits` says whether the signature is right for a URL: nothing
+        is accepted by it.
         """
-        for url in self._other_urls():
+        for url in self._other_urls() if self.explains else ():
             if fits(url):
                 said, here = urlsplit(url), urlsplit(self.url)
                 origins = {name: f"{one.scheme}://{one.netloc}" for name, one in (("theirs", said), ("ours", here))}
@@ -86,10 +88,11 @@ class WebhookRequest:
         hosts = dict.fromkeys([here.netloc, www, *named])
         paths = [here.path, here.path.removesuffix("/") if here.path.endswith("/") else f"{here.path}/"]
         schemes = [here.scheme, "http" if here.scheme == "https" else "https"]
+        query = f"?{here.query}" if here.query else ""
         for host in hosts:
             for path in paths:
                 for scheme in schemes:
-                    url = here._replace(scheme=scheme, netloc=host, path=path).geturl()
+                    url = f"{scheme}://{host}{path}{query}"
                     if url != self.url:
                         yield url
 

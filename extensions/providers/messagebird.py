@@ -454,9 +454,8 @@ class MessageBird(Provider):
         timestamp = request.header(LEGACY_TIME_HEADER).strip()
         query = sorted(parse_qsl(urlsplit(request.url).query, keep_blank_values=True), key=lambda pair: pair[0])
         content = utf8(f"{timestamp}\n{urlencode(query, errors='surrogatepass')}\n")
-        expected = hmac.digest(
-            utf8(self.credentials["signing_key"]), content + hashlib.sha256(request.body).digest(), "sha256"
-        )
+        signed = content + hashlib.sha256(request.body).digest()
+        expected = hmac.new(utf8(self.credentials["signing_key"]), signed, "sha256").digest()
         if not same(request.header(LEGACY_SIGNATURE_HEADER).strip(), base64.b64encode(expected).decode()):
             raise InvalidSignature
         if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(now.timestamp() - int(timestamp)) > LEGACY_WINDOW:

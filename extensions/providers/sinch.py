@@ -155,7 +155,7 @@ def _written(content: Any) -> str:
 
 def _sign(secret: str, body: bytes, nonce: str, timestamp: str) -> str:
     signed = b".".join((body, nonce.encode(errors="replace"), timestamp.encode()))
-    return base64.b64encode(hmac.digest(secret.encode(errors="replace"), signed, hashlib.sha256)).decode()
+    return base64.b64encode(hmac.new(secret.encode(errors="replace"), signed, hashlib.sha256).digest()).decode()
 
 
 def _words(response: ApiResponse) -> str:

@@ -8,7 +8,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from django import forms
@@ -194,7 +194,7 @@ def _opt_out(kind: str, text: str) -> bool | None:
 # --- signatures ------------------------------------------------------------------------------------------------------
 
 
-def _sign(key: bytes, signed: str, hashing: Any) -> str:
+def _sign(key: bytes, signed: str, hashing: str) -> str:
     return base64.b64encode(hmac.new(key, signed.encode(errors="replace"), hashing).digest()).decode()
 
 
@@ -220,7 +220,8 @@ def _signed_urls(url: str) -> list[str]:
     except ValueError as error:
         raise InvalidSignature(Fault.ADDRESS, _("the address that was called cannot be read")) from error
     bare = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
-    return [url.partition("#")[0], *(parts._replace(netloc=spelled).geturl() for spelled in (bare, f"{bare}:{port}"))]
+    before, after = f"{parts.scheme}://", parts.geturl().removeprefix(f"{parts.scheme}://{parts.netloc}")
+    return [url.partition("#")[0], *(f"{before}{spelled}{after}" for spelled in (bare, f"{bare}:{port}"))]
 
 
 def _signed_fields(request: WebhookRequest) -> str:
@@ -476,7 +477,7 @@ class Twilio(Provider):
         if not given:
             raise InvalidSignature(Fault.UNSIGNED, _("the header X-Twilio-Signature is missing"))
         algorithm = _algorithm(request)
-        hashing = hashlib.sha1 if algorithm == "HMAC_SHA1" else hashlib.sha256
+        hashing = "sha1" if algorithm == "HMAC_SHA1" else "sha256"
         fields = _signed_fields(request)
         key = self.credentials["auth_token"].encode()
         good = [
@@ -508,7 +509,7 @@ class Twilio(Provider):
         key = self.credentials["auth_token"].encode()
 
         def fits(other: str) -> bool:
-            return any(same(_sign(key, url + fields, hashlib.sha1), given) for url in _signed_urls(other))
+            return any(same(_sign(key, url + fields, "sha1"), given) for url in _signed_urls(other))
 
         return request.signed_for(fits) if len(fields) <= EXPLAINED else ""
 
@@ -525,7 +526,7 @@ class Twilio(Provider):
         }
         called = f"{url}?mid={SELF_TEST}" if kind == "status" else url
         key = self.credentials["auth_token"].encode()
-        signature = _sign(key, called + "".join(name + form[name] for name in sorted(form)), hashlib.sha1)
+        signature = _sign(key, called + "".join(name + form[name] for name in sorted(form)), "sha1")
         headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
         return WebhookRequest("POST", called, headers, urlencode(form).encode())
 
