@@ -185,7 +185,7 @@ class Pump:
         self.pace = Pace(self.throttle.rate)
         # Small enough that a crash leaves at most twice the requests in flight uncertain, large enough that the
         # database hears of a message about 0.04 times.
-        self.mark_group = max(self.provider.batch_size, min(64, max(4, self.width * 3 // 4)))
+        self.mark_group = max(self.provider.batch_size, min(64, max(4, self.width * 4 // 5)))
         self.write_group = min(128, max(4, self.width))
         self.ends_at = self.ends_at or time.monotonic() + LONGEST
         self.stop_at = time.monotonic() + settings.SEND_SLICE

@@ -102,7 +102,7 @@ def _base62(number: int) -> str:
 
 
 def _proof(key: bytes, number: int, length: int) -> str:
-    value = int.from_bytes(hmac.digest(key, b"%d" % number, "sha256")[:16], "big") % 62**length  # small is fast
+    value = int.from_bytes(hmac.new(key, b"%d" % number, "sha256").digest()[:16], "big") % 62**length  # small is fast
     characters = []
     for _position in range(length):
         value, remainder = divmod(value, 62)
