@@ -155,7 +155,7 @@ def _fill(texts: int) -> None:
     made.messages.update(status=Status.DELIVERED, text=f"Hello {'there ' * 15}", to="+447700900001")
     text = made.messages.get()
     event = MessageEvent.objects.create(message=text, source="report", status=Status.DELIVERED)
-    called = {"kind": "status", "method": "POST", "url": "/", "body": b"a=b" * 150, "dedupe_key": "first"}
+    called = {"kind": "status", "method": "POST", "url": "/", "body": b"a=b" * 150, "dedupe_key": "kept"}
     callback = Callback.objects.create(account=account, state=Callback.State.APPLIED, **called)
     copies(text, f"SELECT i FROM generate_series(1, {texts - 1}) i", to=NUMBER.format("r.i"), contact_id="NULL")
     MessageEvent.objects.update(at=old)
@@ -163,7 +163,7 @@ def _fill(texts: int) -> None:
     event.refresh_from_db()
     callback.refresh_from_db()
     copies(event, f"SELECT id FROM {Message._meta.db_table} WHERE id <> {text.pk}", message_id="r.id")
-    copies(callback, f"SELECT i FROM generate_series(2, {texts}) i", dedupe_key="r.i::text")
+    copies(callback, f"SELECT i FROM generate_series(2, {texts}) i", dedupe_key="'kept-' || r.i")
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     print(f"  {time.monotonic() - began:.0f} s to fill")

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import pytest
 from django.db import OperationalError, connection
 
+from extensions import registry
 from extensions.models import ProviderAccount
 from organizations import clock
 from tests import factories
@@ -118,3 +119,27 @@ def test_the_writer_outlives_what_it_cannot_write(account):
 
     assert isinstance(thread, threading.Thread)
     assert Callback.objects.get().dedupe_key == "right"
+
+
+@pytest.mark.parametrize(("silence", "is_known"), [(0.1, True), (inbox.CACHE_SECONDS + 0.1, False)])
+def test_while_one_reads_the_accounts_anew_the_others_go_by_what_was_known_just_now(
+    account, monkeypatch, silence, is_known
+):
+    twilio, organization_id, now = registry.get("twilio"), account.organization.public_id, [1000.0]
+    monkeypatch.setattr(inbox.time, "monotonic", lambda: now[0])
+    inbox.forget_accounts()
+    known = inbox._accounts(organization_id, twilio)
+    now[0] += inbox.CACHE_SECONDS + silence
+    meanwhile = []
+
+    def another_request(execute, *statement):
+        if not meanwhile:
+            meanwhile.append(None)
+            meanwhile[0] = inbox._accounts(organization_id, twilio)
+        return execute(*statement)
+
+    with connection.execute_wrapper(another_request):
+        anew = inbox._accounts(organization_id, twilio)
+
+    assert anew[1] is not known[1]
+    assert (meanwhile[0][1] is known[1]) is is_known
