@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,8 @@ State = Callback.State
 
 GROUP = 1_000  # callbacks in one transaction
 GROUP_BYTES = 4 * 1024 * 1024  # of their bodies and addresses
-REPLIES = 100  # callbacks with replies that are read in one turn: each has a transaction of its own
+REPLIES = 100  # callbacks with replies that are read in one turn
+TOGETHER = 10  # of them in one transaction
 TURN = 0.5  # seconds that one account is worked for before the next has its turn
 TRIES = 3  # of a transaction that only the moment is to blame for
 PATIENCE = 3  # turns in which a callback that cannot be applied just now keeps its place; then it makes way
@@ -74,6 +75,15 @@ class Parsed:
     def goes_together(self) -> bool:
         """Whether it shares a transaction with others: reports that have not failed before."""
         return not self.inbound and (self.callback.state == State.PARKED or not self.callback.tries)
+
+    @property
+    def is_one_reply(self) -> bool:
+        """Whether it shares a transaction with a few others: one reply that has not failed before."""
+        return len(self.inbound) == 1 and not self.reports and not self.callback.tries
+
+    @property
+    def people(self) -> set[str]:
+        return {sms.sender for sms in self.inbound}
 
     def begin(self) -> None:
         """As it was read, however far an attempt has come that was rolled back."""
@@ -179,9 +189,9 @@ def _turn(account_id: int, limit: int, kind: str = "") -> int:
     """Apply what one account has due (of one route, with `kind`), the oldest first; returns how many were dealt with.
 
     A turn lasts about TURN seconds.
-    Reports go together in one transaction. A callback with replies has one of its own, or several if it has many, and
-    is never overtaken by a later one of the same person: where another worker holds it, or it could not be applied to
-    its end just now, that person waits.
+    Reports go together in one transaction, single replies in small groups. A callback with many replies has one of its
+    own, or several. None is overtaken by a later one of the same person: where another worker holds it, or it could not
+    be applied to its end just now, that person waits.
     """
     ends_at = time.monotonic() + TURN
     account = ProviderAccount.objects.select_related("organization").get(pk=account_id)
@@ -189,15 +199,30 @@ def _turn(account_id: int, limit: int, kind: str = "") -> int:
     together = [one for one in parsed if one.goes_together]
     count = _apply_group(account, together, ends_at) if together else 0
     waiting: set[str] = set()  # people
-    for number, one in enumerate(one for one in parsed if not one.goes_together):
+    for number, group in enumerate(_groups(one for one in parsed if not one.goes_together)):
         if (count or number) and time.monotonic() > ends_at:
             break
-        people = {sms.sender for sms in one.inbound}
-        applied = 0 if people & waiting else _apply_group(account, [one], ends_at)
-        if not applied or one.unread:
-            waiting |= people
+        ready = [one for one in group if not one.people & waiting]
+        applied = _apply_group(account, ready, ends_at) if ready else 0
+        if applied < len(group) or any(one.unread for one in group):
+            waiting.update(*(one.people for one in group))
         count += applied
     return count
+
+
+def _groups(callbacks: Iterable[Parsed]) -> Iterator[list[Parsed]]:
+    """In their order: single replies TOGETHER at most, everything else by itself."""
+    group: list[Parsed] = []
+    for one in callbacks:
+        if group and not (one.is_one_reply and len(group) < TOGETHER):
+            yield group
+            group = []
+        group.append(one)
+        if not one.is_one_reply:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _due(account_id: int, limit: int, kind: str = "") -> list[Callback]:
@@ -309,14 +334,38 @@ def _apply(account: ProviderAccount, parsed: list[Parsed], ends_at: float) -> in
     One with more replies than the turn has time for is applied as far as it goes.
     """
     held = _hold([one.callback for one in parsed])
-    group = [one for one in parsed if one.callback.pk in held]
+    waiting: set[str] = set()  # people, an earlier callback of whom another worker holds
+    group: list[Parsed] = []
+    for one in parsed:
+        if one.callback.pk in held and not one.people & waiting:
+            group.append(one)
+        else:
+            waiting |= one.people
     _apply_reports(account, group)
-    for one in group:
-        _apply_inbound(account, one, ends_at)
+    group = _apply_replies(account, group, ends_at)
     _remember(account, group)
     _mark(group)
     forgetting.redact(account, [(one.callback, bool(one.inbound)) for one in group if not one.unread])
     return len(group)
+
+
+def _apply_replies(account: ProviderAccount, group: list[Parsed], ends_at: float) -> list[Parsed]:
+    """Apply the replies of these callbacks until `ends_at`, but of at least one; returns those that had their turn.
+
+    Two transactions with texts of the same people must not wait for each other, so all go through them in one order.
+    """
+    if len(group) == 1:
+        _apply_inbound(account, group[0], ends_at)
+        return group
+    if not any(one.unread for one in group):  # reports
+        return group
+    done: list[Parsed] = []
+    for one in sorted(group, key=lambda one: min(one.people, default="")):
+        if done and time.monotonic() > ends_at:
+            break
+        _apply_inbound(account, one, ends_at)
+        done.append(one)
+    return done
 
 
 def _hold(callbacks: list[Callback]) -> set[int]:
@@ -333,7 +382,6 @@ def _apply_inbound(account: ProviderAccount, one: Parsed, ends_at: float) -> Non
     if not one.unread:
         return
     called = account.organization or organization_of(one.callback)
-    # Two callbacks with texts of the same people must not wait for each other, so all go through them in one order.
     in_order = sorted(one.unread, key=lambda position: one.inbound[position].sender)
     for count, position in enumerate(in_order):
         if count and time.monotonic() > ends_at:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, prefetch_related_objects
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -62,18 +62,21 @@ def first_text(
         .order_by(newest, "-pk")
         .first()
     )
-    if found is None or found.conversation is None:
-        return found
-    return found.conversation.message
+    first = found.conversation.message if found is not None and found.conversation is not None else found
+    if first is not None:
+        prefetch_related_objects([first], "distribution__survey__questions")  # all that follows looks at them
+    return first
 
 
-def is_reaction(text: str, answered: Message | None) -> bool:
-    """Whether a reply is a reaction by phone to `answered`, or to what a conversation that it opened went on with."""
+def is_reaction(text: str, answered: Message | None, question: Question | None) -> bool:
+    """Whether a reply is a reaction by phone to `answered`, or to what a conversation that it opened went on with.
+
+    `question` is the one that waits for the person's answer.
+    """
     if answered is None:
         return reactions.is_reaction(text)
     begun = Conversation.objects.filter(message=answered).first()
     turns = begun.turns.order_by("-pk").values_list("text", flat=True)[:TURNS] if begun else ()
-    question = open_question(answered) if answered.distribution.is_interactive else None
     asks_for_words = question is not None and question.type.takes_words
     return reactions.is_reaction(text, [answered.text, *turns], asks_for_words=asks_for_words)
 
@@ -115,7 +118,9 @@ def _was_asked(found: Conversation, first: Message, at: datetime) -> bool:
 
 
 def open_question(first: Message) -> Question | None:
-    """The question of this survey by text that waits for the person's answer; None if it has ended."""
+    """The question that waits for the person's answer to this text; None if its survey has ended or is a link."""
+    if not first.distribution.is_interactive:
+        return None
     survey, now = first.distribution.survey, clock.read()
     begun = Conversation.objects.filter(message=first).first()
     if begun is not None:
@@ -183,7 +188,7 @@ def help_out(account: ProviderAccount, inbound: InboundMessage) -> bool:
 def remind(account: ProviderAccount, inbound: InboundMessage) -> bool:
     """Somebody writes a start word in the middle of a survey: say that they get our texts, and what was asked."""
     first, now = inbound.message, clock.read()
-    question = open_question(first) if first and first.distribution.is_interactive else None
+    question = open_question(first) if first else None
     if first is None or question is None or not _can_send(account, inbound.organization):
         return False
     found = _beside(account, first, now)

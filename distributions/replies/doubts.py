@@ -38,16 +38,18 @@ class Undecidable(Exception):
 # --- keeping back -----------------------------------------------------------------------------------------------------
 
 
-def keep_back(account: ProviderAccount, first: Message | None, inbound: InboundMessage) -> bool:
+def keep_back(
+    account: ProviderAccount, first: Message | None, question: Question | None, inbound: InboundMessage
+) -> bool:
     """Whether a reply waits for a decision. Then it is marked, no answer is stored, and nothing is texted.
 
-    `first` is the text of a survey that it would answer. Runs in the transaction that keeps the inbound message, which
-    is saved. A long text that mentions stopping is an answer, with a mark.
+    `first` is the text of a survey that it would answer, `question` what waits for an answer there. Runs in the
+    transaction that keeps the inbound message, which is saved. A long text that mentions stopping is an answer, with a
+    mark.
     """
     organization, phone = inbound.organization, inbound.sender
     if OptOut.objects.numbers(organization.pk, [phone]):
         return False
-    question = conversations.open_question(first) if first else None
     is_doubtful = _is_doubtful(inbound, question)
     if inbound.mentions_stopping:
         inbound.save(update_fields=["mentions_stopping"])

@@ -63,7 +63,8 @@ def apply_inbound(
     is_reply = meaning == keywords.Meaning.REPLY and senders.is_number(sender)
     first = conversations.first_text(route.account, route.organization, sender, at) if is_reply else None
     message = first or _latest(line, route.organization, sender, at)
-    if is_reply and conversations.is_reaction(sms.text, message):
+    question = conversations.open_question(message) if is_reply and message else None
+    if is_reply and conversations.is_reaction(sms.text, message, question):
         meaning, first, is_reply = keywords.Meaning.REACTION, None, False
     contact = _contact(route.organization, sender, message)
     with tallies.counted():
@@ -84,7 +85,7 @@ def apply_inbound(
         if not created:
             return None
         logger.info("Reply %s to message %s is kept.", f"{inbound.pk:_}", f"{message.pk:_}" if message else "–")
-        is_doubtful = is_reply and doubts.keep_back(route.account, first, inbound)
+        is_doubtful = is_reply and doubts.keep_back(route.account, first, question if first else None, inbound)
         if first is not None and not is_doubtful:
             conversations.receive(route.account, first, inbound)
         elif senders.is_number(sender):
