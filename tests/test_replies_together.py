@@ -180,6 +180,24 @@ def test_when_the_turn_is_over_the_rest_waits_untouched_for_the_next(account, pe
     assert Answer.objects.count() == 4
 
 
+def test_who_wrote_first_is_never_left_for_the_next_turn(account, people, monkeypatch):
+    """Whatever their number: they go through them in the order of numbers, and others may write all the time."""
+    for phone in reversed(people[:3]):
+        arrives(account, phone)
+    applied, now = inbound.apply_inbound, [1000.0]
+
+    def slowly(*arguments, **options):
+        now[0] += applying.TURN * 2
+        return applied(*arguments, **options)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(inbound, "apply_inbound", slowly)
+        slow.setattr(applying.time, "monotonic", lambda: now[0])
+        applying.apply_for(account.pk)
+
+    assert states()[0] == State.APPLIED
+
+
 def test_after_a_failure_of_the_moment_each_is_tried_by_itself(account, people):
     """One of them may be to blame each time: the others must not wait for it."""
     for phone in people[:3]:

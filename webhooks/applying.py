@@ -350,18 +350,15 @@ def _apply(account: ProviderAccount, parsed: list[Parsed], ends_at: float) -> in
 
 
 def _apply_replies(account: ProviderAccount, group: list[Parsed], ends_at: float) -> list[Parsed]:
-    """Apply the replies of these callbacks until `ends_at`, but of at least one; returns those that had their turn.
+    """Apply the replies of these callbacks until `ends_at`, the oldest's in any case; returns those that had a turn.
 
     Two transactions with texts of the same people must not wait for each other, so all go through them in one order.
     """
-    if len(group) == 1:
-        _apply_inbound(account, group[0], ends_at)
-        return group
     if not any(one.unread for one in group):  # reports
         return group
     done: list[Parsed] = []
     for one in sorted(group, key=lambda one: min(one.people, default="")):
-        if done and time.monotonic() > ends_at:
+        if any(each is group[0] for each in done) and time.monotonic() > ends_at:
             break
         _apply_inbound(account, one, ends_at)
         done.append(one)
