@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -26,13 +26,14 @@ from django.utils.translation import gettext_noop
 from distributions.engine import identity, reports, tallies
 from distributions.replies import inbound
 from extensions import services
-from extensions.contract import SELF_TEST, DeliveryReport, InboundSms, Provider, WebhookRequest
+from extensions.contract import SELF_TEST, Provider, WebhookRequest
 from extensions.models import AccountState, ProviderAccount
 from organizations import clock, tracing
 from webhooks import forgetting, inbox
 from webhooks.faults import described, is_passing, reason
 from webhooks.forgetting import organization_of
 from webhooks.models import Callback
+from webhooks.parsed import Parsed
 
 logger = logging.getLogger(__name__)
 
@@ -52,51 +53,6 @@ UNKNOWN = gettext_noop("names a message nobody knows")
 STRANGE = gettext_noop("is about a text that Switchboard did not send")
 MESSAGE = "message"  # the route by which people's texts come
 DUE = "state IN ('new', 'parked')"  # what the index callbacks_due_by_account holds
-
-
-@dataclass
-class Parsed:
-    """A callback and what it says, or why it cannot be read.
-
-    `waiting` are the positions of its reports that have not found their message, `strange` is the number of those that
-    are about no text of ours. `unread` are the positions of its replies that have not been applied yet. Both are kept
-    in the callback's row, positions of replies counted on from its reports.
-    """
-
-    callback: Callback
-    reports: list[DeliveryReport] = field(default_factory=list)
-    inbound: list[InboundSms] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
-    strange: int = 0
-    unread: list[int] = field(default_factory=list)
-    problem: str = ""
-
-    @property
-    def goes_together(self) -> bool:
-        """Whether it shares a transaction with others: reports that have not failed before."""
-        return not self.inbound and (self.callback.state == State.PARKED or not self.callback.tries)
-
-    @property
-    def is_one_reply(self) -> bool:
-        """Whether it shares a transaction with a few others: one reply that has not failed before."""
-        return len(self.inbound) == 1 and not self.reports and not self.callback.tries
-
-    @property
-    def people(self) -> set[str]:
-        return {sms.sender for sms in self.inbound}
-
-    def begin(self) -> None:
-        """As it was read, however far an attempt has come that was rolled back."""
-        count = len(self.reports)
-        positions = range(count + len(self.inbound)) if self.callback.pending is None else self.callback.pending
-        self.waiting = [position for position in positions if position < count]
-        self.unread = [position - count for position in positions if count <= position < count + len(self.inbound)]
-        self.strange = 0
-
-    @property
-    def pending(self) -> list[int]:
-        """The positions of what is still to be done."""
-        return [*self.waiting, *(len(self.reports) + position for position in self.unread)]
 
 
 def apply_due(limit: int = GROUP, *, until: float | None = None) -> int:
