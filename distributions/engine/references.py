@@ -102,6 +102,7 @@ def _base62(number: int) -> str:
 
 
 def _proof(key: bytes, number: int, length: int) -> str:
+    # Not hmac.digest: it gives the interpreter's lock away even for so few bytes, and gets it back when others let go.
     value = int.from_bytes(hmac.new(key, b"%d" % number, "sha256").digest()[:16], "big") % 62**length  # small is fast
     characters = []
     for _position in range(length):
