@@ -17,13 +17,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from contacts import importing, numbers, wording
+from contacts import importing, numbers
 from contacts.columns import BY_NAME, COLUMNS, OPTED_OUT, OWN_FIELD, PHONE
 from contacts.exports import download
 from contacts.importing import ImportRefused, UnreadableFile, choices, merging, portions, rows, taking, texts
 from contacts.importing.choices import Choices
 from contacts.models import Contact, ContactImport, ContactList
-from intake import examples
+from intake import countries, examples
 from organizations import commitments
 from organizations.current import current_user
 from organizations.forms import regions
@@ -228,7 +228,7 @@ def _context(found: ContactImport) -> dict[str, Any]:
         "is_refused": found.state == State.REFUSED,
         "is_done": found.state == State.DONE,
         "can_be_chosen": bool(chosen.headings) and found.state in (State.READING, State.CHECKED, State.REFUSED),
-        "country": wording.country(chosen.region),
+        "country": countries.name(chosen.region),
         "regions": regions(),
         "existing": EXISTING,
         "encodings": [] if chosen.is_workbook or not _asks_for_encoding(chosen) else list(texts.ENCODINGS.items()),

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from phonenumbers.geodata.locale import LOCALE_DATA
 
-from intake import examples
+from intake import countries, examples
 
 SENTENCES: dict[str, str | Promise] = {
     # of a number
@@ -48,19 +47,10 @@ EVIDENCE: dict[str, str | Promise] = {
 _DELIMITERS: dict[str, str | Promise] = {",": _("comma"), ";": _("semicolon"), "\t": _("tab")}
 
 
-def country(region: str) -> str:
-    """The name of a country in the reader's language; `region` is its ISO code."""
-    names = LOCALE_DATA.get(region, {})
-    name = names.get((get_language() or "en")[:2], "")
-    if name.startswith("*"):  # as in that other language
-        name = names.get(name[1:], "")
-    return name or region
-
-
 _WORDED: dict[str, Callable[[Any], str]] = {
     "delimiter": lambda sign: str(_DELIMITERS[sign]),
-    "home": country,
-    "countries": lambda regions: ", ".join(sorted(map(country, regions))),
+    "home": countries.name,
+    "countries": lambda regions: ", ".join(sorted(map(countries.name, regions))),
 }
 
 
@@ -80,7 +70,7 @@ def sentence(code: str, values: Mapping[str, Any], *, region: str = "") -> str:
         return said
     return gettext("%(sentence)s (Country of the file: %(country)s.)") % {
         "sentence": said,
-        "country": country(values["read_for"]),
+        "country": countries.name(values["read_for"]),
     }
 
 

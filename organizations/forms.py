@@ -16,7 +16,6 @@ from django.http import HttpRequest
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-from phonenumbers.geodata.locale import LOCALE_DATA
 from unfold.forms import AuthenticationForm
 from unfold.widgets import (
     BASE_INPUT_CLASSES,
@@ -30,7 +29,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from intake import examples
+from intake import countries, examples
 from intake.pasted import seen, typed_as_ascii
 from organizations import throttle
 from organizations.meanwhile import Meanwhile
@@ -276,14 +275,13 @@ class OperatorForm(PersonForm):
 
 @cache
 def _regions(language: str) -> list[tuple[str, str]]:
-    found = []
-    for calling_code, regions in COUNTRY_CODE_TO_REGION_CODE.items():
-        for region in regions:
-            names = LOCALE_DATA.get(region)
-            if names:
-                name = names.get(language) or names["en"]
-                name = names[name[1:]] if name.startswith("*") else name  # “*de”: as in that language
-                found.append((region, f"{name} (+{calling_code})"))
+    names = countries.names(language)
+    found = [
+        (region, f"{names[region]} (+{calling_code})")
+        for calling_code, regions in COUNTRY_CODE_TO_REGION_CODE.items()
+        for region in regions
+        if region in names
+    ]
     return sorted(found, key=lambda pair: pair[1])
 
 

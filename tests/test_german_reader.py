@@ -21,11 +21,10 @@ import responses
 from django.db import transaction
 from django.test import Client
 from django.utils.translation import override, trans_real
-from phonenumbers.geodata.locale import LOCALE_DATA
 
 from contacts.models import ContactImport
-from contacts.wording import country
 from extensions import registry
+from intake import countries
 from intake.sentences import said, stored
 from organizations.models import ApiToken
 from tests import addresses
@@ -44,8 +43,7 @@ DIFFER = ("/change/", "/messages/<int:message_pk>/", "/review/", "<slug:public_i
 FOR_PROGRAMS = ("API/v3/schema", "admin/jsi18n/", "docs/", "docs/<path:path>")
 
 WORD = re.compile(r"[^\W\d_]{3,}")
-with override("de"):
-    _countries = sorted(filter(WORD.search, map(country, LOCALE_DATA)), key=len, reverse=True)
+_countries = sorted(filter(WORD.search, countries.names("de").values()), key=len, reverse=True)
 COUNTRIES = "|".join(map(re.escape, _countries))
 PROVIDERS = "|".join(f"{re.escape(provider.name)}|{provider.key}" for provider in registry.all())
 NAMED = re.compile(  # what is the same in every language, and what the test has entered
