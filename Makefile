@@ -81,11 +81,18 @@ PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscop
 
 test: test-sqlite test-postgresql
 
-# For daily work: one database, no browser, no faults, and without what walks every page or starts whole installations.
-WALKS := account_life api applying batches bodies commitments depends editing_planned fingerprint hostile_requests lines \
-	newcomers page_queries permissions planned see_recipients selftest sending simulator supervisor taking_over tenancy who_may
+# For daily work: one database, no browser, no faults, and without the files that take more than eight seconds each (what
+# walks every page, starts whole installations, or tries hundreds of cases).
+SLOW := \
+	account_life api applying asking batches bodies bulkheads columns commitments connections depends deploy deploy_checks \
+	distribution_by_text distribution_pages documentation editing_planned exports extensions_portal filters fingerprint \
+	first_organization forgetting german_reader hostile_requests import import_files import_worker key_rotation languages \
+	lines list_counts locks logs meanwhile migrate newcomers news numbers once_only page_queries permissions planned \
+	provider_pages pump_guards quick_reading refused_counts restore secrets_of_webhooks see_recipients selftest sending \
+	settling simulator stored_words sums supervisor taking_over tenancy throttle times tracing turns vocabulary voice \
+	wake_ups watching webhooks who_may working_out
 test-fast: .venv/development
-	$(PYTEST) -m "not browser and not chaos and not nginx" --ignore tests/sdk $(WALKS:%=--ignore tests/test_%.py)
+	$(PYTEST) -m "not browser and not chaos and not nginx" --ignore tests/sdk $(SLOW:%=--ignore tests/test_%.py)
 
 test-sqlite: .venv/development
 	TEST_DATABASE=sqlite $(PYTEST)

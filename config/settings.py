@@ -276,9 +276,10 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "config.static_files.VersionedFiles"},
 }
 WHITENOISE_USE_FINDERS = True  # served from where they are: there is no collectstatic step
+WHITENOISE_MAX_AGE = 0 if DEBUG else 3600  # seconds; their addresses have a version
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 

@@ -28,7 +28,8 @@ from simulator.process import SimulatorProcess
 from tests import factories, secrets, simulated
 from tests.processes import PGBOUNCER, Beat, PgBouncer, Process, Web, Worker
 
-CHROMIUM = shutil.which("chromium")
+# The first one has no window to keep, which is a third of the work.
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CHROMIUM_FLAGS = [
     "--headless",
@@ -99,7 +100,7 @@ def pytest_collection_finish() -> None:
 
 def _on_sqlite(item: pytest.Item) -> bool:
     """Whether a test belongs to the database part: what holds on PostgreSQL must hold on SQLite too."""
-    if any(item.get_closest_marker(name) for name in ("browser", "chaos", "nginx", "postgresql")):
+    if any(item.get_closest_marker(name) for name in ("browser", "chaos", "nginx", "once", "postgresql")):
         return False
     fixtures: list[str] = getattr(item, "fixturenames", [])
     return item.get_closest_marker("django_db") is not None or bool({"db", "transactional_db"}.intersection(fixtures))

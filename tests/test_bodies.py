@@ -306,6 +306,23 @@ def test_behind_the_shipped_proxy_nobody_writes_their_own_address(nginx):
 
 
 @pytest.mark.nginx
+def test_the_shipped_proxy_packs_what_everybody_may_read_and_nothing_else(nginx):
+    """A page that holds a secret beside what its reader wrote would tell the secret by its packed length."""
+    packed = {}
+    for path in ("/static/unfold/css/styles.css", "/static/switchboard/keeping.js", "/admin/login/"):
+        request = urllib.request.Request(f"http://127.0.0.1:{nginx}{path}", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            packed[path] = answer.headers["Content-Encoding"] == "gzip", len(answer.read())
+
+    assert {path: is_packed for path, (is_packed, _size) in packed.items()} == {
+        "/static/unfold/css/styles.css": True,
+        "/static/switchboard/keeping.js": True,
+        "/admin/login/": False,
+    }
+    assert packed["/static/unfold/css/styles.css"][1] < 80 * KB, "of 330"
+
+
+@pytest.mark.nginx
 def test_the_shipped_proxy_refuses_what_is_too_large(nginx):
     for path, most in STRANGERS.items():
         limit = max(most, 101 * MB if path.endswith("/import/") else 0)

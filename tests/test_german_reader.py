@@ -36,7 +36,7 @@ from tests.test_who_may import FORM, TABLE, allowed, client_of, person
 from watching import facts, wording
 from watching.models import Fact, Kind
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 MANY = 12  # rows that are visited at an address where each may look different
 DIFFER = ("/change/", "/messages/<int:message_pk>/", "/review/", "<slug:public_id>/", "/import/<int:import_id>/")

@@ -418,6 +418,7 @@ def test_marks_and_control_characters_hide_nothing_and_are_nobody(patients, ada,
 MANY = 5_000
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "content",
     [

@@ -577,6 +577,7 @@ def smtp():
     controller.stop()
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_who_stands_still_turns_it_red_the_mail_arrives_and_it_is_green_again(start, smtp, mailoutbox):
     """The acceptance, with a real web, workers, beat and mail server; then the same of who usually sends the mails."""

@@ -25,7 +25,7 @@ from tests import factories
 from tests.crowd import Crowd
 from tests.tenants import Tenant
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 MOST_QUERIES = 18  # fewer than this
 FEW, MANY = 10, 250  # more than two of the longest pages

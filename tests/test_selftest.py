@@ -40,6 +40,8 @@ from tests.provider_cases import NOW, all_data, each, files, load, provider_of
 from webhooks import applying, inbox
 from webhooks.models import Callback, RefusedCallback
 
+pytestmark = pytest.mark.once
+
 KINDS = ("status", "message")
 TOKEN = factories.CREDENTIALS["twilio"]["auth_token"]
 SID = factories.CREDENTIALS["twilio"]["account_sid"]

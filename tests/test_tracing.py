@@ -70,6 +70,7 @@ def lines_of(process, trace):
     return [line for line in process.output().splitlines() if trace in line]
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("form", ["line", "json"])
 def test_a_callback_can_be_followed_from_the_web_through_the_worker_to_the_message(start, settings, form):

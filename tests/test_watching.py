@@ -445,6 +445,7 @@ def running(start):
     return web, sender
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_senders_that_are_stopped_turn_it_red_and_green_again_when_they_go_on(running):
     web, sender = running

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from contacts.models import Contact, OptOut
@@ -15,6 +14,7 @@ from distributions.models import Distribution, Message
 from extensions.models import ProviderAccount
 from organizations.models import Organization, User
 from tests import factories
+from tests.browser import looks
 from tests.processes import Web
 
 pytestmark = pytest.mark.browser
@@ -61,13 +61,9 @@ class Person:
 
     def looks_right(self) -> None:
         """Fits its window, and axe-core finds nothing serious."""
-        self.page.wait_for_load_state("networkidle")
-        assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), self.page.url
-        found = Axe().run(self.page).response["violations"]
-        serious = [
-            (rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], self.page.url
+        looks.settle(self.page)
+        assert looks.too_wide(self.page) == 0, self.page.url
+        assert looks.obstacles(self.page) == [], self.page.url
 
 
 def test_from_a_file_to_texts_that_arrive(
@@ -193,7 +189,7 @@ def test_every_page_fits_its_window(
         person.looks_right()
         if width < 1000:
             person.page.set_viewport_size({"width": 320, "height": 812})
-            assert person.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} at 320"
+            assert looks.too_wide(person.page) == 0, f"{path} at 320"
             person.page.set_viewport_size({"width": width, "height": 812})
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from organizations.models import Organization
 from surveys.models import Survey
 from tests import factories
+from tests.browser import looks
 from tests.processes import Web
 
 pytestmark = pytest.mark.browser
@@ -56,10 +56,9 @@ def page(request: pytest.FixtureRequest, browser: Browser, web: Web, clinic: Org
 
 def check(page: Page) -> None:
     """No sideways scrolling, and nothing that axe calls serious."""
-    page.wait_for_load_state("networkidle")
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    found = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+    looks.settle(page)
+    assert looks.too_wide(page) == 0
+    assert looks.obstacles(page) == []
 
 
 def save(page: Page) -> None:
