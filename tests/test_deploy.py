@@ -20,6 +20,8 @@ from config.celery import app
 from config.ops import programs
 from tests.processes import ROOT, Process, free_port
 
+pytestmark = pytest.mark.xdist_group("deploy")  # the image's folder is built once
+
 BIN = Path(sys.executable).parent
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

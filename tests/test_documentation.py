@@ -10,7 +10,7 @@ from config.portal import documentation
 from extensions import registry
 from tests.processes import ROOT
 
-pytestmark = [pytest.mark.django_db, pytest.mark.once]
+pytestmark = [pytest.mark.django_db, pytest.mark.once, pytest.mark.xdist_group("documentation")]  # it is built once
 
 
 @pytest.fixture(scope="module")
