@@ -235,7 +235,7 @@ TEMPLATES = [
             "loaders": [
                 (
                     "django.template.loaders.cached.Loader",
-                    ["django.template.loaders.filesystem.Loader", "config.portal.icons.Loader"],
+                    ["django.template.loaders.filesystem.Loader", "config.portal.installed_templates.Loader"],
                 ),
             ],
             "context_processors": [

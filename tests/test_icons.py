@@ -11,7 +11,7 @@ from django.conf import settings
 from django.template import engines
 from django.test import Client
 
-from config.portal.icons import silent
+from config.portal.installed_templates import silent
 from organizations.models import User
 
 ICON = re.compile(r"<[a-z]+\b[^<]*material-symbols[^<]*")

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import unfold
 from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 from django.test import Client
 
 from config import static_files
+from tests import factories
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,22 @@ def test_a_page_names_its_files_with_their_version_and_a_browser_keeps_them_for_
         assert answer.status_code == 200, address
         assert answer.headers["Cache-Control"] == "max-age=3600, public"
         answer.close()
+
+
+@pytest.mark.django_db
+def test_no_page_loads_what_draws_charts_and_none_has_a_chart() -> None:
+    """200 KB of unfold's that each page would read first; where they are wanted, they have to come back."""
+    client = Client()
+    client.force_login(factories.administrator())
+
+    pages = [
+        client.get(address).content.decode() for address in ("/admin/", "/admin/login/", "/admin/contacts/contact/")
+    ]
+
+    assert [page for page in pages if "chart.js" in page] == []
+    assert "chart.js" in (Path(unfold.__file__).parent / "templates/unfold/layouts/skeleton.html").read_text()
+    ours = [path.read_text() for path in Path("templates").rglob("*.html")]
+    assert [text for text in ours if "<canvas" in text or "components/chart" in text] == []
 
 
 def test_what_has_changed_has_another_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
