@@ -160,19 +160,30 @@ def test_one_that_cannot_be_applied_keeps_no_other_from_it(account, people, monk
     assert Answer.objects.count() == 4
 
 
-def test_when_the_turn_is_over_the_rest_waits_untouched_for_the_next(account, people, monkeypatch):
+@pytest.fixture
+def one_slow_turn(account, monkeypatch):
+    """A function: applies the account's callbacks for one turn, of which each reply takes this part."""
+
+    def apply(part):
+        applied, now = inbound.apply_inbound, [1000.0]
+
+        def slowly(*arguments, **options):
+            now[0] += applying.TURN * part
+            return applied(*arguments, **options)
+
+        with monkeypatch.context() as slow:
+            slow.setattr(inbound, "apply_inbound", slowly)
+            slow.setattr(applying.time, "monotonic", lambda: now[0])
+            return applying.apply_for(account.pk)
+
+    return apply
+
+
+def test_when_the_turn_is_over_the_rest_waits_untouched_for_the_next(account, people, one_slow_turn):
     for phone in people[:4]:
         arrives(account, phone)
-    applied, now = inbound.apply_inbound, [1000.0]
 
-    def slowly(*arguments, **options):
-        now[0] += applying.TURN * 0.6
-        return applied(*arguments, **options)
-
-    with monkeypatch.context() as slow:
-        slow.setattr(inbound, "apply_inbound", slowly)
-        slow.setattr(applying.time, "monotonic", lambda: now[0])
-        assert applying.apply_for(account.pk) == 2
+    assert one_slow_turn(0.6) == 2
 
     assert states() == [State.APPLIED] * 2 + [State.NEW] * 2
     assert set(Callback.objects.filter(state=State.NEW).values_list("tries", "pending")) == {(0, None)}
@@ -180,20 +191,12 @@ def test_when_the_turn_is_over_the_rest_waits_untouched_for_the_next(account, pe
     assert Answer.objects.count() == 4
 
 
-def test_who_wrote_first_is_never_left_for_the_next_turn(account, people, monkeypatch):
+def test_who_wrote_first_is_never_left_for_the_next_turn(account, people, one_slow_turn):
     """Whatever their number: they go through them in the order of numbers, and others may write all the time."""
     for phone in reversed(people[:3]):
         arrives(account, phone)
-    applied, now = inbound.apply_inbound, [1000.0]
 
-    def slowly(*arguments, **options):
-        now[0] += applying.TURN * 2
-        return applied(*arguments, **options)
-
-    with monkeypatch.context() as slow:
-        slow.setattr(inbound, "apply_inbound", slowly)
-        slow.setattr(applying.time, "monotonic", lambda: now[0])
-        applying.apply_for(account.pk)
+    one_slow_turn(2.0)
 
     assert states()[0] == State.APPLIED
 
