@@ -17,7 +17,7 @@ def names(language: str) -> dict[str, str]:
     """The country's ISO code -> its name in this language (an ISO 639-1 code), or in English.
 
     The library keeps them beside the places of all numbers in the world. Importing the package around them takes each
-    process half a second and 90 MB; this module alone takes 30 ms and is not kept.
+    process half a second and 100 MB; this module alone takes 30 ms and is not kept.
     """
     spec = util.spec_from_file_location("phonenumbers.geodata.locale", _DATA)
     assert spec is not None

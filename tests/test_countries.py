@@ -37,7 +37,7 @@ def test_no_name_is_empty_or_leads_to_another_language(language: str) -> None:
 
 
 def test_no_process_reads_where_in_the_world_every_number_is() -> None:
-    """The library's 90 MB of places would be in the memory of each web worker, sender and command."""
+    """The library's 100 MB of places would be in the memory of each web worker, sender and command."""
     program = """
 import sys, django
 django.setup()
