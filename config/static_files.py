@@ -28,4 +28,4 @@ class VersionedFiles(StaticFilesStorage):
     def url(self, name: str | None) -> str:
         address = super().url(name)
         version = version_of(name) if name else ""
-        return f"{address}?v={version}" if version and "?" not in address else address
+        return f"{address}?v={version}" if version else address

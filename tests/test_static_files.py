@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import unfold
@@ -67,12 +66,3 @@ def test_what_has_changed_has_another_address(monkeypatch: pytest.MonkeyPatch, t
 
 def test_a_file_that_is_not_there_has_an_address_without_a_version() -> None:
     assert static("switchboard/gone.css") == "/static/switchboard/gone.css"
-
-
-def test_an_address_with_a_query_of_its_own_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def url(_self: Any, name: str) -> str:
-        return f"/static/{name}?part=1"
-
-    monkeypatch.setattr(static_files.StaticFilesStorage, "url", url)
-
-    assert static("switchboard/switchboard.css") == "/static/switchboard/switchboard.css?part=1"

@@ -36,7 +36,7 @@ PUBLIC = ("distribution-providers/", "docs/", "r/", "s/", "o/", "API/v3/docs", "
 SKIPPED = ("admin/logout/", "admin/login/", "admin/jsi18n/")
 PLATFORM = ("organizations", "extensions.EnabledExtension")  # what operators may change
 
-pytestmark = [pytest.mark.django_db, pytest.mark.once]
+pytestmark = pytest.mark.django_db
 
 
 ROUTES = [route for route in addresses.ROUTES if route.is_plain and not route.path.startswith((*PUBLIC, *SKIPPED))]
